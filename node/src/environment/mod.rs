@@ -1,0 +1,35 @@
+//! The environment: everything that the simulator swaps, as one value handed to a node at start.
+//!
+//! Architecture invariant: network, disk, key-value engine, wall clock, entropy and threads reach the rest of this
+//! crate only from here; timers are tokio's. `clippy.toml` bans the direct ways.
+
+mod entropy;
+mod network;
+mod real;
+
+use std::sync::Arc;
+
+use raft::time::Clock;
+use storage::disk::Files;
+use storage::exec::Exec;
+use storage::kv::Engines;
+
+pub use entropy::Entropy;
+pub use network::{BoxFuture, BoxStream, Listener, Network, Stream};
+
+/// What a node runs on.
+#[derive(Clone, Debug)]
+pub struct Environment {
+    /// Listeners and connections.
+    pub network: Arc<dyn Network>,
+    /// Files and directories.
+    pub files: Arc<dyn Files>,
+    /// Key-value engines.
+    pub engines: Arc<dyn Engines>,
+    /// Wall clock.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// Blocking and CPU-heavy work.
+    pub exec: Exec,
+}

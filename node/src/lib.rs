@@ -1,0 +1,3 @@
+//! One running node.
+
+pub mod environment;

@@ -1,0 +1,279 @@
+//! The catalog's commands and their responses. Append-only enums; golden files freeze the encodings.
+
+use serde::{Deserialize, Serialize};
+use storage::kv::Bytes;
+use storage::shard::{Attempt, ExtentIndex, ObjectId, ShardIndex};
+
+use super::name::{Algorithm, Digest, RepositoryName, SessionId, Tag};
+use super::record::{CodedExtent, ExtentBody, ShortfallReason, UploadPosition};
+use crate::time::Timestamp;
+
+/// A change to a region's catalog.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// Moves the catalog's clock on and does nothing else.
+    Tick,
+    /// Begins an upload session. Repeating it with the same ids is harmless.
+    StartUpload(StartUpload),
+    /// Commits bytes of an upload.
+    AdvanceUpload {
+        /// The session.
+        session: SessionId,
+        /// What was written.
+        advance: Advance,
+    },
+    /// Commits the last bytes, publishes the object as a blob and links it to the session's repository.
+    FinishUpload {
+        /// The session.
+        session: SessionId,
+        /// What was written since the last commit.
+        advance: Advance,
+        /// Digest that the gateway verified over all bytes.
+        digest: Digest,
+    },
+    /// Ends a session; its shards are discarded.
+    CancelUpload {
+        /// The session.
+        session: SessionId,
+        /// Repository it must belong to.
+        repository: RepositoryName,
+    },
+    /// Ends sessions whose expiry has passed, at most this many.
+    ExpireUploads {
+        /// Most sessions to end.
+        limit: u32,
+    },
+    /// Links an existing blob to a repository.
+    MountBlob {
+        /// Repository that receives the link.
+        repository: RepositoryName,
+        /// The blob.
+        digest: Digest,
+        /// Repository that must link it already; any, if none.
+        from: Option<RepositoryName>,
+    },
+    /// Renews the grace of a blob that a client was told exists.
+    TouchBlob {
+        /// Repository.
+        repository: RepositoryName,
+        /// The blob.
+        digest: Digest,
+    },
+    /// Removes a repository's link to a blob, unless a manifest of the repository uses it.
+    UnlinkBlob {
+        /// Repository.
+        repository: RepositoryName,
+        /// The blob.
+        digest: Digest,
+    },
+    /// Stores a manifest and sets tags on it.
+    PutManifest(PutManifest),
+    /// Removes a tag, not its manifest.
+    DeleteTag {
+        /// Repository.
+        repository: RepositoryName,
+        /// The tag.
+        tag: Tag,
+    },
+    /// Removes a manifest with the tags that point to it.
+    DeleteManifest {
+        /// Repository.
+        repository: RepositoryName,
+        /// The manifest.
+        digest: Digest,
+    },
+    /// Puts new shards in the place of an extent's old ones, which are discarded.
+    ReplaceExtent {
+        /// Object of the extent.
+        object: ObjectId,
+        /// Its index.
+        extent: ExtentIndex,
+        /// Attempt that is replaced; if another one is current, nothing happens.
+        expected: Attempt,
+        /// The new shards.
+        body: CodedExtent,
+        /// Set when the new shards are below the cluster's redundancy too.
+        shortfall: Option<Shortfall>,
+    },
+    /// Puts an extent on the list of those below their redundancy.
+    ReportShortfall {
+        /// Object of the extent.
+        object: ObjectId,
+        /// Its index.
+        extent: ExtentIndex,
+        /// Attempt that was seen; if another one is current, nothing happens.
+        attempt: Attempt,
+        /// What is missing.
+        shortfall: Shortfall,
+    },
+    /// Forgets discarded shard sets whose files are gone.
+    Swept {
+        /// The sets.
+        discards: Vec<DiscardKey>,
+    },
+}
+
+/// Begins an upload session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartUpload {
+    /// Id of the session, random.
+    pub session: SessionId,
+    /// Id of the object, random.
+    pub object: ObjectId,
+    /// Repository.
+    pub repository: RepositoryName,
+    /// Who begins it.
+    pub principal: Option<String>,
+    /// Algorithm of the streamed hash.
+    pub algorithm: Algorithm,
+    /// Initial state of the streamed hash.
+    pub hash_state: Bytes,
+    /// Seconds without progress after which the session expires.
+    pub lifetime_seconds: u64,
+}
+
+/// Bytes added to an upload, all of them on stable storage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Advance {
+    /// Position that this builds on.
+    pub expected: UploadPosition,
+    /// State of the streamed hash after the new bytes.
+    pub hash_state: Bytes,
+    /// New extents, in order, behind those committed.
+    pub extents: Vec<NewExtent>,
+    /// Earlier extents that were written anew because they lost a shard meanwhile.
+    pub replaced: Vec<ReplacedExtent>,
+    /// Seconds without progress after which the session expires.
+    pub lifetime_seconds: u64,
+}
+
+/// A new extent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewExtent {
+    /// Its bytes.
+    pub body: ExtentBody,
+    /// Set when it is below the cluster's redundancy.
+    pub shortfall: Option<Shortfall>,
+}
+
+/// An extent of the session's object that was written anew.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplacedExtent {
+    /// Its index.
+    pub extent: ExtentIndex,
+    /// The new shards.
+    pub body: CodedExtent,
+    /// Set when it is below the cluster's redundancy.
+    pub shortfall: Option<Shortfall>,
+}
+
+/// What an extent lacks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shortfall {
+    /// Shards that are missing or bad. Empty for a degraded write.
+    pub missing: Vec<ShardIndex>,
+    /// Why.
+    pub reason: ShortfallReason,
+}
+
+/// A manifest to store, read and checked by the gateway.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PutManifest {
+    /// Repository.
+    pub repository: RepositoryName,
+    /// Digest of `bytes`, by which it is stored.
+    pub digest: Digest,
+    /// Media type as sent by the client.
+    pub media_type: String,
+    /// The exact bytes.
+    pub bytes: Bytes,
+    /// Tags to set on it.
+    pub tags: Vec<Tag>,
+    /// Blobs that must be linked to the repository: config and layers, foreign layers left out.
+    pub blobs: Vec<Digest>,
+    /// Manifests listed, if an index. They may be missing (a sparse index).
+    pub children: Vec<Digest>,
+    /// Manifest it refers to. It may be missing.
+    pub subject: Option<Digest>,
+    /// Its artifact type, or the media type of its config, for the list of referrers.
+    pub artifact_type: Option<String>,
+    /// Its annotations in key order, for the list of referrers.
+    pub annotations: Vec<(String, String)>,
+}
+
+/// Names a discarded shard set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct DiscardKey {
+    /// Not to be unlinked before this time.
+    pub not_before: Timestamp,
+    /// Object.
+    pub object: ObjectId,
+    /// Extent.
+    pub extent: ExtentIndex,
+    /// Attempt.
+    pub attempt: Attempt,
+}
+
+/// What became of a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Response {
+    /// Done, with nothing more to say.
+    Done,
+    /// The upload stands here now.
+    Uploaded {
+        /// Its position.
+        position: UploadPosition,
+    },
+    /// The upload was published.
+    Published {
+        /// Whether the new object is used; otherwise one that existed is.
+        new_object: bool,
+        /// Length of the blob.
+        length_bytes: u64,
+    },
+    /// The upload does not exist, or not in this repository.
+    UploadUnknown,
+    /// Another writer has moved the upload meanwhile.
+    UploadMoved {
+        /// Where it stands.
+        position: UploadPosition,
+    },
+    /// The blob does not exist, or is not linked where it must be.
+    BlobUnknown,
+    /// The blob is linked to the repository.
+    Mounted {
+        /// Its length.
+        length_bytes: u64,
+    },
+    /// A manifest of the repository uses the blob.
+    BlobInUse {
+        /// One such manifest.
+        manifest: Digest,
+    },
+    /// The manifest is stored.
+    ManifestStored {
+        /// Whether it was not there before.
+        created: bool,
+    },
+    /// Blobs that the manifest names are not linked to the repository.
+    ManifestBlobsUnknown {
+        /// The blobs, at most 16 of them.
+        digests: Vec<Digest>,
+    },
+    /// The manifest does not exist in the repository.
+    ManifestUnknown,
+    /// The tag does not exist in the repository.
+    TagUnknown,
+    /// The command spoke of something that has changed since; nothing was done.
+    Stale,
+    /// A number of things were done.
+    Count {
+        /// How many.
+        count: u64,
+    },
+}
+
+crate::versioned! {
+    Command = 1, "catalog command";
+    Response = 1, "catalog response";
+}

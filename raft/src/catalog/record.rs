@@ -1,0 +1,309 @@
+//! The catalog's records: what each key kind holds. Frozen by golden files; fields are only ever added by a new
+//! version.
+
+use serde::{Deserialize, Serialize};
+use storage::kv::Bytes;
+use storage::shard::{Attempt, DiskId, Geometry, ObjectId, ShardIndex};
+
+use super::name::{Algorithm, Digest, RepositoryName};
+use crate::id::{NodeId, RequestId};
+use crate::time::Timestamp;
+
+/// Where one shard rests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ShardLocation {
+    /// Node that holds it.
+    pub node: NodeId,
+    /// Disk of that node.
+    pub disk: DiskId,
+}
+
+/// An extent whose bytes are coded over shard files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodedExtent {
+    /// Profile, block size and length.
+    pub geometry: Geometry,
+    /// Attempt that wrote the shards.
+    pub attempt: Attempt,
+    /// Location of each shard, by shard index; as many as the profile has shards.
+    pub shards: Vec<ShardLocation>,
+}
+
+/// Bytes of an extent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ExtentBody {
+    /// In the catalog itself.
+    Inline(Bytes),
+    /// In shard files.
+    Coded(CodedExtent),
+}
+
+impl ExtentBody {
+    /// Data bytes.
+    #[must_use]
+    pub fn length_bytes(&self) -> u64 {
+        match self {
+            Self::Inline(bytes) => bytes.len() as u64,
+            Self::Coded(coded) => coded.geometry.length_bytes,
+        }
+    }
+}
+
+/// One extent of an object. Key: object, extent index.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExtentRecord {
+    /// Its first byte's position in the object.
+    pub offset_bytes: u64,
+    /// Its bytes.
+    pub body: ExtentBody,
+}
+
+/// Why an extent is below its redundancy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum ShortfallReason {
+    /// Written with a smaller profile while nodes were down. Nothing is missing.
+    DegradedWrite,
+    /// A shard file is not there.
+    ShardMissing,
+    /// A shard's block failed its checksum.
+    ShardCorrupt,
+    /// A node or disk is gone.
+    LocationLost,
+}
+
+/// An extent below its redundancy. Key: object, extent index.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShortfallRecord {
+    /// Attempt that it speaks of; stale once the extent was replaced.
+    pub attempt: Attempt,
+    /// Shards that are missing or bad, in order. Empty for a degraded write.
+    pub missing: Vec<ShardIndex>,
+    /// First cause.
+    pub reason: ShortfallReason,
+    /// When it was first noticed.
+    pub since: Timestamp,
+}
+
+/// What an object is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ObjectState {
+    /// Being uploaded by a session.
+    Uploading,
+    /// The bytes of this blob.
+    Published(Digest),
+}
+
+/// The stored bytes of a blob. Key: object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectRecord {
+    /// Sum of its extents.
+    pub length_bytes: u64,
+    /// Number of extents, which have the indices `0..extents`.
+    pub extents: u32,
+    /// What it is for.
+    pub state: ObjectState,
+}
+
+/// An upload session. Key: session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UploadRecord {
+    /// Repository it was begun in.
+    pub repository: RepositoryName,
+    /// Object that receives the bytes.
+    pub object: ObjectId,
+    /// Who began it, for later requests of the session.
+    pub principal: Option<String>,
+    /// Algorithm of the streamed hash.
+    pub algorithm: Algorithm,
+    /// State of the streamed hash after `position.offset_bytes` bytes.
+    pub hash_state: Bytes,
+    /// Where it stands.
+    pub position: UploadPosition,
+    /// The last change's request, so that its repetition is recognised.
+    pub last_request: RequestId,
+    /// When it began.
+    pub started: Timestamp,
+    /// When it expires unless it makes progress.
+    pub expires: Timestamp,
+    /// Set once published: a repeated PUT is answered as the first one was. Kept until it expires.
+    pub finished: Option<Digest>,
+}
+
+/// Where an upload stands: changes name the position that they build on (compare-and-set).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UploadPosition {
+    /// Committed bytes.
+    pub offset_bytes: u64,
+    /// Grows with each change.
+    pub epoch: u64,
+}
+
+/// Whether a blob can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BlobState {
+    /// It exists.
+    Live,
+    /// Condemned: it does not exist for clients; its shards are about to go.
+    Condemned,
+}
+
+/// A blob. Key: digest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlobRecord {
+    /// Its bytes.
+    pub object: ObjectId,
+    /// Length.
+    pub length_bytes: u64,
+    /// Uses by manifests: one per repository and manifest that names it.
+    pub references: u64,
+    /// Repositories that link it.
+    pub links: u64,
+    /// Grows each time that the blob comes to exist or gets a new object.
+    pub generation: u64,
+    /// Last time that a client may have learned that it exists without a reference to it.
+    pub touched: Timestamp,
+    /// Whether it can be used.
+    pub state: BlobState,
+}
+
+/// A repository's link to a blob: visibility, not a reference. Key: repository, digest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkRecord {
+    /// Manifests of the repository that use the blob.
+    pub uses: u64,
+    /// Last time that a client of this repository learned of it.
+    pub touched: Timestamp,
+}
+
+/// A manifest without its bytes. Key: repository, digest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestRecord {
+    /// Stored media type, served as it is.
+    pub media_type: String,
+    /// Length of the manifest itself.
+    pub length_bytes: u64,
+    /// Blobs that it uses: config and layers, each once, foreign layers left out.
+    pub blobs: Vec<Digest>,
+    /// Manifests that it lists, if an index.
+    pub children: Vec<Digest>,
+    /// Manifest that it refers to.
+    pub subject: Option<Digest>,
+    /// Tags that point to it now.
+    pub tags: u64,
+    /// When it was first pushed to this repository.
+    pub pushed: Timestamp,
+    /// Grows when it is pushed again after a deletion.
+    pub generation: u64,
+}
+
+/// A tag. Key: repository, tag.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TagRecord {
+    /// Manifest it points to.
+    pub digest: Digest,
+    /// When it was last set.
+    pub updated: Timestamp,
+    /// Sequence number of the event that set it.
+    pub sequence: u64,
+}
+
+/// A referrer as listed under its subject. Key: repository, subject, referrer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReferrerRecord {
+    /// Media type of the referrer.
+    pub media_type: String,
+    /// Length of the referrer.
+    pub length_bytes: u64,
+    /// Its artifact type, or the media type of its config.
+    pub artifact_type: Option<String>,
+    /// Its annotations, in key order.
+    pub annotations: Vec<(String, String)>,
+}
+
+/// A repository. Key: name. Gone when all counts are zero.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepositoryRecord {
+    /// Manifests.
+    pub manifests: u64,
+    /// Tags.
+    pub tags: u64,
+    /// Linked blobs.
+    pub links: u64,
+    /// Bytes of linked blobs, each once.
+    pub linked_bytes: u64,
+    /// When it got its first content.
+    pub created: Timestamp,
+}
+
+/// What waits for its deadline in the garbage queue. Key: deadline, item.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum GarbageItem {
+    /// A blob that nothing references.
+    Blob {
+        /// The blob.
+        digest: Digest,
+        /// Its generation when it was queued.
+        generation: u64,
+    },
+    /// A link that no manifest of its repository needs.
+    Link {
+        /// Repository.
+        repository: RepositoryName,
+        /// The blob.
+        digest: Digest,
+    },
+    /// A manifest without tag, parent or subject.
+    Manifest {
+        /// Repository.
+        repository: RepositoryName,
+        /// The manifest.
+        digest: Digest,
+        /// Its generation when it was queued.
+        generation: u64,
+    },
+}
+
+/// Shard files to unlink: of a cancelled upload, a duplicate, a replaced extent. Key: not-before time, object, extent,
+/// attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiscardRecord {
+    /// Location of each shard, by shard index.
+    pub shards: Vec<ShardLocation>,
+}
+
+/// Totals of the catalog, kept exact with each command.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TotalsRecord {
+    /// Repositories with content.
+    pub repositories: u64,
+    /// Manifests, once per repository.
+    pub manifests: u64,
+    /// Tags.
+    pub tags: u64,
+    /// Live blobs.
+    pub blobs: u64,
+    /// Bytes of live blobs.
+    pub blob_bytes: u64,
+    /// Open upload sessions.
+    pub uploads: u64,
+    /// Extents below their redundancy.
+    pub shortfalls: u64,
+    /// Shard sets waiting to be unlinked.
+    pub discards: u64,
+}
+
+crate::versioned! {
+    ExtentRecord = 1, "extent record";
+    ShortfallRecord = 1, "shortfall record";
+    ObjectRecord = 1, "object record";
+    UploadRecord = 1, "upload record";
+    BlobRecord = 1, "blob record";
+    LinkRecord = 1, "link record";
+    ManifestRecord = 1, "manifest record";
+    TagRecord = 1, "tag record";
+    ReferrerRecord = 1, "referrer record";
+    RepositoryRecord = 1, "repository record";
+    GarbageItem = 1, "garbage item";
+    DiscardRecord = 1, "discard record";
+    TotalsRecord = 1, "totals record";
+}

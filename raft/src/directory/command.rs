@@ -1,0 +1,131 @@
+//! The directory's commands and their responses. Append-only enums; golden files freeze the encodings.
+
+use serde::{Deserialize, Serialize};
+use storage::kv::Bytes;
+
+use super::record::{NamespaceRecord, NodeInfo, NodeState};
+use crate::id::{NodeId, RegionId};
+
+/// A change to the cluster's directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// Moves the directory's clock on and does nothing else.
+    Tick,
+    /// Founds the cluster with its first region (id 1), node (id 1) and root namespace. Refused when it exists.
+    Found {
+        /// Random id of the cluster.
+        cluster: [u8; 16],
+        /// Certificate of the CA, DER.
+        ca_certificate: Bytes,
+        /// Wrapped private key of the CA.
+        wrapped_ca_key: Bytes,
+        /// Feature level to begin with.
+        feature_level: u32,
+        /// Name of the first region.
+        region: String,
+        /// The first node.
+        node: NodeInfo,
+    },
+    /// Adds a one-time join token.
+    AddJoinToken {
+        /// Random id of the token.
+        token: [u8; 8],
+        /// BLAKE3 of its secret.
+        secret_hash: [u8; 32],
+        /// Seconds until it expires.
+        lifetime_seconds: u64,
+    },
+    /// Admits a node by a token, which is used up. A repetition of the request gets the same answer.
+    AdmitNode {
+        /// Id of the token.
+        token: [u8; 8],
+        /// BLAKE3 of the secret that the node showed.
+        secret_hash: [u8; 32],
+        /// Name of the region to join. It must exist.
+        region: String,
+        /// The node.
+        node: NodeInfo,
+    },
+    /// A node says what has changed about itself.
+    UpdateNode {
+        /// The node.
+        node: NodeId,
+        /// What it says.
+        info: NodeInfo,
+    },
+    /// Changes what a node may do. A removed node stays removed.
+    SetNodeState {
+        /// The node.
+        node: NodeId,
+        /// The new state.
+        state: NodeState,
+    },
+    /// Raises the feature level. Refused while a node does not understand it.
+    RaiseFeatureLevel {
+        /// The new level.
+        level: u32,
+    },
+    /// Sets a namespace's policy.
+    SetNamespace {
+        /// Its prefix, empty for the root.
+        prefix: String,
+        /// The policy.
+        record: NamespaceRecord,
+    },
+}
+
+/// What became of a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Response {
+    /// Done.
+    Done,
+    /// The node is a member.
+    Admitted {
+        /// Its id.
+        node: NodeId,
+        /// Its region.
+        region: RegionId,
+    },
+    /// Refused; nothing was done.
+    Refused(Refusal),
+}
+
+/// Why a command was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Refusal {
+    /// The cluster exists already.
+    #[error("the cluster is founded already")]
+    AlreadyFounded,
+    /// The token is unknown or its secret is wrong.
+    #[error("the join token is not valid for this cluster")]
+    TokenUnknown,
+    /// The token is too old.
+    #[error("the join token has expired: make another one with: regnode token")]
+    TokenExpired,
+    /// The token was used by another request.
+    #[error("the join token was used by node {0} already: make another one with: regnode token")]
+    TokenUsed(NodeId),
+    /// There is no such region.
+    #[error("there is no region {0:?}")]
+    RegionUnknown(String),
+    /// Another node has the name.
+    #[error("node {0} is called {1:?} already: choose another name with --name")]
+    NameTaken(NodeId, String),
+    /// There is no such node, or it was removed.
+    #[error("there is no node {0}")]
+    NodeUnknown(NodeId),
+    /// A node does not understand the feature level.
+    #[error("node {0} does not understand feature level {1}: upgrade it first")]
+    FeatureLevelTooHigh(NodeId, u32),
+    /// The feature level never sinks.
+    #[error("the feature level is {0} and cannot sink")]
+    FeatureLevelSinks(u32),
+    /// The namespace's prefix is malformed.
+    #[error("{0:?} is not a namespace: path components as in a repository name are expected")]
+    NamespaceInvalid(String),
+}
+
+crate::versioned! {
+    Command = 1, "directory command";
+    Response = 1, "directory response";
+}

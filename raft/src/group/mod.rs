@@ -1,0 +1,1 @@
+//! The generic Raft group. All of openraft stands in this module.

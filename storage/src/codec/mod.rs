@@ -1,0 +1,5 @@
+//! The erasure codec: data blocks to parity blocks and back.
+
+mod profile;
+
+pub use profile::{InvalidProfile, Profile};

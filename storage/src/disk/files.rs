@@ -1,0 +1,123 @@
+//! The file seam: every file and directory operation of the project, as blocking calls.
+//!
+//! [`real::RealFiles`](super::real::RealFiles) is the operating system; the simulator has a disk of its own that
+//! forgets what was not synced. Callers run these inside [`Exec::run`](crate::exec::Exec::run).
+
+use std::fmt::Debug;
+use std::io;
+use std::path::Path;
+
+/// Space of the file system under a path, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// All bytes of the file system.
+    pub total_bytes: u64,
+    /// Bytes that an unprivileged process can still write.
+    pub available_bytes: u64,
+}
+
+/// One entry of a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// File name without its directory. Names that are not UTF-8 are left out of listings.
+    pub name: String,
+    /// Whether it is a directory.
+    pub is_directory: bool,
+    /// Length in bytes, 0 for directories.
+    pub length_bytes: u64,
+}
+
+/// An open file. Positioned reads and writes, so that one handle serves several readers.
+pub trait File: Debug + Send + Sync {
+    /// Reads at most `buffer.len()` bytes at `offset`; 0 at the end of the file.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// Writes all of `bytes` at `offset`, growing the file as needed.
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+
+    /// Makes data and length durable (fsync).
+    fn sync(&self) -> io::Result<()>;
+
+    /// Starts writing dirty pages in this range back, without waiting and without any promise. A hint that spreads
+    /// the cost of a later [`sync`](Self::sync).
+    fn start_writeback(&self, _offset: u64, _length_bytes: u64) {}
+
+    /// Length in bytes.
+    fn length(&self) -> io::Result<u64>;
+
+    /// Fills `buffer` from `offset`, or fails with [`io::ErrorKind::UnexpectedEof`].
+    fn read_exact_at(&self, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
+        while !buffer.is_empty() {
+            match self.read_at(buffer, offset) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(read) => {
+                    buffer = &mut buffer[read..];
+                    offset += read as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A file system. A new, renamed or removed entry is durable only after [`sync_directory`](Self::sync_directory) of
+/// its directory.
+pub trait Files: Debug + Send + Sync + 'static {
+    /// Creates a file that must not exist yet, open for reading and writing. Readable by its owner only.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn File>>;
+
+    /// Opens an existing file for reading and writing.
+    fn open(&self, path: &Path) -> io::Result<Box<dyn File>>;
+
+    /// Renames, replacing the target.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Creates a directory and its missing parents.
+    fn create_directory_all(&self, path: &Path) -> io::Result<()>;
+
+    /// Removes a directory with all it contains; a missing one is no error.
+    fn remove_directory_all(&self, path: &Path) -> io::Result<()>;
+
+    /// Entries of a directory, sorted by name.
+    fn list(&self, path: &Path) -> io::Result<Vec<Entry>>;
+
+    /// Makes the entries of a directory durable (fsync of the directory).
+    fn sync_directory(&self, path: &Path) -> io::Result<()>;
+
+    /// Space of the file system that holds `path`.
+    fn space(&self, path: &Path) -> io::Result<Space>;
+
+    /// Takes an advisory exclusive lock on the directory for as long as the guard lives, so that two processes never
+    /// use one data directory. Fails with [`io::ErrorKind::WouldBlock`] when it is held.
+    fn lock(&self, directory: &Path) -> io::Result<Box<dyn Send + Sync>>;
+
+    /// Whole content of a file.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let file = self.open(path)?;
+        let length = usize::try_from(file.length()?).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
+        let mut content = vec![0; length];
+        file.read_exact_at(&mut content, 0)?;
+        Ok(content)
+    }
+
+    /// Replaces the content of a file so that a power cut leaves either the old or the new one: temporary file, sync,
+    /// rename, sync of the directory.
+    fn replace(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        let directory = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+        let temporary = path.with_extension("tmp");
+        match self.remove(&temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let file = self.create(&temporary)?;
+        file.write_all_at(content, 0)?;
+        file.sync()?;
+        self.rename(&temporary, path)?;
+        self.sync_directory(directory)
+    }
+}
