@@ -1,6 +1,6 @@
 //! The file seam: every file and directory operation of the project, as blocking calls.
 //!
-//! [`real::RealFiles`](super::real::RealFiles) is the operating system; the simulator has a disk of its own that
+//! [`RealFiles`](super::RealFiles) is the operating system; the simulator has a disk of its own that
 //! forgets what was not synced. Callers run these inside [`Exec::run`](crate::exec::Exec::run).
 
 use std::fmt::Debug;
@@ -35,6 +35,16 @@ pub trait File: Debug + Send + Sync {
     /// Writes all of `bytes` at `offset`, growing the file as needed.
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
 
+    /// Writes the parts one behind the other, beginning at `offset`: one system call where the platform has it, so that
+    /// nothing has to be copied together first.
+    fn write_all_parts_at(&self, parts: &[&[u8]], mut offset: u64) -> io::Result<()> {
+        for part in parts {
+            self.write_all_at(part, offset)?;
+            offset += part.len() as u64;
+        }
+        Ok(())
+    }
+
     /// Makes data and length durable (fsync).
     fn sync(&self) -> io::Result<()>;
 
@@ -60,6 +70,14 @@ pub trait File: Debug + Send + Sync {
         }
         Ok(())
     }
+
+    /// Exactly `length_bytes` from `offset` in a new buffer, or [`io::ErrorKind::UnexpectedEof`]. Where the platform
+    /// can, the buffer is not filled with zeros first.
+    fn read_vec_at(&self, length_bytes: usize, offset: u64) -> io::Result<Vec<u8>> {
+        let mut buffer = vec![0; length_bytes];
+        self.read_exact_at(&mut buffer, offset)?;
+        Ok(buffer)
+    }
 }
 
 /// A file system. A new, renamed or removed entry is durable only after [`sync_directory`](Self::sync_directory) of
@@ -79,6 +97,25 @@ pub trait Files: Debug + Send + Sync + 'static {
 
     /// Creates a directory and its missing parents.
     fn create_directory_all(&self, path: &Path) -> io::Result<()>;
+
+    /// Creates a directory and its missing parents, and makes their entries durable.
+    fn create_directory_durable(&self, path: &Path) -> io::Result<()> {
+        let mut created = Vec::new();
+        for directory in path.ancestors().filter(|directory| !directory.as_os_str().is_empty()) {
+            match self.list(directory) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => created.push(directory),
+                Err(error) => return Err(error),
+                Ok(_) => break,
+            }
+        }
+        self.create_directory_all(path)?;
+        for directory in created {
+            // The empty parent of a relative path is the working directory.
+            let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty());
+            self.sync_directory(parent.unwrap_or(Path::new(".")))?;
+        }
+        Ok(())
+    }
 
     /// Removes a directory with all it contains; a missing one is no error.
     fn remove_directory_all(&self, path: &Path) -> io::Result<()>;
@@ -100,9 +137,7 @@ pub trait Files: Debug + Send + Sync + 'static {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         let file = self.open(path)?;
         let length = usize::try_from(file.length()?).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
-        let mut content = vec![0; length];
-        file.read_exact_at(&mut content, 0)?;
-        Ok(content)
+        file.read_vec_at(length, 0)
     }
 
     /// Replaces the content of a file so that a power cut leaves either the old or the new one: temporary file, sync,

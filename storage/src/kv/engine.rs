@@ -1,7 +1,7 @@
 //! The key-value seam: ordered keys in named columns, atomic batches, explicit durability, checkpoints.
 //!
-//! Two engines implement it, [`rocks`](super::rocks) and [`memory`](super::memory), and one property-test model
-//! proves them equal.
+//! Two kinds of engine implement it, of [`RocksEngines`](super::RocksEngines) and of
+//! [`MemoryEngines`](super::MemoryEngines), and one property-test model proves them equal.
 
 use std::fmt::Debug;
 use std::path::Path;

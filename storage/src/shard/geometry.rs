@@ -56,6 +56,8 @@ pub fn block_length_bytes(profile: Profile, block_size_bytes: u32, stripe_length
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn geometry(length_bytes: u64) -> Geometry {
@@ -76,6 +78,39 @@ mod tests {
         assert_eq!(geometry.stripes(), 2);
         assert_eq!(geometry.stripe_length_bytes(1), 5);
         assert_eq!(geometry.block_length_bytes(1), 4);
+    }
+
+    proptest! {
+        #[test]
+        fn stripes_hold_exactly_the_extent(k in 1u8..=32, m in 0u8..=16, half in 1u32..5000, length_bytes in 0u64..2_000_000) {
+            let profile = Profile::new(k, m).unwrap();
+            let geometry = Geometry { profile, block_size_bytes: half * 2, length_bytes };
+            let stripes = geometry.stripes();
+            let mut sum = 0;
+            for stripe in 0..stripes {
+                let data = geometry.stripe_length_bytes(stripe);
+                let block = geometry.block_length_bytes(stripe);
+                let room = u64::from(block) * u64::from(k);
+                sum += data;
+                prop_assert!(data > 0 && block > 0 && block.is_multiple_of(2) && block <= geometry.block_size_bytes);
+                prop_assert!(data <= room, "the data fits");
+                prop_assert!(room - data < 2 * u64::from(k), "the padding is less than a pair for each block");
+                if stripe + 1 < stripes {
+                    prop_assert_eq!(block, geometry.block_size_bytes);
+                    prop_assert_eq!(data, geometry.stripe_size_bytes());
+                }
+            }
+            prop_assert_eq!(sum, length_bytes);
+            prop_assert_eq!(geometry.stripe_length_bytes(stripes), 0);
+        }
+
+        #[test]
+        fn no_length_overflows(k in 1u8..=32, half in 1u32..=u32::MAX / 2, length_bytes: u64, stripe: u64) {
+            let profile = Profile::new(k, 2).unwrap();
+            let geometry = Geometry { profile, block_size_bytes: half * 2, length_bytes };
+            prop_assert!(geometry.block_length_bytes(stripe) <= geometry.block_size_bytes);
+            prop_assert!(geometry.stripes() <= length_bytes);
+        }
     }
 
     #[test]

@@ -1,7 +1,16 @@
 //! Shard files: one column of an extent's stripes, with a checksum per block.
 
+mod checksum;
+mod error;
+mod format;
 mod geometry;
 mod name;
+mod reader;
+mod writer;
 
+pub use checksum::{Checksum, checksum};
+pub use error::ShardError;
 pub use geometry::{Geometry, block_length_bytes};
 pub use name::{Attempt, DiskId, ExtentIndex, InvalidId, ObjectId, ShardIndex, ShardName};
+pub use reader::{Block, ShardReader};
+pub use writer::ShardWriter;

@@ -1,0 +1,142 @@
+//! One data directory in use: its id, its lock, its space and its error counters.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::identity;
+use super::space::Ledger;
+use super::{DiskError, DiskSpace, Files, NoSpace, Reserve};
+use crate::shard::DiskId;
+
+/// A data directory of this node. It holds the directory's lock for as long as it lives.
+pub struct Disk {
+    id: DiskId,
+    path: PathBuf,
+    files: Arc<dyn Files>,
+    reserve: Reserve,
+    ledger: Ledger,
+    io_errors: AtomicU64,
+    corrupt_blocks: AtomicU64,
+    _lock: Box<dyn Send + Sync>,
+}
+
+/// What went wrong on a disk since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DiskErrors {
+    /// Calls that the operating system failed.
+    pub io: u64,
+    /// Blocks and headers whose bytes were not those that were written.
+    pub corrupt: u64,
+}
+
+impl Disk {
+    /// Locks and opens a data directory; formats it if it is empty. A missing directory is created.
+    pub(super) fn open(
+        files: &Arc<dyn Files>,
+        directory: &Path,
+        reserve: Reserve,
+        new_id: &mut dyn FnMut() -> [u8; 16],
+    ) -> Result<Self, DiskError> {
+        let io = |action| move |source| DiskError::Io { path: directory.to_owned(), action, source };
+        files.create_directory_durable(directory).map_err(io("be created"))?;
+        let lock = files.lock(directory).map_err(|source| {
+            if source.kind() == io::ErrorKind::WouldBlock {
+                DiskError::Locked { path: directory.to_owned() }
+            } else {
+                io("be locked")(source)
+            }
+        })?;
+        let id = identity::load_or_format(files.as_ref(), directory, new_id)?;
+        Ok(Self {
+            id,
+            path: directory.to_owned(),
+            files: Arc::clone(files),
+            reserve,
+            ledger: Ledger::default(),
+            io_errors: AtomicU64::new(0),
+            corrupt_blocks: AtomicU64::new(0),
+            _lock: lock,
+        })
+    }
+
+    /// Id of the disk, from its identity file.
+    #[must_use]
+    pub fn id(&self) -> DiskId {
+        self.id
+    }
+
+    /// Its directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file system that it lies on.
+    #[must_use]
+    pub fn files(&self) -> &Arc<dyn Files> {
+        &self.files
+    }
+
+    /// Its space, asked from the file system now.
+    ///
+    /// # Errors
+    /// What the file system says; it is counted.
+    pub fn space(&self) -> io::Result<DiskSpace> {
+        match self.files.space(&self.path) {
+            Ok(space) => Ok(DiskSpace::of(space, self.reserve)),
+            Err(error) => {
+                self.count_io_error();
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether `bytes` more can be written without touching the reserve.
+    ///
+    /// # Errors
+    /// The outer one is the file system's, the inner one says that there is no space.
+    pub fn reserve(&self, bytes: u64) -> io::Result<Result<(), NoSpace>> {
+        let enough = self.ledger.promise(bytes, || self.space())?;
+        if enough { Ok(Ok(())) } else { self.no_space().map(Err) }
+    }
+
+    /// The error of a full disk, with its present figures.
+    pub(crate) fn no_space(&self) -> io::Result<NoSpace> {
+        Ok(NoSpace {
+            path: self.path.clone(),
+            used_percent: self.space()?.used_percent(),
+            limit_percent: 100 - self.reserve.percent.min(Reserve::PERCENT_MAX),
+        })
+    }
+
+    /// What went wrong on this disk since it was opened: the ground for taking it out of use.
+    #[must_use]
+    pub fn errors(&self) -> DiskErrors {
+        DiskErrors { io: self.io_errors.load(Ordering::Relaxed), corrupt: self.corrupt_blocks.load(Ordering::Relaxed) }
+    }
+
+    /// Counts a failed call.
+    pub(crate) fn count_io_error(&self) {
+        self.io_errors.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a bad block or header.
+    pub(crate) fn count_corrupt_block(&self) {
+        self.corrupt_blocks.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for Disk {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Disk")
+            .field("id", &self.id)
+            .field("path", &self.path)
+            .field("reserve", &self.reserve)
+            .field("errors", &self.errors())
+            .finish_non_exhaustive()
+    }
+}

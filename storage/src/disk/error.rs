@@ -1,0 +1,78 @@
+//! Errors of taking data directories into use. Each names the directory and the way out.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::shard::DiskId;
+
+/// Why data directories cannot be used. Nothing of theirs was changed, unless it is [`DiskError::Io`] while an empty
+/// one was formatted; formatting it again is harmless.
+#[derive(Debug, thiserror::Error)]
+pub enum DiskError {
+    /// The directory holds something, but it was never formatted as a disk.
+    #[error(
+        "directory {path:?} is not empty (it holds {entry:?}) and is not a regnode disk; name an empty directory, or \
+         move away what is in it"
+    )]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+        /// One thing that it holds.
+        entry: String,
+    },
+    /// The directory has shards, but its identity file is missing or unreadable.
+    #[error(
+        "disk {path:?} is damaged: {detail}; restore its file \"identity\", or empty the directory to start it as a \
+         new disk, and what it held is rebuilt from the other disks"
+    )]
+    Damaged {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong.
+        detail: String,
+    },
+    /// The disk was formatted by another version of the program.
+    #[error("disk {path:?} has format version {found}, this program reads version {known}; start a newer program")]
+    Version {
+        /// The directory.
+        path: PathBuf,
+        /// Version of the disk.
+        found: u32,
+        /// Version of this program.
+        known: u32,
+    },
+    /// Two directories carry one id: one is a copy of the other.
+    #[error(
+        "disks {first:?} and {second:?} have the same id {id}: one is a copy; take the copy out of the configuration"
+    )]
+    Duplicate {
+        /// The directory named first.
+        first: PathBuf,
+        /// The directory named later.
+        second: PathBuf,
+        /// Their id.
+        id: DiskId,
+    },
+    /// Someone holds the lock of the directory.
+    #[error(
+        "disk {path:?} is in use: stop the other regnode process that uses it, or name it only once in the \
+         configuration"
+    )]
+    Locked {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// No directory was named.
+    #[error("no data directory is named; name at least one")]
+    None,
+    /// The operating system refused.
+    #[error("disk {path:?}: cannot {action}")]
+    Io {
+        /// The directory.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// Why it failed.
+        source: io::Error,
+    },
+}

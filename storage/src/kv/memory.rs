@@ -1,0 +1,239 @@
+//! The engine of the simulator and of tests: everything in memory, and power loss forgets what was not synced.
+//!
+//! [`MemoryEngines`] stands for the disk: it lives on while nodes crash and come back. Which store belongs to a
+//! directory is told by a small marker file in it, so that a directory that is removed, renamed or lost through
+//! [`Files`] takes its store along. Nothing is ever read from the file system but markers and checkpoints.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+
+use super::checkpoint;
+use super::image::Image;
+use super::{Batch, Change, Column, Engine, EngineError, EngineOptions, Engines, Pair, Scan};
+use crate::disk::Files;
+
+/// Name of the marker file.
+const MARKER: &str = "memory-engine";
+
+/// Opens in-memory engines. Clones share their stores.
+#[derive(Clone, Debug)]
+pub struct MemoryEngines {
+    files: Arc<dyn Files>,
+    stores: Arc<Mutex<Stores>>,
+}
+
+/// All stores by the number in their marker.
+#[derive(Debug, Default)]
+struct Stores {
+    next: u64,
+    by_number: BTreeMap<u64, Arc<Mutex<Store>>>,
+}
+
+/// One store: what readers see, and what would survive.
+#[derive(Debug, Default)]
+struct Store {
+    /// Directory in which it was opened last.
+    path: PathBuf,
+    current: Image,
+    durable: Image,
+    /// Batches in `current` that `durable` does not have yet.
+    unsynced: Vec<Batch>,
+    /// Whether a handle is open.
+    open: bool,
+    /// Number of power losses: handles from before one are dead.
+    epoch: u64,
+}
+
+impl MemoryEngines {
+    /// No stores yet; markers and checkpoints go through `files`.
+    #[must_use]
+    pub fn new(files: Arc<dyn Files>) -> Self {
+        Self { files, stores: Arc::default() }
+    }
+
+    /// Forgets everything that was not synced, in all stores. Handles that are still open fail from now on.
+    pub fn power_loss(&self) {
+        for store in lock(&self.stores).by_number.values() {
+            let mut store = lock(store);
+            store.current = store.durable.clone();
+            store.unsynced.clear();
+            store.open = false;
+            store.epoch += 1;
+        }
+    }
+
+    /// Forgets the stores below `prefix` altogether, for a node whose disks were wiped.
+    pub fn forget(&self, prefix: &Path) {
+        lock(&self.stores).by_number.retain(|_, store| {
+            let mut store = lock(store);
+            store.epoch += 1;
+            !store.path.starts_with(prefix)
+        });
+    }
+
+    /// Number in the marker of a directory, if it has one.
+    fn marker(&self, directory: &Path) -> Result<Option<u64>, EngineError> {
+        let content = match self.files.read(&directory.join(MARKER)) {
+            Ok(content) => content,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(directory, error)),
+        };
+        let number = String::from_utf8(content).ok().and_then(|text| text.trim_end().parse().ok());
+        number.map(Some).ok_or_else(|| failed(directory, "its marker is damaged"))
+    }
+
+    /// What a directory without a marker begins with: its checkpoint, or nothing.
+    fn first_image(&self, directory: &Path) -> Result<Image, EngineError> {
+        match self.files.read(&directory.join(checkpoint::FILE)) {
+            Ok(content) => checkpoint::decode(content).map_err(|reason| failed(directory, reason)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Image::default()),
+            Err(error) => Err(failed(directory, error)),
+        }
+    }
+
+    /// The store of a directory, made if the directory has none.
+    fn store(&self, directory: &Path) -> Result<Arc<Mutex<Store>>, EngineError> {
+        let marker = self.marker(directory)?;
+        let mut stores = lock(&self.stores);
+        if let Some(number) = marker {
+            let store = stores.by_number.get(&number).cloned();
+            return store.ok_or_else(|| failed(directory, "its store is not in this memory"));
+        }
+        // The directory was removed or lost since: so is what it held.
+        stores.by_number.retain(|_, store| lock(store).path != directory);
+        let image = self.first_image(directory)?;
+        let number = stores.next;
+        stores.next += 1;
+        let store = Arc::new(Mutex::new(Store {
+            path: directory.to_owned(),
+            current: image.clone(),
+            durable: image,
+            ..Store::default()
+        }));
+        // The store first: a marker whose writing failed half-way may be there all the same.
+        stores.by_number.insert(number, Arc::clone(&store));
+        self.files
+            .create_directory_durable(directory)
+            .and_then(|()| self.files.replace(&directory.join(MARKER), format!("{number}\n").as_bytes()))
+            .map_err(|error| failed(directory, error))?;
+        Ok(store)
+    }
+}
+
+impl Engines for MemoryEngines {
+    fn open(&self, directory: &Path, options: &EngineOptions) -> Result<Arc<dyn Engine>, EngineError> {
+        let store = self.store(directory)?;
+        let mut guard = lock(&store);
+        if guard.open {
+            return Err(failed(directory, "it is open already"));
+        }
+        let known = |name: &String| options.columns.iter().any(|column| column.0 == name);
+        if let Some(name) = guard.current.columns.keys().find(|name| !known(name)) {
+            return Err(failed(directory, format!("its column {name:?} was not named")));
+        }
+        guard.open = true;
+        directory.clone_into(&mut guard.path);
+        let epoch = guard.epoch;
+        drop(guard);
+        Ok(Arc::new(MemoryEngine {
+            path: directory.to_owned(),
+            columns: options.columns,
+            files: Arc::clone(&self.files),
+            store,
+            epoch,
+        }))
+    }
+}
+
+/// An open handle of a store.
+#[derive(Debug)]
+struct MemoryEngine {
+    path: PathBuf,
+    columns: &'static [Column],
+    files: Arc<dyn Files>,
+    store: Arc<Mutex<Store>>,
+    epoch: u64,
+}
+
+impl MemoryEngine {
+    fn live(&self) -> Result<MutexGuard<'_, Store>, EngineError> {
+        let store = lock(&self.store);
+        if store.epoch == self.epoch { Ok(store) } else { Err(failed(&self.path, "the power was lost")) }
+    }
+
+    fn check(&self, column: Column) -> Result<(), EngineError> {
+        if self.columns.contains(&column) {
+            return Ok(());
+        }
+        Err(EngineError::UnknownColumn { path: self.path.clone(), column: column.0 })
+    }
+
+    fn write_checkpoint(&self, directory: &Path, content: &[u8]) -> io::Result<()> {
+        if self.files.list(directory).is_ok() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        self.files.create_directory_all(directory)?;
+        let file = self.files.create(&directory.join(checkpoint::FILE))?;
+        file.write_all_at(content, 0)?;
+        file.sync()?;
+        self.files.sync_directory(directory)?;
+        self.files.sync_directory(directory.parent().unwrap_or(Path::new(".")))
+    }
+}
+
+impl Engine for MemoryEngine {
+    fn get(&self, column: Column, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
+        self.check(column)?;
+        Ok(self.live()?.current.get(column.0, key))
+    }
+
+    fn scan(&self, scan: &Scan) -> Result<Vec<Pair>, EngineError> {
+        self.check(scan.column)?;
+        Ok(self.live()?.current.scan(scan))
+    }
+
+    fn write(&self, batch: Batch) -> Result<(), EngineError> {
+        for change in &batch.changes {
+            let (Change::Put(column, ..) | Change::Delete(column, _) | Change::DeleteRange(column, ..)) = change;
+            self.check(*column)?;
+        }
+        let mut store = self.live()?;
+        store.current.apply(&batch);
+        store.unsynced.push(batch);
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<(), EngineError> {
+        let mut store = self.live()?;
+        for batch in std::mem::take(&mut store.unsynced) {
+            store.durable.apply(&batch);
+        }
+        Ok(())
+    }
+
+    fn checkpoint(&self, directory: &Path) -> Result<(), EngineError> {
+        let content = checkpoint::encode(&self.live()?.current);
+        self.write_checkpoint(directory, &content).map_err(|error| failed(&self.path, error))
+    }
+}
+
+impl Drop for MemoryEngine {
+    fn drop(&mut self) {
+        if let Ok(mut store) = self.live() {
+            store.open = false;
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn failed(path: &Path, error: impl fmt::Display) -> EngineError {
+    EngineError::Engine { path: path.to_owned(), message: error.to_string() }
+}

@@ -1,0 +1,86 @@
+//! Format version 1 of a shard file: a header of 64 bytes, then every block with its checksum in front.
+//!
+//! | bytes | header field |
+//! |---|---|
+//! | 0..8 | magic `RGNSHARD` |
+//! | 8..10 | format version |
+//! | 10, 11, 12 | data shards `k`, parity shards `m`, index of this shard |
+//! | 13..16 | zero |
+//! | 16..32 | object id |
+//! | 32..36 | extent |
+//! | 36..40 | bytes of a full block |
+//! | 40..48 | attempt |
+//! | 48..64 | checksum of the bytes before it |
+//!
+//! Numbers are little-endian. All blocks but the last are full, so that a block's position follows from its number.
+//! The file does not say how many blocks it has: the catalog does, and an uncommitted file is nobody's.
+
+use super::{Checksum, ShardName};
+use crate::codec::Profile;
+
+/// Bytes of the header, as an array length.
+pub(super) const HEADER: usize = 64;
+/// Bytes of the header.
+pub(super) const HEADER_BYTES: u64 = HEADER as u64;
+/// Bytes in front of each block.
+pub(super) const CHECKSUM_BYTES: u64 = Checksum::BYTES as u64;
+
+const MAGIC: &[u8; 8] = b"RGNSHARD";
+const VERSION: u16 = 1;
+/// Bytes that the header's checksum covers.
+const COVERED: usize = 48;
+/// Key of the header's checksum.
+const DOMAIN: &[u8; 32] = b"regnode shard header checks., v1";
+
+/// Encodes a header.
+pub(super) fn header(name: &ShardName, profile: Profile, block_size_bytes: u32) -> [u8; HEADER] {
+    let mut header = [0; HEADER];
+    header[..8].copy_from_slice(MAGIC);
+    header[8..10].copy_from_slice(&VERSION.to_le_bytes());
+    // Profiles are bounded far below 256.
+    header[10] = u8::try_from(profile.data()).unwrap_or(u8::MAX);
+    header[11] = u8::try_from(profile.parity()).unwrap_or(u8::MAX);
+    header[12] = name.shard.0;
+    header[16..32].copy_from_slice(&name.object.0);
+    header[32..36].copy_from_slice(&name.extent.0.to_le_bytes());
+    header[36..40].copy_from_slice(&block_size_bytes.to_le_bytes());
+    header[40..48].copy_from_slice(&name.attempt.0.to_le_bytes());
+    let checksum = checksum(&header[..COVERED]);
+    header[COVERED..].copy_from_slice(&checksum);
+    header
+}
+
+/// Checks that a header as read is the expected one; says what is wrong with it otherwise.
+pub(super) fn check_header(
+    found: &[u8],
+    name: &ShardName,
+    profile: Profile,
+    block_size_bytes: u32,
+) -> Result<(), &'static str> {
+    if found == header(name, profile, block_size_bytes) {
+        return Ok(());
+    }
+    // From here on it only matters which words help the reader most.
+    if found.len() != HEADER || &found[..8] != MAGIC {
+        return Err("it does not begin like a shard file");
+    }
+    if checksum(&found[..COVERED]) != found[COVERED..] {
+        return Err("the checksum of its header does not match");
+    }
+    if found[8..10] != VERSION.to_le_bytes() {
+        return Err("it has another format version");
+    }
+    Err("its header belongs to another shard")
+}
+
+/// Position of a block's checksum in the file.
+pub(super) fn block_offset_bytes(block: u64, block_size_bytes: u32) -> u64 {
+    HEADER_BYTES + block * (CHECKSUM_BYTES + u64::from(block_size_bytes))
+}
+
+fn checksum(bytes: &[u8]) -> [u8; HEADER - COVERED] {
+    let hash = blake3::keyed_hash(DOMAIN, bytes);
+    let mut checksum = [0; HEADER - COVERED];
+    checksum.copy_from_slice(&hash.as_bytes()[..HEADER - COVERED]);
+    checksum
+}

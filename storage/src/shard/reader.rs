@@ -1,0 +1,154 @@
+//! Reads blocks of a shard file. Every block is verified before a byte of it is handed out.
+//!
+//! Contiguous blocks are fetched with few large reads, and handed out as slices of the buffer that they were read
+//! into: nothing is copied. A slice keeps its whole buffer, at most [`READ_BYTES_MAX`] or one block, in memory.
+
+use std::io;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::format::{self, CHECKSUM_BYTES, HEADER_BYTES};
+use super::{Checksum, Geometry, ShardError, ShardName, checksum};
+use crate::codec::Profile;
+use crate::disk::{Disk, File};
+
+/// Most bytes fetched with one read, unless a single block is larger.
+const READ_BYTES_MAX: u64 = 4 << 20;
+
+/// A verified block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Its checksum, for a reader elsewhere who verifies again.
+    pub checksum: Checksum,
+    /// Its bytes, padding included.
+    pub bytes: Bytes,
+}
+
+/// An open shard file. Calls block.
+#[derive(Debug)]
+pub struct ShardReader {
+    disk: Arc<Disk>,
+    name: ShardName,
+    path: PathBuf,
+    file: Box<dyn File>,
+    profile: Profile,
+    block_size_bytes: u32,
+}
+
+impl ShardReader {
+    /// Opens a shard and verifies its header.
+    ///
+    /// # Errors
+    /// [`ShardError::Missing`], [`ShardError::Corrupt`] when the header is not the one expected, and whatever the file
+    /// system says.
+    pub fn open(
+        disk: &Arc<Disk>,
+        name: ShardName,
+        profile: Profile,
+        block_size_bytes: u32,
+    ) -> Result<Self, ShardError> {
+        let path = disk.shard_path(&name);
+        let file = match disk.files().open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(ShardError::Missing { path }),
+            Err(source) => {
+                disk.count_io_error();
+                return Err(ShardError::Io { path, action: "open it", source });
+            }
+        };
+        let reader = Self { disk: Arc::clone(disk), name, path, file, profile, block_size_bytes };
+        let mut header = [0; format::HEADER];
+        reader.file.read_exact_at(&mut header, 0).map_err(|error| reader.failed(None, error))?;
+        format::check_header(&header, &name, profile, block_size_bytes)
+            .map_err(|reason| reader.corrupt(None, reason))?;
+        Ok(reader)
+    }
+
+    /// The shard that is read.
+    #[must_use]
+    pub fn name(&self) -> &ShardName {
+        &self.name
+    }
+
+    /// The bytes of a range of blocks, every one verified.
+    ///
+    /// # Errors
+    /// As [`read_blocks`](Self::read_blocks).
+    pub fn read(&self, geometry: &Geometry, blocks: Range<u64>) -> Result<Vec<Bytes>, ShardError> {
+        Ok(self.read_blocks(geometry, blocks)?.into_iter().map(|block| block.bytes).collect())
+    }
+
+    /// A range of blocks with their checksums, every one verified.
+    ///
+    /// # Errors
+    /// [`ShardError::Corrupt`] naming the first bad block, [`ShardError::Misuse`] for blocks that the geometry does not
+    /// have, and whatever the file system says. Nothing is handed out unless all of it is good.
+    pub fn read_blocks(&self, geometry: &Geometry, blocks: Range<u64>) -> Result<Vec<Block>, ShardError> {
+        let fits = geometry.profile == self.profile && geometry.block_size_bytes == self.block_size_bytes;
+        if !fits || blocks.start > blocks.end || blocks.end > geometry.stripes() {
+            let rule = "blocks are read under the geometry that they were written with";
+            return Err(ShardError::Misuse { path: self.path.clone(), rule });
+        }
+        let count = usize::try_from(blocks.end - blocks.start).unwrap_or(0);
+        let mut result = Vec::with_capacity(count);
+        let step = (READ_BYTES_MAX / (CHECKSUM_BYTES + u64::from(self.block_size_bytes))).max(1);
+        let mut start = blocks.start;
+        while start < blocks.end {
+            let end = blocks.end.min(start.saturating_add(step));
+            self.read_run(geometry, start..end, &mut result)?;
+            start = end;
+        }
+        Ok(result)
+    }
+
+    /// Fetches blocks with one read, and verifies them.
+    fn read_run(&self, geometry: &Geometry, blocks: Range<u64>, result: &mut Vec<Block>) -> Result<(), ShardError> {
+        let offset = format::block_offset_bytes(blocks.start, self.block_size_bytes);
+        let last = blocks.end - 1;
+        let end = format::block_offset_bytes(last, self.block_size_bytes)
+            + CHECKSUM_BYTES
+            + u64::from(geometry.block_length_bytes(last));
+        let length = usize::try_from(end - offset).unwrap_or(usize::MAX);
+        let run = match self.file.read_vec_at(length, offset) {
+            Ok(run) => Bytes::from(run),
+            Err(error) => return Err(self.failed(Some(self.first_cut(&blocks)), error)),
+        };
+        let mut position = 0;
+        for block in blocks {
+            let start = position + Checksum::BYTES;
+            let end = start + geometry.block_length_bytes(block) as usize;
+            let bytes = run.slice(start..end);
+            if checksum(&self.name, block, &bytes).0 != run[position..start] {
+                return Err(self.corrupt(Some(block), "its checksum does not match"));
+            }
+            let mut stored = [0; Checksum::BYTES];
+            stored.copy_from_slice(&run[position..start]);
+            result.push(Block { checksum: Checksum(stored), bytes });
+            position = end;
+        }
+        Ok(())
+    }
+
+    /// The first of `blocks` that a file of the present length does not hold whole.
+    fn first_cut(&self, blocks: &Range<u64>) -> u64 {
+        let length = self.file.length().unwrap_or(0);
+        let whole = length.saturating_sub(HEADER_BYTES) / (CHECKSUM_BYTES + u64::from(self.block_size_bytes));
+        whole.clamp(blocks.start, blocks.end - 1)
+    }
+
+    fn corrupt(&self, block: Option<u64>, reason: &'static str) -> ShardError {
+        self.disk.count_corrupt_block();
+        ShardError::Corrupt { path: self.path.clone(), block, reason }
+    }
+
+    fn failed(&self, block: Option<u64>, source: io::Error) -> ShardError {
+        if source.kind() == io::ErrorKind::UnexpectedEof {
+            return self.corrupt(block, "the file ends too early");
+        }
+        self.disk.count_io_error();
+        ShardError::Io { path: self.path.clone(), action: "read it", source }
+    }
+}

@@ -1,0 +1,194 @@
+//! Writes one shard file from its first block to its last.
+//!
+//! What is appended becomes durable only with [`ShardWriter::finish`]; a file that was not finished is nobody's, and is
+//! removed when its writer is dropped, or by reconciliation after a crash. The writer checks no checksums: whoever cut
+//! the blocks computed them, and every reader verifies.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::format::{self, CHECKSUM_BYTES, HEADER_BYTES};
+use super::{Checksum, ShardError, ShardName};
+use crate::codec::Profile;
+use crate::disk::{Disk, File};
+
+/// Bytes after which the operating system is asked to begin with writing back, so that the last sync is short.
+const WRITEBACK_BYTES: u64 = 8 << 20;
+
+/// An unfinished shard file. Calls block.
+#[derive(Debug)]
+pub struct ShardWriter {
+    disk: Arc<Disk>,
+    name: ShardName,
+    path: PathBuf,
+    /// `None` once finished.
+    file: Option<Box<dyn File>>,
+    /// The header, until it is written with the first blocks.
+    header: Option<[u8; format::HEADER]>,
+    block_size_bytes: u32,
+    /// Bytes written, and where the next block goes.
+    length_bytes: u64,
+    /// Bytes whose writing back was begun.
+    written_back_bytes: u64,
+    /// A block shorter than the others was written: it is the last one.
+    closed: bool,
+}
+
+impl ShardWriter {
+    /// Creates the file of a shard, which must not exist.
+    ///
+    /// # Errors
+    /// [`ShardError::NoSpace`] when the disk is full, and whatever the file system says.
+    pub fn create(
+        disk: &Arc<Disk>,
+        name: ShardName,
+        profile: Profile,
+        block_size_bytes: u32,
+    ) -> Result<Self, ShardError> {
+        let path = disk.shard_path(&name);
+        if block_size_bytes == 0 || !block_size_bytes.is_multiple_of(2) || usize::from(name.shard.0) >= profile.shards()
+        {
+            return Err(ShardError::Misuse { path, rule: "block size is even and the shard is one of its profile" });
+        }
+        let mut writer = Self {
+            disk: Arc::clone(disk),
+            name,
+            path,
+            file: None,
+            header: Some(format::header(&name, profile, block_size_bytes)),
+            block_size_bytes,
+            length_bytes: HEADER_BYTES,
+            written_back_bytes: 0,
+            closed: false,
+        };
+        writer.reserve(HEADER_BYTES)?;
+        let file = writer.disk.files().create(&writer.path).map_err(|error| writer.failed("create it", error))?;
+        writer.file = Some(file);
+        Ok(writer)
+    }
+
+    /// The shard that is written.
+    #[must_use]
+    pub fn name(&self) -> &ShardName {
+        &self.name
+    }
+
+    /// Appends the next block, with the checksum that [`checksum`](super::checksum()) gave for it.
+    ///
+    /// # Errors
+    /// As [`append_all`](Self::append_all).
+    pub fn append(&mut self, checksum: Checksum, block: &[u8]) -> Result<(), ShardError> {
+        self.append_all(&[(checksum, block)])
+    }
+
+    /// Appends the next blocks with one write. Only the last block of a shard may be shorter than the block size.
+    ///
+    /// # Errors
+    /// [`ShardError::NoSpace`] when they would reach into the disk's reserve; nothing was written then. After any
+    /// other error the writer should be dropped.
+    pub fn append_all(&mut self, blocks: &[(Checksum, &[u8])]) -> Result<(), ShardError> {
+        if blocks.is_empty() {
+            return Ok(());
+        }
+        let closed = self.check_lengths(blocks)?;
+        let bytes: u64 = blocks.iter().map(|(_, block)| CHECKSUM_BYTES + block.len() as u64).sum();
+        self.reserve(bytes)?;
+        let mut parts: Vec<&[u8]> = Vec::with_capacity(1 + blocks.len() * 2);
+        let mut offset = self.length_bytes;
+        if let Some(header) = &self.header {
+            parts.push(header);
+            offset = 0;
+        }
+        for (checksum, block) in blocks {
+            parts.push(&checksum.0);
+            parts.push(block);
+        }
+        self.write(&parts, offset)?;
+        self.header = None;
+        self.closed = closed;
+        self.length_bytes += bytes;
+        self.write_back();
+        Ok(())
+    }
+
+    /// Makes the shard durable, file and directory entry, and returns its length in bytes.
+    ///
+    /// # Errors
+    /// What the file system says. The file is removed then, as far as possible.
+    pub fn finish(mut self) -> Result<u64, ShardError> {
+        if let Some(header) = self.header.take() {
+            self.write(&[&header], 0)?;
+        }
+        self.open_file()?.sync().map_err(|error| self.failed("sync it", error))?;
+        let page = self.disk.page_path(self.name.object.0[0]);
+        self.disk.files().sync_directory(&page).map_err(|error| self.failed("sync its directory", error))?;
+        self.file = None;
+        Ok(self.length_bytes)
+    }
+
+    /// Whether these blocks end the shard, or an error when one of them cannot be.
+    fn check_lengths(&self, blocks: &[(Checksum, &[u8])]) -> Result<bool, ShardError> {
+        let full = self.block_size_bytes as usize;
+        let misuse = |rule| Err(ShardError::Misuse { path: self.path.clone(), rule });
+        let mut closed = self.closed;
+        for (_, block) in blocks {
+            if closed {
+                return misuse("only its last block is shorter than the others");
+            }
+            if block.is_empty() || block.len() > full || !block.len().is_multiple_of(2) {
+                return misuse("a block is not empty, not above the block size, and even");
+            }
+            closed = block.len() < full;
+        }
+        Ok(closed)
+    }
+
+    fn reserve(&self, bytes: u64) -> Result<(), ShardError> {
+        match self.disk.reserve(bytes) {
+            Ok(enough) => Ok(enough?),
+            // Counted where the space was asked for.
+            Err(source) => Err(ShardError::Io { path: self.path.clone(), action: "ask for free space", source }),
+        }
+    }
+
+    fn write(&self, parts: &[&[u8]], offset: u64) -> Result<(), ShardError> {
+        self.open_file()?.write_all_parts_at(parts, offset).map_err(|error| self.failed("write to it", error))
+    }
+
+    fn write_back(&mut self) {
+        let pending = self.length_bytes - self.written_back_bytes;
+        if pending >= WRITEBACK_BYTES {
+            if let Some(file) = &self.file {
+                file.start_writeback(self.written_back_bytes, pending);
+            }
+            self.written_back_bytes = self.length_bytes;
+        }
+    }
+
+    fn open_file(&self) -> Result<&dyn File, ShardError> {
+        let rule = "it is open until it is finished";
+        self.file.as_deref().ok_or_else(|| ShardError::Misuse { path: self.path.clone(), rule })
+    }
+
+    fn failed(&self, action: &'static str, source: io::Error) -> ShardError {
+        if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            && let Ok(full) = self.disk.no_space()
+        {
+            return full.into();
+        }
+        self.disk.count_io_error();
+        ShardError::Io { path: self.path.clone(), action, source }
+    }
+}
+
+impl Drop for ShardWriter {
+    /// Removes what was not finished, best effort and without a sync: a crash may leave the file, and nobody reads it.
+    fn drop(&mut self) {
+        if self.file.take().is_some()
+            && let Err(error) = self.disk.files().remove(&self.path)
+        {
+            tracing::debug!(path = %self.path.display(), %error, "unfinished shard file left behind");
+        }
+    }
+}
