@@ -45,3 +45,7 @@ impl fmt::Display for GroupId {
 /// Names one proposal, random: a repetition after a lost answer is recognised where it matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RequestId(pub [u8; 16]);
+
+crate::versioned! {
+    NodeId = 1, "node id";
+}

@@ -6,7 +6,13 @@
 pub mod catalog;
 pub mod codec;
 pub mod directory;
+#[cfg(test)]
+mod golden;
 pub mod group;
 pub mod id;
+mod key;
 pub mod machine;
+#[cfg(test)]
+mod strategy;
+mod table;
 pub mod time;

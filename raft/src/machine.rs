@@ -1,9 +1,11 @@
 //! A state machine: a pure, deterministic function from (state, command, time in the command) to (state, response).
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::ops::Bound;
 use std::sync::Arc;
 
-use storage::kv::{Batch, Bytes, Column, Engine, EngineError, Pair, Scan};
+use storage::kv::{Batch, Bytes, Column, Direction, Engine, EngineError, Pair, Scan};
 
 use crate::codec::{CodecError, Versioned};
 use crate::id::RequestId;
@@ -76,40 +78,51 @@ impl State for Arc<dyn Engine> {
 #[derive(Debug)]
 pub struct Transaction<'a> {
     engine: &'a dyn Engine,
-    changes: std::collections::BTreeMap<(Column, Bytes), Option<Bytes>>,
+    changes: BTreeMap<Column, Changes>,
+    size_bytes: usize,
 }
+
+/// The present value of changed keys, `None` for deleted ones.
+type Changes = BTreeMap<Bytes, Option<Bytes>>;
 
 impl<'a> Transaction<'a> {
     /// An empty transaction over an engine.
     #[must_use]
     pub fn new(engine: &'a dyn Engine) -> Self {
-        Self { engine, changes: std::collections::BTreeMap::new() }
+        Self { engine, changes: BTreeMap::new(), size_bytes: 0 }
     }
 
     /// Sets a key.
     pub fn put(&mut self, column: Column, key: impl Into<Bytes>, value: impl Into<Bytes>) {
-        self.changes.insert((column, key.into()), Some(value.into()));
+        self.change(column, key.into(), Some(value.into()));
     }
 
     /// Removes a key.
     pub fn delete(&mut self, column: Column, key: impl Into<Bytes>) {
-        self.changes.insert((column, key.into()), None);
+        self.change(column, key.into(), None);
     }
 
-    /// Bytes of the changes gathered so far, to bound a batch.
+    fn change(&mut self, column: Column, key: Bytes, value: Option<Bytes>) {
+        self.size_bytes += key.len() + value.as_ref().map_or(0, Bytes::len);
+        self.changes.entry(column).or_default().insert(key, value);
+    }
+
+    /// Bytes of all changes made so far, to bound a batch. A key that was changed twice counts twice.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
-        self.changes.iter().map(|((_, key), value)| key.len() + value.as_ref().map_or(0, Bytes::len)).sum()
+        self.size_bytes
     }
 
     /// The changes as a batch.
     #[must_use]
     pub fn into_batch(self) -> Batch {
         let mut batch = Batch::default();
-        for ((column, key), value) in self.changes {
-            match value {
-                Some(value) => batch.put(column, key, value),
-                None => batch.delete(column, key),
+        for (column, changes) in self.changes {
+            for (key, value) in changes {
+                match value {
+                    Some(value) => batch.put(column, key, value),
+                    None => batch.delete(column, key),
+                }
             }
         }
         batch
@@ -118,29 +131,28 @@ impl<'a> Transaction<'a> {
 
 impl State for Transaction<'_> {
     fn get(&self, column: Column, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
-        match self.changes.get(&(column, Bytes::copy_from_slice(key))) {
+        match self.changes.get(&column).and_then(|changes| changes.get(key)) {
             Some(value) => Ok(value.clone()),
             None => self.engine.get(column, key),
         }
     }
 
     fn scan(&self, scan: &Scan) -> Result<Vec<Pair>, EngineError> {
-        use storage::kv::Direction;
-
-        let end = scan.end.clone();
-        let inside = |key: &Bytes| *key >= scan.start && end.as_ref().is_none_or(|end| key < end);
-        let changed: Vec<(&Bytes, &Option<Bytes>)> = self
-            .changes
-            .range((scan.column, scan.start.clone())..)
-            .take_while(|((column, key), _)| *column == scan.column && inside(key))
-            .map(|((_, key), value)| (key, value))
-            .collect();
+        // An upside-down range is empty, here as in the engines; `BTreeMap::range` would panic.
+        if scan.end.as_ref().is_some_and(|end| *end <= scan.start) {
+            return Ok(Vec::new());
+        }
+        let end = scan.end.clone().map_or(Bound::Unbounded, Bound::Excluded);
+        let changed: Vec<(&Bytes, &Option<Bytes>)> = match self.changes.get(&scan.column) {
+            Some(changes) => changes.range((Bound::Included(scan.start.clone()), end)).collect(),
+            None => Vec::new(),
+        };
         if changed.is_empty() {
             return self.engine.scan(scan);
         }
         // At most as many stored pairs can be hidden by deletes as there are changes in the range.
         let widened = Scan { limit: scan.limit.saturating_add(changed.len()), ..scan.clone() };
-        let mut merged: std::collections::BTreeMap<Bytes, Bytes> = self.engine.scan(&widened)?.into_iter().collect();
+        let mut merged: BTreeMap<Bytes, Bytes> = self.engine.scan(&widened)?.into_iter().collect();
         for (key, value) in changed {
             match value {
                 Some(value) => merged.insert(key.clone(), value.clone()),

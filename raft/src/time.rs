@@ -16,8 +16,39 @@ impl Timestamp {
     }
 }
 
+/// Most seconds by which one command can move a state machine's clock: a wrong clock must not expire every grace.
+pub const MAX_JUMP_SECONDS: u64 = 3600;
+
+/// A state machine's next time: never backwards, and never far ahead at once. The first stamp is taken as it is. After
+/// a longer silence each command catches up by at most [`MAX_JUMP_SECONDS`].
+#[must_use]
+pub fn advance(previous: Option<Timestamp>, stamped: Timestamp) -> Timestamp {
+    match previous {
+        None => stamped,
+        Some(previous) => stamped.clamp(previous, previous.plus_seconds(MAX_JUMP_SECONDS)),
+    }
+}
+
+crate::versioned! {
+    Timestamp = 1, "timestamp";
+}
+
 /// A wall clock. The environment implements it; state machines never see it.
 pub trait Clock: Debug + Send + Sync + 'static {
     /// The present moment.
     fn now(&self) -> Timestamp;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_never_goes_back_and_never_jumps_far() {
+        assert_eq!(advance(None, Timestamp(5)), Timestamp(5));
+        assert_eq!(advance(Some(Timestamp(9)), Timestamp(5)), Timestamp(9));
+        assert_eq!(advance(Some(Timestamp(9)), Timestamp(12)), Timestamp(12));
+        assert_eq!(advance(Some(Timestamp(9)), Timestamp(u64::MAX)), Timestamp(9 + 3_600_000));
+        assert_eq!(advance(Some(Timestamp(u64::MAX - 1)), Timestamp(u64::MAX)), Timestamp(u64::MAX));
+    }
 }

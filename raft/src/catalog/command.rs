@@ -271,6 +271,11 @@ pub enum Response {
         /// How many.
         count: u64,
     },
+    /// The command contradicts itself: a proposer's mistake. Nothing was done.
+    Malformed {
+        /// What is wrong.
+        message: String,
+    },
 }
 
 crate::versioned! {

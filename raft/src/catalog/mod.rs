@@ -1,13 +1,28 @@
 //! The catalog: a region's group. Repositories, manifests, tags, referrers, blobs, uploads, redundancy, garbage.
+//!
+//! `command` says what can be asked, `apply` what it does, `table` what is kept under which key, `record` what the rows
+//! hold, `view` how they are read, `event` what consumers learn, `limit` every constant.
 
+mod apply;
 mod command;
 mod event;
+mod limit;
 mod name;
 mod record;
+mod table;
+mod view;
 
+#[cfg(test)]
+mod tests;
+
+pub use apply::Catalog;
 pub use command::{
     Advance, Command, DiscardKey, NewExtent, PutManifest, ReplacedExtent, Response, Shortfall, StartUpload,
 };
 pub use event::{Event, EventKind};
+pub use limit::*;
 pub use name::{Algorithm, Digest, InvalidName, RepositoryName, SessionId, Tag};
 pub use record::*;
+pub use view::View;
+
+pub use crate::table::StateError;

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 use storage::kv::Bytes;
-use storage::shard::{Attempt, DiskId, Geometry, ObjectId, ShardIndex};
+use storage::shard::{Attempt, DiskId, ExtentIndex, Geometry, ObjectId, ShardIndex};
 
 use super::name::{Algorithm, Digest, RepositoryName};
 use crate::id::{NodeId, RequestId};
@@ -82,6 +82,32 @@ pub struct ShortfallRecord {
     pub reason: ShortfallReason,
     /// When it was first noticed.
     pub since: Timestamp,
+}
+
+/// Place of an extent in the list of those below their redundancy, the most dangerous first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ShortfallKey {
+    /// Shards that can still be lost before bytes are, of the extent's own profile. [`LOST`](Self::LOST) when more are
+    /// missing than the profile bears: nothing can be done until one of them returns, so these come last.
+    pub spare: u8,
+    /// When it was first noticed.
+    pub since: Timestamp,
+    /// Object.
+    pub object: ObjectId,
+    /// Extent.
+    pub extent: ExtentIndex,
+}
+
+impl ShortfallKey {
+    /// `spare` of an extent that cannot be read.
+    pub const LOST: u8 = u8::MAX;
+}
+
+/// A shard that a disk should hold. Key: node, disk, object, extent, shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlacementRecord {
+    /// Attempt that wrote it.
+    pub attempt: Attempt,
 }
 
 /// What an object is for.
@@ -271,6 +297,21 @@ pub struct DiscardRecord {
     pub shards: Vec<ShardLocation>,
 }
 
+/// The catalog's clock and counters. One record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockRecord {
+    /// Time of the last command, monotonic.
+    pub now: Timestamp,
+    /// Sequence number of the next event, from 1.
+    pub next_sequence: u64,
+    /// Sequence number of the oldest event that is kept; the next one's when none is.
+    pub first_sequence: u64,
+    /// Time of the oldest event that is kept.
+    pub first_event: Timestamp,
+    /// Next generation of a blob or manifest to give out, from 1.
+    pub next_generation: u64,
+}
+
 /// Totals of the catalog, kept exact with each command.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TotalsRecord {
@@ -303,6 +344,8 @@ crate::versioned! {
     TagRecord = 1, "tag record";
     ReferrerRecord = 1, "referrer record";
     RepositoryRecord = 1, "repository record";
+    PlacementRecord = 1, "placement record";
+    ClockRecord = 1, "clock record";
     GarbageItem = 1, "garbage item";
     DiscardRecord = 1, "discard record";
     TotalsRecord = 1, "totals record";

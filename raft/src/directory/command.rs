@@ -11,7 +11,8 @@ use crate::id::{NodeId, RegionId};
 pub enum Command {
     /// Moves the directory's clock on and does nothing else.
     Tick,
-    /// Founds the cluster with its first region (id 1), node (id 1) and root namespace. Refused when it exists.
+    /// Founds the cluster with its first region (id 1), node (id 1) and root namespace. Refused when it exists, unless
+    /// this repeats the request that founded it. Answered with [`Response::Admitted`].
     Found {
         /// Random id of the cluster.
         cluster: [u8; 16],
@@ -65,7 +66,7 @@ pub enum Command {
         /// The new level.
         level: u32,
     },
-    /// Sets a namespace's policy.
+    /// Sets a namespace's policy. Of the root, fields that are left out keep their value.
     SetNamespace {
         /// Its prefix, empty for the root.
         prefix: String,
@@ -123,6 +124,12 @@ pub enum Refusal {
     /// The namespace's prefix is malformed.
     #[error("{0:?} is not a namespace: path components as in a repository name are expected")]
     NamespaceInvalid(String),
+    /// There is no cluster yet.
+    #[error("the cluster is not founded yet: regnode init founds it")]
+    NotFounded,
+    /// Another token has the id.
+    #[error("a join token with this id exists already")]
+    TokenExists,
 }
 
 crate::versioned! {

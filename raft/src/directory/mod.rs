@@ -1,7 +1,20 @@
 //! The directory: the cluster-wide group. Nodes, regions, join tokens, namespaces.
+//!
+//! `command` says what can be asked, `apply` what it does, `table` what is kept under which key, `record` what the rows
+//! hold, `view` how they are read.
 
+mod apply;
 mod command;
 mod record;
+mod table;
+mod view;
 
+#[cfg(test)]
+mod tests;
+
+pub use apply::Directory;
 pub use command::{Command, Refusal, Response};
 pub use record::*;
+pub use view::{Namespace, View};
+
+pub use crate::table::StateError;

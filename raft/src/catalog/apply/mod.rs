@@ -1,0 +1,74 @@
+//! The catalog as a state machine: what each command does.
+//!
+//! Pure and deterministic: the effect depends on the state, the command and its stamp alone. A refused command changes
+//! nothing but the clock: every check comes before the first write. No command does work proportional to the store;
+//! the cost of each is that of what it names: the extents of an object, the blobs, children, tags and referrers of a
+//! manifest. A state that contradicts itself stops the replica.
+
+mod blob;
+mod context;
+mod deletion;
+mod extent;
+mod garbage;
+mod link;
+mod manifest;
+mod publish;
+mod redundancy;
+mod repository;
+mod sweep;
+mod tag;
+mod upload;
+
+use storage::kv::Column;
+
+use super::command::{Command, Response};
+use super::table;
+use crate::machine::{ApplyError, Machine, Stamp, Transaction};
+use context::Context;
+
+/// The catalog's state machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Catalog;
+
+impl Machine for Catalog {
+    type Command = Command;
+    type Response = Response;
+
+    const COLUMNS: &'static [Column] = table::COLUMNS;
+
+    fn apply(state: &mut Transaction<'_>, command: Command, stamp: Stamp) -> Result<Response, ApplyError> {
+        let mut context = Context::begin(state, stamp)?;
+        let response = dispatch(&mut context, command)?;
+        context.finish()?;
+        Ok(response)
+    }
+}
+
+fn dispatch(context: &mut Context<'_, '_>, command: Command) -> Result<Response, ApplyError> {
+    match command {
+        Command::Tick => Ok(Response::Done),
+        Command::StartUpload(start) => upload::start(context, start),
+        Command::AdvanceUpload { session, advance } => upload::advance(context, session, advance),
+        Command::FinishUpload { session, advance, digest } => publish::finish(context, session, advance, &digest),
+        Command::CancelUpload { session, repository } => upload::cancel(context, session, &repository),
+        Command::ExpireUploads { limit } => upload::expire(context, limit),
+        Command::MountBlob { repository, digest, from } => blob::mount(context, &repository, &digest, from),
+        Command::TouchBlob { repository, digest } => blob::touch(context, &repository, &digest),
+        Command::UnlinkBlob { repository, digest } => blob::unlink(context, &repository, &digest),
+        Command::PutManifest(put) => manifest::put(context, put),
+        Command::DeleteTag { repository, tag } => deletion::delete_tag(context, &repository, &tag),
+        Command::DeleteManifest { repository, digest } => deletion::delete_manifest(context, &repository, &digest),
+        Command::ReplaceExtent { object, extent, expected, body, shortfall } => {
+            redundancy::replace(context, object, extent, expected, body, shortfall)
+        }
+        Command::ReportShortfall { object, extent, attempt, shortfall } => {
+            redundancy::report(context, object, extent, attempt, shortfall)
+        }
+        Command::Swept { discards } => sweep::swept(context, &discards),
+    }
+}
+
+/// A command that contradicts itself.
+fn malformed(message: impl Into<String>) -> Response {
+    Response::Malformed { message: message.into() }
+}

@@ -1,0 +1,57 @@
+//! Tags: set on a manifest, moved from another one.
+
+use super::context::{Context, subtract};
+use super::manifest;
+use crate::catalog::event::EventKind;
+use crate::catalog::name::{Digest, RepositoryName, Tag};
+use crate::catalog::record::TagRecord;
+use crate::catalog::table::{ManifestTags, Manifests, Tags};
+use crate::machine::ApplyError;
+use crate::table::Table;
+
+/// What setting a tag did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Set {
+    /// It pointed to the manifest already.
+    Unchanged,
+    /// It is new.
+    Added,
+    /// It pointed to another manifest, which counts it no more.
+    Moved,
+}
+
+/// Points a tag to a manifest. The caller counts it in that manifest and in the repository.
+pub(super) fn set(
+    context: &mut Context<'_, '_>,
+    repository: &RepositoryName,
+    tag: &Tag,
+    digest: &Digest,
+) -> Result<Set, ApplyError> {
+    let previous = Tags::get(context.state, (repository, tag))?.map(|record| record.digest);
+    if previous == Some(*digest) {
+        return Ok(Set::Unchanged);
+    }
+    let kind = EventKind::TagSet { repository: repository.clone(), tag: tag.clone(), digest: *digest, previous };
+    let sequence = context.emit(kind);
+    Tags::put(context.state, (repository, tag), &TagRecord { digest: *digest, updated: context.now, sequence });
+    ManifestTags::put(context.state, (repository, digest, tag), &());
+    let Some(previous) = previous else {
+        context.totals.tags += 1;
+        return Ok(Set::Added);
+    };
+    ManifestTags::delete(context.state, (repository, &previous, tag));
+    lose(context, repository, &previous)?;
+    Ok(Set::Moved)
+}
+
+/// A manifest has lost one tag.
+pub(super) fn lose(
+    context: &mut Context<'_, '_>,
+    repository: &RepositoryName,
+    digest: &Digest,
+) -> Result<(), ApplyError> {
+    let mut record = Manifests::require(context.state, (repository, digest))?;
+    subtract(&mut record.tags, 1, "tags of a manifest")?;
+    Manifests::put(context.state, (repository, digest), &record);
+    manifest::settle(context, repository, digest, &record)
+}

@@ -1,0 +1,25 @@
+//! Every constant of the catalog in one place.
+
+/// Seconds that a discarded shard set is kept, so that readers who hold its extent can finish.
+pub const DISCARD_GRACE_SECONDS: u64 = 600;
+
+/// Seconds between the last moment at which a client could have learned of something that nothing holds, and its
+/// deadline in the garbage queue.
+pub const GARBAGE_GRACE_SECONDS: u64 = 24 * 3600;
+
+/// A touch that comes sooner than this after the last one changes nothing: touches are coalesced. What a client was
+/// told exists stays for at least the grace without this.
+pub const TOUCH_INTERVAL_SECONDS: u64 = 3600;
+
+/// Seconds that events of the change feed are kept.
+pub const EVENT_RETENTION_SECONDS: u64 = 7 * 24 * 3600;
+
+/// Most events that one command trims from the feed.
+pub const EVENTS_TRIMMED_PER_COMMAND: usize = 64;
+
+/// Most extents that an expiry of uploads discards before it leaves the rest to the next command. One session more is
+/// always ended, whatever it holds.
+pub const EXTENTS_EXPIRED_PER_COMMAND: usize = 4096;
+
+/// Most unknown blobs that a refused manifest is answered with.
+pub const UNKNOWN_BLOBS_NAMED: usize = 16;

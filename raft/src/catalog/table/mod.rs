@@ -1,0 +1,106 @@
+//! The catalog's schema: one file per persisted key kind. Listing this folder reads like the schema.
+//!
+//! Kind bytes are unique and never given to another kind. Four columns group the kinds by how they are used: names that
+//! clients ask for, blobs and what they consist of, content that may be large, and queues, whose rows come and go.
+
+mod blob;
+mod blob_link;
+mod clock;
+mod discard;
+mod event;
+mod extent;
+mod garbage;
+mod garbage_deadline;
+mod link;
+mod manifest;
+mod manifest_content;
+mod manifest_parent;
+mod manifest_tag;
+mod manifest_use;
+mod object;
+mod referrer;
+mod repository;
+mod shard_placement;
+mod shortfall;
+mod shortfall_order;
+mod tag;
+mod totals;
+mod upload;
+mod upload_expiry;
+
+use storage::kv::Column;
+
+pub(crate) use blob::Blobs;
+pub(crate) use blob_link::BlobLinks;
+pub(crate) use clock::CatalogClock;
+pub(crate) use discard::Discards;
+pub(crate) use event::Feed;
+pub(crate) use extent::Extents;
+pub(crate) use garbage::GarbageQueue;
+pub(crate) use garbage_deadline::GarbageDeadlines;
+pub(crate) use link::Links;
+pub(crate) use manifest::Manifests;
+pub(crate) use manifest_content::ManifestContents;
+pub(crate) use manifest_parent::ManifestParents;
+pub(crate) use manifest_tag::ManifestTags;
+pub(crate) use manifest_use::ManifestUses;
+pub(crate) use object::Objects;
+pub(crate) use referrer::Referrers;
+pub(crate) use repository::Repositories;
+pub(crate) use shard_placement::ShardPlacements;
+pub(crate) use shortfall::Shortfalls;
+pub(crate) use shortfall_order::ShortfallOrder;
+pub(crate) use tag::Tags;
+pub(crate) use totals::Totals;
+pub(crate) use upload::Uploads;
+pub(crate) use upload_expiry::UploadExpiries;
+
+/// Repositories and what they name.
+const NAMES: Column = Column("names");
+/// Blobs, objects, their places and uploads.
+const BLOBS: Column = Column("blobs");
+/// Manifest bytes and extents, which may hold inline bytes.
+const CONTENT: Column = Column("content");
+/// Rows that come and go in order: queues, the feed, counters.
+const QUEUES: Column = Column("queues");
+
+/// All columns of the catalog.
+pub(super) const COLUMNS: &[Column] = &[NAMES, BLOBS, CONTENT, QUEUES];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::Table;
+
+    #[test]
+    fn kind_bytes_are_unique() {
+        let kinds = [
+            Repositories::KIND,
+            Manifests::KIND,
+            ManifestContents::KIND,
+            Tags::KIND,
+            ManifestTags::KIND,
+            Referrers::KIND,
+            Links::KIND,
+            BlobLinks::KIND,
+            ManifestUses::KIND,
+            ManifestParents::KIND,
+            Blobs::KIND,
+            Objects::KIND,
+            Extents::KIND,
+            ShardPlacements::KIND,
+            Shortfalls::KIND,
+            ShortfallOrder::KIND,
+            Uploads::KIND,
+            UploadExpiries::KIND,
+            GarbageQueue::KIND,
+            GarbageDeadlines::KIND,
+            Discards::KIND,
+            Feed::KIND,
+            Totals::KIND,
+            CatalogClock::KIND,
+        ];
+        let unique: std::collections::BTreeSet<u8> = kinds.into_iter().collect();
+        assert_eq!(unique.len(), kinds.len());
+    }
+}

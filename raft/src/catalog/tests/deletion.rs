@@ -1,0 +1,84 @@
+//! Deletion of tags and manifests.
+
+use super::store::*;
+use crate::catalog::*;
+
+fn delete_tag(name: &str, text: &str) -> Command {
+    Command::DeleteTag { repository: repository(name), tag: tag(text) }
+}
+
+fn delete_manifest(name: &str, number: u8) -> Command {
+    Command::DeleteManifest { repository: repository(name), digest: digest(number) }
+}
+
+#[test]
+fn deleting_a_tag_leaves_the_manifest() {
+    let mut store = Store::new();
+    store.put(manifest("app", 10, &["a", "b"], &[]));
+    assert_eq!(store.apply(delete_tag("app", "c")), Response::TagUnknown);
+    assert_eq!(store.apply(delete_tag("other", "a")), Response::TagUnknown);
+    assert_eq!(store.apply(delete_tag("app", "a")), Response::Done);
+    assert!(store.garbage().is_empty(), "another tag holds it");
+    assert_eq!(store.apply(delete_tag("app", "b")), Response::Done);
+    assert_eq!(store.garbage(), [manifest_item(&store, "app", 10)]);
+    assert!(store.view().manifest(&repository("app"), &digest(10)).unwrap().is_some());
+    assert!(matches!(store.events().last(), Some(EventKind::TagDeleted { .. })));
+    assert_eq!(store.apply(delete_tag("app", "b")), Response::TagUnknown);
+}
+
+#[test]
+fn deleting_a_manifest_takes_its_tags_and_frees_its_blobs() {
+    let mut store = Store::new();
+    store.push(1, "app", 1);
+    store.put(manifest("app", 10, &["a", "b"], &[1]));
+    store.put(manifest("app", 11, &["c"], &[1]));
+    assert_eq!(store.apply(delete_manifest("app", 12)), Response::ManifestUnknown);
+    let events = store.events().len();
+    assert_eq!(store.apply(delete_manifest("app", 10)), Response::Done);
+    assert_eq!(store.view().tags(&repository("app"), None, 9).unwrap(), [tag("c")]);
+    assert!(store.view().manifest_bytes(&repository("app"), &digest(10)).unwrap().is_none());
+    assert!(store.garbage().is_empty(), "another manifest uses the blob");
+    assert!(matches!(
+        &store.events()[events..],
+        [EventKind::TagDeleted { .. }, EventKind::TagDeleted { .. }, EventKind::ManifestDeleted { .. }]
+    ));
+    assert_eq!(store.apply(delete_manifest("app", 11)), Response::Done);
+    assert_eq!(store.garbage(), [blob_item(&store, 1), link_item("app", 1)]);
+    assert!(
+        store.view().linked_blob(&repository("app"), &digest(1)).unwrap().is_some(),
+        "visible until its grace ends"
+    );
+    assert!(store.view().repository(&repository("app")).unwrap().is_some());
+}
+
+#[test]
+fn a_repository_without_content_disappears() {
+    let mut store = Store::new();
+    store.put(manifest("app", 10, &["a"], &[]));
+    assert_eq!(store.view().totals().unwrap().repositories, 1);
+    store.apply(delete_manifest("app", 10));
+    assert!(store.view().repositories(None, 9).unwrap().is_empty());
+    assert_eq!(store.view().totals().unwrap(), TotalsRecord::default());
+}
+
+#[test]
+fn a_manifest_pushed_after_its_deletion_is_another_generation() {
+    let mut store = Store::new();
+    store.put(manifest("app", 10, &[], &[]));
+    let first = manifest_item(&store, "app", 10);
+    store.apply(delete_manifest("app", 10));
+    store.put(manifest("app", 10, &[], &[]));
+    assert_ne!(manifest_item(&store, "app", 10), first);
+    assert_eq!(store.garbage(), [manifest_item(&store, "app", 10)]);
+}
+
+#[test]
+fn deleting_a_child_leaves_a_sparse_index() {
+    let mut store = Store::new();
+    store.put(manifest("app", 10, &[], &[]));
+    store.put(index("app", 20, &["latest"], &[10]));
+    assert_eq!(store.apply(delete_manifest("app", 10)), Response::Done);
+    assert!(store.view().manifest(&repository("app"), &digest(20)).unwrap().is_some());
+    store.put(manifest("app", 10, &[], &[]));
+    assert!(store.garbage().is_empty(), "the index holds it when it comes back");
+}

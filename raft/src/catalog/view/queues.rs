@@ -1,0 +1,72 @@
+//! Reads of what waits for someone: shortfalls, discards, expiring uploads, garbage, the change feed.
+
+use std::ops::Range;
+
+use storage::shard::{ExtentIndex, ObjectId};
+
+use super::View;
+use crate::catalog::command::DiscardKey;
+use crate::catalog::event::Event;
+use crate::catalog::record::{DiscardRecord, GarbageItem, ShortfallKey, ShortfallRecord};
+use crate::catalog::table::{CatalogClock, Discards, Feed, GarbageQueue, ShortfallOrder, Shortfalls, UploadExpiries};
+use crate::machine::State;
+use crate::table::{StateError, Table};
+use crate::time::Timestamp;
+
+impl<S: State> View<S> {
+    /// What one extent lacks of its redundancy; `None` when it is whole.
+    pub fn shortfall(&self, object: ObjectId, extent: ExtentIndex) -> Result<Option<ShortfallRecord>, StateError> {
+        Shortfalls::get(&self.state, (&object, &extent))
+    }
+
+    /// Extents below their redundancy, the most dangerous first, behind `after`.
+    pub fn shortfalls(
+        &self,
+        after: Option<&ShortfallKey>,
+        limit: usize,
+    ) -> Result<Vec<(ShortfallKey, ShortfallRecord)>, StateError> {
+        let after = after.map(|key| (&key.spare, &key.since, &key.object, &key.extent));
+        let mut shortfalls = Vec::new();
+        for ((spare, since, object, extent), ()) in ShortfallOrder::scan::<()>(&self.state, (), after, limit)? {
+            // Gone when it was worked off between the two reads.
+            if let Some(record) = Shortfalls::get(&self.state, (&object, &extent))? {
+                shortfalls.push((ShortfallKey { spare, since, object, extent }, record));
+            }
+        }
+        Ok(shortfalls)
+    }
+
+    /// Shard sets that may be unlinked at `now`, the oldest first.
+    pub fn discards(&self, now: Timestamp, limit: usize) -> Result<Vec<(DiscardKey, DiscardRecord)>, StateError> {
+        let rows = Discards::scan_below::<Timestamp>(&self.state, &behind(now), limit)?;
+        let name = |(not_before, object, extent, attempt)| DiscardKey { not_before, object, extent, attempt };
+        Ok(rows.into_iter().map(|(key, record)| (name(key), record)).collect())
+    }
+
+    /// When the first upload session expires, so that nobody proposes an expiry in vain.
+    pub fn next_upload_expiry(&self) -> Result<Option<Timestamp>, StateError> {
+        let first = UploadExpiries::scan::<()>(&self.state, (), None, 1)?;
+        Ok(first.into_iter().next().map(|((expires, _), ())| expires))
+    }
+
+    /// Garbage whose deadline has passed at `until`, the oldest first.
+    pub fn garbage(&self, until: Timestamp, limit: usize) -> Result<Vec<(Timestamp, GarbageItem)>, StateError> {
+        let rows = GarbageQueue::scan_below::<Timestamp>(&self.state, &behind(until), limit)?;
+        Ok(rows.into_iter().map(|(key, ())| key).collect())
+    }
+
+    /// Events from a sequence number on, in order. A consumer whose cursor is below the kept range has lost events.
+    pub fn events(&self, from_sequence: u64, limit: usize) -> Result<Vec<(u64, Event)>, StateError> {
+        Feed::scan_from::<()>(&self.state, (), &from_sequence, limit)
+    }
+
+    /// Sequence numbers of the events that are kept.
+    pub fn event_sequences(&self) -> Result<Range<u64>, StateError> {
+        Ok(CatalogClock::get(&self.state, ())?.map_or(1..1, |clock| clock.first_sequence..clock.next_sequence))
+    }
+}
+
+/// The first moment behind this one: scans end before their bound.
+fn behind(moment: Timestamp) -> Timestamp {
+    Timestamp(moment.0.saturating_add(1))
+}

@@ -1,0 +1,81 @@
+//! The cluster itself: founded once, its feature level raised.
+
+use storage::kv::Bytes;
+
+use super::{Context, Outcome, node};
+use crate::directory::command::{Refusal, Response};
+use crate::directory::record::{
+    ClusterRecord, NamespaceRecord, NodeInfo, NodeRecord, NodeState, RegionRecord, Residency,
+};
+use crate::directory::table::{Cluster, Namespaces, Nodes, Regions};
+use crate::id::{NodeId, RegionId};
+use crate::table::Table;
+
+const FIRST_NODE: NodeId = NodeId(1);
+const FIRST_REGION: RegionId = RegionId(1);
+
+/// The cluster's certificate authority.
+pub(super) struct Trust {
+    /// Certificate, DER.
+    pub(super) ca_certificate: Bytes,
+    /// Wrapped private key.
+    pub(super) wrapped_ca_key: Bytes,
+}
+
+/// Founds the cluster with its first region, node and the root namespace.
+pub(super) fn found(
+    context: &mut Context<'_, '_>,
+    cluster: [u8; 16],
+    trust: Trust,
+    feature_level: u32,
+    region: String,
+    info: NodeInfo,
+) -> Outcome {
+    let admitted = Response::Admitted { node: FIRST_NODE, region: FIRST_REGION };
+    if Cluster::contains(context.state, ())? {
+        let first = Nodes::get(context.state, &FIRST_NODE)?;
+        let repeated = first.is_some_and(|first| first.admitted_by == context.request);
+        return Ok(if repeated { Ok(admitted) } else { Err(Refusal::AlreadyFounded) });
+    }
+    if info.feature_level < feature_level {
+        return Ok(Err(Refusal::FeatureLevelTooHigh(FIRST_NODE, feature_level)));
+    }
+    let record = ClusterRecord {
+        id: cluster,
+        feature_level,
+        ca_certificate: trust.ca_certificate,
+        wrapped_ca_key: trust.wrapped_ca_key,
+        founded: context.now,
+        next_node: NodeId(FIRST_NODE.0 + 1),
+        next_region: RegionId(FIRST_REGION.0 + 1),
+    };
+    Cluster::put(context.state, (), &record);
+    Regions::put(context.state, &FIRST_REGION, &RegionRecord { name: region, founded: context.now });
+    let root = NamespaceRecord { home: Some(FIRST_REGION), residency: Some(Residency::Home) };
+    Namespaces::put(context.state, &String::new(), &root);
+    let record = NodeRecord {
+        info,
+        region: FIRST_REGION,
+        state: NodeState::Active,
+        joined: context.now,
+        admitted_by: context.request,
+    };
+    node::store_new(context, FIRST_NODE, &record);
+    Ok(Ok(admitted))
+}
+
+/// Raises the feature level once every node understands it.
+pub(super) fn raise_feature_level(context: &mut Context<'_, '_>, level: u32) -> Outcome {
+    let Some(mut cluster) = Cluster::get(context.state, ())? else { return Ok(Err(Refusal::NotFounded)) };
+    if level < cluster.feature_level {
+        return Ok(Err(Refusal::FeatureLevelSinks(cluster.feature_level)));
+    }
+    for (id, node) in Nodes::scan::<()>(context.state, (), None, usize::MAX)? {
+        if node.state != NodeState::Removed && node.info.feature_level < level {
+            return Ok(Err(Refusal::FeatureLevelTooHigh(id, level)));
+        }
+    }
+    cluster.feature_level = level;
+    Cluster::put(context.state, (), &cluster);
+    Ok(Ok(Response::Done))
+}

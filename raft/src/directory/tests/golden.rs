@@ -1,0 +1,155 @@
+//! Frozen encodings of every record, command and response of the directory.
+
+use proptest::prelude::*;
+use storage::kv::Bytes;
+
+use super::store::*;
+use crate::directory::*;
+use crate::golden::{Samples, survives};
+use crate::id::{NodeId, RegionId, RequestId};
+use crate::time::Timestamp;
+
+fn commands() -> Vec<Command> {
+    let replicated = Residency::Replicated(vec![RegionId(1), RegionId(2)]);
+    vec![
+        Command::Tick,
+        found("one"),
+        Command::AddJoinToken { token: [1; 8], secret_hash: [2; 32], lifetime_seconds: 3600 },
+        admit([1; 8], "two"),
+        Command::UpdateNode { node: NodeId(2), info: info("two") },
+        Command::SetNodeState { node: NodeId(2), state: NodeState::Draining },
+        Command::RaiseFeatureLevel { level: 3 },
+        Command::SetNamespace {
+            prefix: "acme/prod".to_owned(),
+            record: NamespaceRecord { home: Some(RegionId(1)), residency: Some(replicated) },
+        },
+    ]
+}
+
+/// A new variant does not compile until it has a sample: give it a name here and a value above.
+fn command_name(command: &Command) -> &'static str {
+    match command {
+        Command::Tick => "tick",
+        Command::Found { .. } => "found",
+        Command::AddJoinToken { .. } => "add-join-token",
+        Command::AdmitNode { .. } => "admit-node",
+        Command::UpdateNode { .. } => "update-node",
+        Command::SetNodeState { .. } => "set-node-state",
+        Command::RaiseFeatureLevel { .. } => "raise-feature-level",
+        Command::SetNamespace { .. } => "set-namespace",
+    }
+}
+
+fn refusals() -> Vec<Refusal> {
+    vec![
+        Refusal::AlreadyFounded,
+        Refusal::TokenUnknown,
+        Refusal::TokenExpired,
+        Refusal::TokenUsed(NodeId(2)),
+        Refusal::RegionUnknown("moon".to_owned()),
+        Refusal::NameTaken(NodeId(2), "two".to_owned()),
+        Refusal::NodeUnknown(NodeId(300)),
+        Refusal::FeatureLevelTooHigh(NodeId(2), 3),
+        Refusal::FeatureLevelSinks(3),
+        Refusal::NamespaceInvalid("/".to_owned()),
+        Refusal::NotFounded,
+        Refusal::TokenExists,
+    ]
+}
+
+fn refusal_name(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::AlreadyFounded => "already-founded",
+        Refusal::TokenUnknown => "token-unknown",
+        Refusal::TokenExpired => "token-expired",
+        Refusal::TokenUsed(_) => "token-used",
+        Refusal::RegionUnknown(_) => "region-unknown",
+        Refusal::NameTaken(..) => "name-taken",
+        Refusal::NodeUnknown(_) => "node-unknown",
+        Refusal::FeatureLevelTooHigh(..) => "feature-level-too-high",
+        Refusal::FeatureLevelSinks(_) => "feature-level-sinks",
+        Refusal::NamespaceInvalid(_) => "namespace-invalid",
+        Refusal::NotFounded => "not-founded",
+        Refusal::TokenExists => "token-exists",
+    }
+}
+
+fn response_name(response: &Response) -> String {
+    match response {
+        Response::Done => "done".to_owned(),
+        Response::Admitted { .. } => "admitted".to_owned(),
+        Response::Refused(refusal) => format!("refused-{}", refusal_name(refusal)),
+    }
+}
+
+#[test]
+fn commands_are_frozen() {
+    let mut samples = Samples::new();
+    for command in commands() {
+        samples.add(command_name(&command), &command);
+    }
+    samples.compare("directory/command.txt");
+}
+
+#[test]
+fn responses_are_frozen() {
+    let mut samples = Samples::new();
+    let answers = [Response::Done, Response::Admitted { node: NodeId(2), region: RegionId(1) }];
+    for response in answers.into_iter().chain(refusals().into_iter().map(Response::Refused)) {
+        samples.add(&response_name(&response), &response);
+    }
+    samples.compare("directory/response.txt");
+}
+
+#[test]
+fn records_are_frozen() {
+    let mut samples = Samples::new();
+    let time = Timestamp(1_700_000_000_000);
+    samples.add(
+        "cluster",
+        &ClusterRecord {
+            id: [9; 16],
+            feature_level: 1,
+            ca_certificate: Bytes::from_static(b"certificate"),
+            wrapped_ca_key: Bytes::from_static(b"key"),
+            founded: time,
+            next_node: NodeId(4),
+            next_region: RegionId(2),
+        },
+    );
+    samples.add("region", &RegionRecord { name: "home".to_owned(), founded: time });
+    for (name, state) in [
+        ("node-active", NodeState::Active),
+        ("node-draining", NodeState::Draining),
+        ("node-removed", NodeState::Removed),
+    ] {
+        let (region, admitted_by) = (RegionId(1), RequestId([5; 16]));
+        samples.add(name, &NodeRecord { info: info("one"), region, state, joined: time, admitted_by });
+    }
+    samples.add("node-id", &NodeId(300));
+    let used_by = Some(NodeId(2));
+    samples.add("join-token", &JoinTokenRecord { secret_hash: [2; 32], expires: time, used_by });
+    for (name, residency) in [
+        ("namespace-inherited", None),
+        ("namespace-home", Some(Residency::Home)),
+        ("namespace-pinned", Some(Residency::Pinned)),
+        ("namespace-replicated", Some(Residency::Replicated(vec![RegionId(1), RegionId(2)]))),
+    ] {
+        samples.add(name, &NamespaceRecord { home: Some(RegionId(1)), residency });
+    }
+    samples.compare("directory/records.txt");
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_decoded_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        survives::<Command>(&bytes);
+        survives::<Response>(&bytes);
+        survives::<ClusterRecord>(&bytes);
+        survives::<RegionRecord>(&bytes);
+        survives::<NodeRecord>(&bytes);
+        survives::<NodeId>(&bytes);
+        survives::<JoinTokenRecord>(&bytes);
+        survives::<NamespaceRecord>(&bytes);
+    }
+}

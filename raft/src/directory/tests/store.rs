@@ -1,0 +1,94 @@
+//! A directory on the in-memory engine, and makers of its commands.
+
+use std::sync::Arc;
+
+use storage::disk::RealFiles;
+use storage::kv::{Bytes, Engine, EngineOptions, Engines, MemoryEngines};
+use storage::shard::DiskId;
+use tempfile::TempDir;
+
+use crate::directory::*;
+use crate::id::{NodeId, RegionId, RequestId};
+use crate::machine::{Machine, Stamp, Transaction};
+use crate::time::Timestamp;
+
+pub(super) struct Store {
+    pub(super) engine: Arc<dyn Engine>,
+    pub(super) now: Timestamp,
+    requests: u8,
+    _directory: TempDir,
+}
+
+impl Store {
+    pub(super) fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let options = EngineOptions { columns: Directory::COLUMNS, journal: false };
+        let engine = MemoryEngines::new(Arc::new(RealFiles)).open(&directory.path().join("state"), &options).unwrap();
+        Self { engine, now: Timestamp(1_000_000_000_000), requests: 0, _directory: directory }
+    }
+
+    /// A directory with a cluster of one node, called `one`.
+    pub(super) fn founded() -> Self {
+        let mut store = Self::new();
+        let response = store.apply(found("one"));
+        assert_eq!(response, Response::Admitted { node: NodeId(1), region: RegionId(1) });
+        store
+    }
+
+    /// Applies a command as a new request.
+    pub(super) fn apply(&mut self, command: Command) -> Response {
+        self.requests += 1;
+        self.repeat(command)
+    }
+
+    /// Applies a command under the request of the last one.
+    pub(super) fn repeat(&mut self, command: Command) -> Response {
+        let mut transaction = Transaction::new(self.engine.as_ref());
+        let stamp = Stamp { time: self.now, request: RequestId([self.requests; 16]) };
+        let response = Directory::apply(&mut transaction, command, stamp).unwrap();
+        self.engine.write(transaction.into_batch()).unwrap();
+        response
+    }
+
+    /// Admits a node of this name by a token of its own.
+    pub(super) fn join(&mut self, name: &str) -> Response {
+        let token = [self.requests; 8];
+        self.apply(Command::AddJoinToken { token, secret_hash: [1; 32], lifetime_seconds: 60 });
+        self.apply(admit(token, name))
+    }
+
+    pub(super) fn view(&self) -> View<Arc<dyn Engine>> {
+        View::new(self.engine.clone())
+    }
+}
+
+pub(super) fn info(name: &str) -> NodeInfo {
+    NodeInfo {
+        name: name.to_owned(),
+        zone: "rack-1".to_owned(),
+        peer_address: format!("{name}:5001"),
+        api_url: format!("https://{name}:5000"),
+        disks: vec![DiskRecord { id: DiskId([1; 16]), capacity_bytes: 1 << 40 }],
+        feature_level: 2,
+        version: "0.1.0".to_owned(),
+    }
+}
+
+pub(super) fn found(name: &str) -> Command {
+    Command::Found {
+        cluster: [9; 16],
+        ca_certificate: Bytes::from_static(b"certificate"),
+        wrapped_ca_key: Bytes::from_static(b"key"),
+        feature_level: 1,
+        region: "home".to_owned(),
+        node: info(name),
+    }
+}
+
+pub(super) fn admit(token: [u8; 8], name: &str) -> Command {
+    Command::AdmitNode { token, secret_hash: [1; 32], region: "home".to_owned(), node: info(name) }
+}
+
+pub(super) fn refused(refusal: Refusal) -> Response {
+    Response::Refused(refusal)
+}

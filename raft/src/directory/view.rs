@@ -1,0 +1,115 @@
+//! The directory's read side: typed reads over a group's state engine or over a transaction.
+//!
+//! Nodes, regions and namespaces are few; lists of them are whole. A view says what this replica has applied.
+
+use super::record::{ClusterRecord, JoinTokenRecord, NamespaceRecord, NodeRecord, RegionRecord, Residency};
+use super::table::{Cluster, DirectoryClock, JoinTokens, Namespaces, NodeNames, Nodes, Regions};
+use crate::catalog::RepositoryName;
+use crate::id::{NodeId, RegionId};
+use crate::machine::State;
+use crate::table::{StateError, Table};
+use crate::time::Timestamp;
+
+/// The policy that holds for a repository: the longest matching prefix, unset fields inherited from shorter ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Namespace {
+    /// The longest prefix that is set, empty for the root.
+    pub prefix: String,
+    /// Region whose catalog owns it.
+    pub home: RegionId,
+    /// Where its data may rest.
+    pub residency: Residency,
+}
+
+/// Reads of the directory.
+#[derive(Clone, Debug)]
+pub struct View<S> {
+    state: S,
+}
+
+impl<S: State> View<S> {
+    /// A view of this state.
+    pub fn new(state: S) -> Self {
+        Self { state }
+    }
+
+    /// The cluster; `None` before it is founded.
+    pub fn cluster(&self) -> Result<Option<ClusterRecord>, StateError> {
+        Cluster::get(&self.state, ())
+    }
+
+    /// A node, removed ones included.
+    pub fn node(&self, node: NodeId) -> Result<Option<NodeRecord>, StateError> {
+        Nodes::get(&self.state, &node)
+    }
+
+    /// A node by its name, removed ones left out.
+    pub fn node_by_name(&self, name: &str) -> Result<Option<(NodeId, NodeRecord)>, StateError> {
+        let Some(node) = NodeNames::get(&self.state, &name.to_owned())? else { return Ok(None) };
+        Ok(self.node(node)?.map(|record| (node, record)))
+    }
+
+    /// All nodes by id, removed ones included.
+    pub fn nodes(&self) -> Result<Vec<(NodeId, NodeRecord)>, StateError> {
+        Nodes::scan::<()>(&self.state, (), None, usize::MAX)
+    }
+
+    /// A region.
+    pub fn region(&self, region: RegionId) -> Result<Option<RegionRecord>, StateError> {
+        Regions::get(&self.state, &region)
+    }
+
+    /// All regions by id.
+    pub fn regions(&self) -> Result<Vec<(RegionId, RegionRecord)>, StateError> {
+        Regions::scan::<()>(&self.state, (), None, usize::MAX)
+    }
+
+    /// A region by its name.
+    pub fn region_by_name(&self, name: &str) -> Result<Option<(RegionId, RegionRecord)>, StateError> {
+        Ok(self.regions()?.into_iter().find(|(_, region)| region.name == name))
+    }
+
+    /// A join token, used and expired ones included.
+    pub fn join_token(&self, token: [u8; 8]) -> Result<Option<JoinTokenRecord>, StateError> {
+        JoinTokens::get(&self.state, &token)
+    }
+
+    /// A namespace as it was set, nothing inherited. The root's prefix is empty.
+    pub fn namespace(&self, prefix: &str) -> Result<Option<NamespaceRecord>, StateError> {
+        Namespaces::get(&self.state, &prefix.to_owned())
+    }
+
+    /// All namespaces that are set, by prefix.
+    pub fn namespaces(&self) -> Result<Vec<(String, NamespaceRecord)>, StateError> {
+        Namespaces::scan::<()>(&self.state, (), None, usize::MAX)
+    }
+
+    /// The policy that holds for a repository; `None` before the cluster is founded.
+    pub fn namespace_of(&self, repository: &RepositoryName) -> Result<Option<Namespace>, StateError> {
+        let mut prefix = repository.as_str();
+        let mut longest: Option<&str> = None;
+        let mut found = NamespaceRecord { home: None, residency: None };
+        loop {
+            if let Some(record) = self.namespace(prefix)? {
+                longest = longest.or(Some(prefix));
+                found.home = found.home.or(record.home);
+                found.residency = found.residency.or(record.residency);
+            }
+            if prefix.is_empty() || (found.home.is_some() && found.residency.is_some()) {
+                break;
+            }
+            prefix = prefix.rsplit_once('/').map_or("", |(shorter, _)| shorter);
+        }
+        Ok(match (longest, found.home, found.residency) {
+            (Some(prefix), Some(home), Some(residency)) => {
+                Some(Namespace { prefix: prefix.to_owned(), home, residency })
+            }
+            _ => None,
+        })
+    }
+
+    /// Time of the last command that was applied; zero before the first.
+    pub fn clock(&self) -> Result<Timestamp, StateError> {
+        Ok(DirectoryClock::get(&self.state, ())?.unwrap_or_default())
+    }
+}

@@ -1,0 +1,99 @@
+//! Answers to peers: one entry for messages, one for snapshots.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::Stream;
+use openraft::async_runtime::WatchReceiver;
+use openraft::storage::Snapshot;
+
+use super::error::{GroupError, HandleError, ReceiveError};
+use super::message::{Request, Response};
+use super::record::VoteRecord;
+use super::snapshot::SnapshotData;
+use super::snapshot_stream::{Frame, Received, next_frame, receive_files};
+use super::{Group, config, stopped};
+use crate::codec;
+use crate::machine::Machine;
+
+impl<M: Machine> Group<M> {
+    /// Answers a peer's message, as its [`Transport::call`](super::Transport::call) sent it.
+    ///
+    /// # Errors
+    /// [`HandleError`] when the message cannot be read or the replica has stopped.
+    pub async fn handle(&self, request: Bytes) -> Result<Bytes, HandleError> {
+        let group = self.id();
+        let fatal = |message: String| HandleError::Stopped { group, message };
+        let response = match codec::decode(&request)? {
+            Request::Append(append) => {
+                let answer = self.raft.append_entries(append.into()).await;
+                Response::Append(answer.map_err(|error| fatal(error.to_string()))?.into())
+            }
+            Request::Vote(ballot) => {
+                let answer = self.raft.vote(ballot.into()).await;
+                Response::Vote(answer.map_err(|error| fatal(error.to_string()))?.into())
+            }
+            Request::PreVote(ballot) => {
+                let answer = self.raft.pre_vote(ballot.into()).await;
+                Response::PreVote(answer.map_err(|error| fatal(error.to_string()))?.into())
+            }
+            Request::Transfer(transfer) => {
+                let answer = self.raft.handle_transfer_leader(transfer.into()).await;
+                Response::Transfer(answer.map_err(|error| fatal(error.to_string()))?.into())
+            }
+            Request::Propose { request, command } => {
+                Response::Propose(self.answer_propose(request, command).await.map_err(fatal)?)
+            }
+            Request::ReadIndex => Response::ReadIndex(self.answer_read_index().await.map_err(fatal)?),
+        };
+        Ok(Bytes::from(codec::encode(&response)))
+    }
+
+    /// Receives a snapshot, as a peer's [`Transport::send_snapshot`](super::Transport::send_snapshot) sent it, and
+    /// installs it. Errors of the stream's items mean that it broke off.
+    ///
+    /// # Errors
+    /// [`ReceiveError`]; then nothing was installed, and nothing is left of it.
+    pub async fn receive_snapshot<S, E>(&self, mut frames: S) -> Result<Bytes, ReceiveError>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Unpin + Send,
+        E: fmt::Display + Send,
+    {
+        let Ok(_receiving) = self.receiving.try_lock() else { return Err(ReceiveError::Busy) };
+        let Frame::Begin { vote, contents } = next_frame(&mut frames).await? else {
+            return Err(ReceiveError::Malformed("it does not begin with its contents".to_owned()));
+        };
+        let vote = config::Vote::from(vote);
+        let own = self.raft.metrics().borrow_watched().vote;
+        if own > vote {
+            // An old leader: it learns of the newer one without sending all its files.
+            return Ok(answer(own));
+        }
+        let exec = self.resources.exec;
+        let directory = {
+            let state = Arc::clone(&self.state);
+            exec.run(move || state.incoming()).await.map_err(|source| GroupError::File {
+                doing: "create a directory for a snapshot",
+                path: self.options.directory.clone(),
+                source,
+            })?
+        };
+        let received = receive_files(&mut frames, directory.clone(), Arc::clone(&self.resources.files), exec).await;
+        let installed = match received {
+            Ok(()) => {
+                let snapshot = Snapshot { meta: contents.into(), snapshot: SnapshotData::Received(directory.clone()) };
+                let installed = self.raft.install_full_snapshot(vote, snapshot).await;
+                installed.map_err(|error| ReceiveError::Group(stopped(self.id(), &error)))
+            }
+            Err(error) => Err(error),
+        };
+        let state = Arc::clone(&self.state);
+        exec.run(move || state.discard_incoming(&directory)).await;
+        installed.map(|response| answer(response.vote))
+    }
+}
+
+fn answer(vote: config::Vote) -> Bytes {
+    Bytes::from(codec::encode(&Received { vote: VoteRecord::from(vote) }))
+}

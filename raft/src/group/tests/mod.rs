@@ -1,0 +1,10 @@
+//! Tests of the group: openraft's storage suite, clusters in one process, crashes, and the frozen encodings.
+
+mod cluster;
+mod determinism;
+mod durability;
+mod golden;
+mod harness;
+mod hostile_snapshot;
+mod storage_suite;
+mod toy;

@@ -1,0 +1,323 @@
+//! Generators of names and records for property tests.
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use storage::codec::Profile;
+use storage::kv::Bytes;
+use storage::shard::{Attempt, DiskId, ExtentIndex, Geometry, ObjectId, ShardIndex};
+
+use crate::catalog::*;
+use crate::directory::{
+    ClusterRecord, DiskRecord, JoinTokenRecord, NamespaceRecord, NodeInfo, NodeRecord, NodeState, RegionRecord,
+    Residency,
+};
+use crate::id::{NodeId, RegionId, RequestId};
+use crate::time::Timestamp;
+
+pub(crate) fn repository() -> impl Strategy<Value = RepositoryName> {
+    "[a-c0]{1,2}((-|_|\\.|/)[a-c0]{1,2}){0,3}".prop_map(|name| name.parse().unwrap())
+}
+
+pub(crate) fn tag() -> impl Strategy<Value = Tag> {
+    "[A-Za-z0-9_][A-Za-z0-9._-]{0,5}".prop_map(|tag| tag.parse().unwrap())
+}
+
+pub(crate) fn digest() -> impl Strategy<Value = Digest> {
+    let sha256 = any::<[u8; 32]>().prop_map(|raw| Digest::from_bytes(Algorithm::Sha256, &raw).unwrap());
+    let sha512 = vec(any::<u8>(), 64).prop_map(|raw| Digest::from_bytes(Algorithm::Sha512, &raw).unwrap());
+    prop_oneof![sha256, sha512]
+}
+
+pub(crate) fn object() -> impl Strategy<Value = ObjectId> {
+    any::<[u8; 16]>().prop_map(ObjectId)
+}
+
+pub(crate) fn session() -> impl Strategy<Value = SessionId> {
+    any::<[u8; 16]>().prop_map(SessionId)
+}
+
+pub(crate) fn disk() -> impl Strategy<Value = DiskId> {
+    any::<[u8; 16]>().prop_map(DiskId)
+}
+
+pub(crate) fn node() -> impl Strategy<Value = NodeId> {
+    any::<u64>().prop_map(NodeId)
+}
+
+pub(crate) fn region() -> impl Strategy<Value = RegionId> {
+    any::<u32>().prop_map(RegionId)
+}
+
+pub(crate) fn request() -> impl Strategy<Value = RequestId> {
+    any::<[u8; 16]>().prop_map(RequestId)
+}
+
+pub(crate) fn extent_index() -> impl Strategy<Value = ExtentIndex> {
+    any::<u32>().prop_map(ExtentIndex)
+}
+
+pub(crate) fn attempt() -> impl Strategy<Value = Attempt> {
+    any::<u64>().prop_map(Attempt)
+}
+
+pub(crate) fn shard_index() -> impl Strategy<Value = ShardIndex> {
+    any::<u8>().prop_map(ShardIndex)
+}
+
+pub(crate) fn timestamp() -> impl Strategy<Value = Timestamp> {
+    any::<u64>().prop_map(Timestamp)
+}
+
+pub(crate) fn text() -> impl Strategy<Value = String> {
+    "\\PC{0,8}"
+}
+
+pub(crate) fn any_bytes() -> impl Strategy<Value = Bytes> {
+    vec(any::<u8>(), 0..40).prop_map(Bytes::from)
+}
+
+fn location() -> impl Strategy<Value = ShardLocation> {
+    (node(), disk()).prop_map(|(node, disk)| ShardLocation { node, disk })
+}
+
+fn body() -> impl Strategy<Value = ExtentBody> {
+    let geometry =
+        (1..=4_u8, 0..=2_u8, any::<u32>(), any::<u64>()).prop_map(|(data, parity, block_size_bytes, length_bytes)| {
+            Geometry { profile: Profile::new(data, parity).unwrap(), block_size_bytes, length_bytes }
+        });
+    let coded = (geometry, attempt(), vec(location(), 0..6))
+        .prop_map(|(geometry, attempt, shards)| ExtentBody::Coded(CodedExtent { geometry, attempt, shards }));
+    prop_oneof![any_bytes().prop_map(ExtentBody::Inline), coded]
+}
+
+pub(crate) fn any_extent_record() -> impl Strategy<Value = ExtentRecord> {
+    (any::<u64>(), body()).prop_map(|(offset_bytes, body)| ExtentRecord { offset_bytes, body })
+}
+
+pub(crate) fn any_placement_record() -> impl Strategy<Value = PlacementRecord> {
+    attempt().prop_map(|attempt| PlacementRecord { attempt })
+}
+
+pub(crate) fn any_shortfall_record() -> impl Strategy<Value = ShortfallRecord> {
+    let reason = prop_oneof![
+        Just(ShortfallReason::DegradedWrite),
+        Just(ShortfallReason::ShardMissing),
+        Just(ShortfallReason::ShardCorrupt),
+        Just(ShortfallReason::LocationLost),
+    ];
+    (attempt(), vec(shard_index(), 0..4), reason, timestamp())
+        .prop_map(|(attempt, missing, reason, since)| ShortfallRecord { attempt, missing, reason, since })
+}
+
+pub(crate) fn any_object_record() -> impl Strategy<Value = ObjectRecord> {
+    let state = prop_oneof![Just(ObjectState::Uploading), digest().prop_map(ObjectState::Published)];
+    (any::<u64>(), any::<u32>(), state).prop_map(|(length_bytes, extents, state)| ObjectRecord {
+        length_bytes,
+        extents,
+        state,
+    })
+}
+
+pub(crate) fn any_upload_record() -> impl Strategy<Value = UploadRecord> {
+    let names = (repository(), object(), option::of(text()), any_bytes(), request());
+    let rest = (any::<u64>(), any::<u64>(), timestamp(), timestamp(), option::of(digest()));
+    (names, rest).prop_map(|((repository, object, principal, hash_state, last_request), rest)| {
+        let (offset_bytes, epoch, started, expires, finished) = rest;
+        UploadRecord {
+            repository,
+            object,
+            principal,
+            algorithm: Algorithm::Sha512,
+            hash_state,
+            position: UploadPosition { offset_bytes, epoch },
+            last_request,
+            started,
+            expires,
+            finished,
+        }
+    })
+}
+
+pub(crate) fn any_blob_record() -> impl Strategy<Value = BlobRecord> {
+    let state = prop_oneof![Just(BlobState::Live), Just(BlobState::Condemned)];
+    (object(), any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>(), timestamp(), state).prop_map(
+        |(object, length_bytes, references, links, generation, touched, state)| BlobRecord {
+            object,
+            length_bytes,
+            references,
+            links,
+            generation,
+            touched,
+            state,
+        },
+    )
+}
+
+pub(crate) fn any_link_record() -> impl Strategy<Value = LinkRecord> {
+    (any::<u64>(), timestamp()).prop_map(|(uses, touched)| LinkRecord { uses, touched })
+}
+
+pub(crate) fn any_manifest_record() -> impl Strategy<Value = ManifestRecord> {
+    let edges = (vec(digest(), 0..3), vec(digest(), 0..3), option::of(digest()));
+    (text(), any::<u64>(), edges, any::<u64>(), timestamp(), any::<u64>()).prop_map(
+        |(media_type, length_bytes, (blobs, children, subject), tags, pushed, generation)| ManifestRecord {
+            media_type,
+            length_bytes,
+            blobs,
+            children,
+            subject,
+            tags,
+            pushed,
+            generation,
+        },
+    )
+}
+
+pub(crate) fn any_tag_record() -> impl Strategy<Value = TagRecord> {
+    (digest(), timestamp(), any::<u64>()).prop_map(|(digest, updated, sequence)| TagRecord {
+        digest,
+        updated,
+        sequence,
+    })
+}
+
+pub(crate) fn any_referrer_record() -> impl Strategy<Value = ReferrerRecord> {
+    (text(), any::<u64>(), option::of(text()), vec((text(), text()), 0..3)).prop_map(
+        |(media_type, length_bytes, artifact_type, annotations)| ReferrerRecord {
+            media_type,
+            length_bytes,
+            artifact_type,
+            annotations,
+        },
+    )
+}
+
+pub(crate) fn any_repository_record() -> impl Strategy<Value = RepositoryRecord> {
+    (any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>(), timestamp()).prop_map(
+        |(manifests, tags, links, linked_bytes, created)| RepositoryRecord {
+            manifests,
+            tags,
+            links,
+            linked_bytes,
+            created,
+        },
+    )
+}
+
+pub(crate) fn garbage_item() -> impl Strategy<Value = GarbageItem> {
+    prop_oneof![
+        (digest(), any::<u64>()).prop_map(|(digest, generation)| GarbageItem::Blob { digest, generation }),
+        (repository(), digest()).prop_map(|(repository, digest)| GarbageItem::Link { repository, digest }),
+        (repository(), digest(), any::<u64>()).prop_map(|(repository, digest, generation)| GarbageItem::Manifest {
+            repository,
+            digest,
+            generation
+        }),
+    ]
+}
+
+pub(crate) fn any_discard_record() -> impl Strategy<Value = DiscardRecord> {
+    vec(location(), 0..6).prop_map(|shards| DiscardRecord { shards })
+}
+
+pub(crate) fn any_event() -> impl Strategy<Value = Event> {
+    let kind = prop_oneof![
+        (repository(), digest(), any::<u64>(), option::of(repository())).prop_map(
+            |(repository, digest, length_bytes, mounted_from)| EventKind::BlobLinked {
+                repository,
+                digest,
+                length_bytes,
+                mounted_from
+            }
+        ),
+        (repository(), tag(), digest(), option::of(digest())).prop_map(|(repository, tag, digest, previous)| {
+            EventKind::TagSet { repository, tag, digest, previous }
+        }),
+        (repository(), digest()).prop_map(|(repository, digest)| EventKind::ManifestDeleted { repository, digest }),
+    ];
+    (timestamp(), kind).prop_map(|(time, kind)| Event { time, kind })
+}
+
+pub(crate) fn any_totals_record() -> impl Strategy<Value = TotalsRecord> {
+    any::<[u64; 8]>().prop_map(|counts| TotalsRecord {
+        repositories: counts[0],
+        manifests: counts[1],
+        tags: counts[2],
+        blobs: counts[3],
+        blob_bytes: counts[4],
+        uploads: counts[5],
+        shortfalls: counts[6],
+        discards: counts[7],
+    })
+}
+
+pub(crate) fn any_clock_record() -> impl Strategy<Value = ClockRecord> {
+    (timestamp(), any::<u64>(), any::<u64>(), timestamp(), any::<u64>()).prop_map(
+        |(now, next_sequence, first_sequence, first_event, next_generation)| ClockRecord {
+            now,
+            next_sequence,
+            first_sequence,
+            first_event,
+            next_generation,
+        },
+    )
+}
+
+pub(crate) fn any_cluster() -> impl Strategy<Value = ClusterRecord> {
+    (any::<[u8; 16]>(), any::<u32>(), any_bytes(), any_bytes(), timestamp(), node(), region()).prop_map(
+        |(id, feature_level, ca_certificate, wrapped_ca_key, founded, next_node, next_region)| ClusterRecord {
+            id,
+            feature_level,
+            ca_certificate,
+            wrapped_ca_key,
+            founded,
+            next_node,
+            next_region,
+        },
+    )
+}
+
+pub(crate) fn any_region() -> impl Strategy<Value = RegionRecord> {
+    (text(), timestamp()).prop_map(|(name, founded)| RegionRecord { name, founded })
+}
+
+pub(crate) fn any_node() -> impl Strategy<Value = NodeRecord> {
+    let disk = (disk(), any::<u64>()).prop_map(|(id, capacity_bytes)| DiskRecord { id, capacity_bytes });
+    let info = (text(), text(), text(), text(), vec(disk, 0..3), any::<u32>(), text()).prop_map(
+        |(name, zone, peer_address, api_url, disks, feature_level, version)| NodeInfo {
+            name,
+            zone,
+            peer_address,
+            api_url,
+            disks,
+            feature_level,
+            version,
+        },
+    );
+    let state = prop_oneof![Just(NodeState::Active), Just(NodeState::Draining), Just(NodeState::Removed)];
+    (info, region(), state, timestamp(), request()).prop_map(|(info, region, state, joined, admitted_by)| NodeRecord {
+        info,
+        region,
+        state,
+        joined,
+        admitted_by,
+    })
+}
+
+pub(crate) fn any_join_token() -> impl Strategy<Value = JoinTokenRecord> {
+    (any::<[u8; 32]>(), timestamp(), option::of(node())).prop_map(|(secret_hash, expires, used_by)| JoinTokenRecord {
+        secret_hash,
+        expires,
+        used_by,
+    })
+}
+
+pub(crate) fn any_namespace() -> impl Strategy<Value = NamespaceRecord> {
+    let residency = prop_oneof![
+        Just(Residency::Home),
+        Just(Residency::Pinned),
+        vec(region(), 0..3).prop_map(Residency::Replicated)
+    ];
+    (option::of(region()), option::of(residency)).prop_map(|(home, residency)| NamespaceRecord { home, residency })
+}
