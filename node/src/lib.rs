@@ -1,3 +1,18 @@
 //! One running node.
 
+pub mod admin;
+pub mod api;
+pub mod background;
+pub mod cluster;
+pub mod config;
 pub mod environment;
+pub mod gateway;
+pub mod identity;
+pub mod members;
+pub mod peer;
+pub mod registry;
+pub mod serve;
+pub mod shards;
+pub mod start;
+pub mod status;
+pub mod telemetry;

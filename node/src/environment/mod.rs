@@ -16,6 +16,7 @@ use storage::kv::Engines;
 
 pub use entropy::Entropy;
 pub use network::{BoxFuture, BoxStream, Listener, Network, Stream};
+pub use real::real;
 
 /// What a node runs on.
 #[derive(Clone, Debug)]

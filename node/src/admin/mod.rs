@@ -1,0 +1,9 @@
+//! The node's local socket: what an operator on this machine may ask, as HTTP with JSON. No other way to it exists:
+//! who can open the socket owns the node.
+
+mod router;
+mod types;
+
+pub(crate) use router::metrics;
+pub use router::{Admin, SOCKET, router};
+pub use types::*;

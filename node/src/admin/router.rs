@@ -1,0 +1,106 @@
+//! The paths of the local socket: `GET /status`, `POST /token`, `GET /config`, `GET /metrics`.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use http::{StatusCode, header};
+use raft::directory::Directory;
+use raft::group::Group;
+
+use super::types::{ConfigAnswer, ConfigEntry, ErrorAnswer, Status, TokenAnswer, TokenRequest, VERSION};
+use crate::cluster::{TokenError, create_token};
+use crate::config::{KEYS, Settings};
+use crate::environment::Entropy;
+use crate::members::Members;
+use crate::status::Collector;
+use crate::telemetry::{METRICS_CONTENT_TYPE, Metrics};
+
+/// Name of the socket in the data directory.
+pub const SOCKET: &str = "regnode.sock";
+
+/// Longest lifetime of a token.
+const TOKEN_LIFETIME_SECONDS_MAX: u64 = 30 * 24 * 3600;
+
+/// What the local socket answers from. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// The cluster's status.
+    pub collector: Collector,
+    /// Where tokens are kept.
+    pub directory: Arc<Group<Directory>>,
+    /// Where tokens can be used.
+    pub members: Members,
+    /// Own peer address, as other nodes know it.
+    pub peer_address: String,
+    /// The configuration in force.
+    pub settings: Arc<Settings>,
+    /// All metrics.
+    pub metrics: Metrics,
+    /// Secrets of tokens.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+impl Admin {
+    /// The cluster's status.
+    pub async fn status(&self) -> Status {
+        self.collector.status().await
+    }
+
+    /// Makes a join token.
+    pub async fn create_token(&self, lifetime_seconds: u64) -> Result<TokenAnswer, TokenError> {
+        let token = create_token(&self.directory, self.entropy.as_ref(), lifetime_seconds).await?;
+        let others = self.members.live().into_iter().filter(|member| member.id != self.members.own());
+        let addresses = std::iter::once(self.peer_address.clone()).chain(others.map(|member| member.address)).collect();
+        Ok(TokenAnswer { version: VERSION, token: token.to_string(), addresses, lifetime_seconds })
+    }
+
+    /// The configuration in force.
+    #[must_use]
+    pub fn config(&self) -> ConfigAnswer {
+        let entry = |key: &crate::config::Key| ConfigEntry {
+            key: key.name.to_owned(),
+            value: key.value(&self.settings),
+            default: key.default_value(),
+        };
+        ConfigAnswer { version: VERSION, keys: KEYS.iter().map(entry).collect() }
+    }
+}
+
+/// The paths.
+pub fn router(admin: Admin) -> Router {
+    Router::new()
+        .route("/status", get(|State(admin): State<Admin>| async move { Json(admin.status().await) }))
+        .route("/token", post(token))
+        .route("/config", get(|State(admin): State<Admin>| async move { Json(admin.config()) }))
+        .route("/metrics", get(|State(admin): State<Admin>| async move { metrics(&admin.metrics) }))
+        .fallback(|| async { refuse(StatusCode::NOT_FOUND, "there is no such path".to_owned()) })
+        .with_state(admin)
+}
+
+/// All metrics as a response.
+pub(crate) fn metrics(metrics: &Metrics) -> Response {
+    ([(header::CONTENT_TYPE, METRICS_CONTENT_TYPE)], metrics.encode()).into_response()
+}
+
+async fn token(State(admin): State<Admin>, Json(request): Json<TokenRequest>) -> Response {
+    let lifetime = request.lifetime_seconds;
+    if !(1..=TOKEN_LIFETIME_SECONDS_MAX).contains(&lifetime) {
+        let message =
+            format!("a token lives from 1 to {TOKEN_LIFETIME_SECONDS_MAX} seconds, {lifetime} were asked for");
+        return refuse(StatusCode::BAD_REQUEST, message);
+    }
+    match admin.create_token(lifetime).await {
+        Ok(answer) => Json(answer).into_response(),
+        Err(error @ (TokenError::NotFounded | TokenError::Propose(_))) => {
+            refuse(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+        }
+        Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    }
+}
+
+fn refuse(status: StatusCode, error: String) -> Response {
+    (status, Json(ErrorAnswer { version: VERSION, error })).into_response()
+}

@@ -1,0 +1,269 @@
+//! The body of a request as a stream of bytes: nothing is gathered, a silent client is given up, a wrong length is
+//! an error.
+//!
+//! An answer that comes before the whole body was read (out of space, wrong range) must not be lost: closing a
+//! connection with unread bytes resets it, and the client may never see the answer. So what is left of a body is read
+//! and thrown away for a while after the answer. A client that waits for `100 Continue` is not asked for it then.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, StreamExt as _};
+use http::header::{CONTENT_LENGTH, EXPECT};
+use http::request::Parts;
+use http_body::Body as _;
+use tokio::time::{Instant, Sleep};
+
+use super::metrics::Metrics;
+use crate::gateway::BodyError;
+
+/// Most bytes of an unread body that are thrown away.
+const DRAIN_BYTES: u64 = 16 << 20;
+
+/// Longest time for that.
+const DRAIN_TIME: Duration = Duration::from_secs(10);
+
+/// A body that is read as a stream.
+#[derive(Debug)]
+pub(super) struct Inbound {
+    body: Body,
+    metrics: Metrics,
+    idle: Duration,
+    /// Made when the client is waited for: most requests have no body.
+    timer: Option<Pin<Box<Sleep>>>,
+    waiting: bool,
+    expected_bytes: Option<u64>,
+    received_bytes: u64,
+    over: bool,
+    rest: Rest,
+}
+
+/// What becomes of a body that was not read to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rest {
+    /// Nothing: a stream of HTTP/2 is closed alone and without loss.
+    Leave,
+    /// It is thrown away.
+    Drain,
+    /// It is thrown away once some of it has come: until then the client waits to be asked for it.
+    DrainOnceAsked,
+}
+
+impl Inbound {
+    /// The body of a request. It must have the length that the request announces, if it does.
+    pub(super) fn new(parts: &Parts, body: Body, idle: Duration, metrics: Metrics) -> Self {
+        Self {
+            body,
+            metrics,
+            idle,
+            timer: None,
+            waiting: false,
+            expected_bytes: announced_bytes(parts),
+            received_bytes: 0,
+            over: false,
+            rest: match parts.version {
+                http::Version::HTTP_2 | http::Version::HTTP_3 => Rest::Leave,
+                _ if parts.headers.contains_key(EXPECT) => Rest::DrainOnceAsked,
+                _ => Rest::Drain,
+            },
+        }
+    }
+
+    /// Whether it is known to have no bytes.
+    pub(super) fn is_empty(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    /// Length that it must have.
+    pub(super) const fn expected_bytes(&self) -> Option<u64> {
+        self.expected_bytes
+    }
+
+    /// The same body, of just this length.
+    pub(super) fn expecting(mut self, bytes: u64) -> Self {
+        self.expected_bytes = Some(bytes);
+        self
+    }
+
+    /// Gathers the whole body.
+    ///
+    /// # Errors
+    /// `Err(None)` when it is longer than `limit_bytes`; otherwise why it broke off.
+    pub(super) async fn gather(mut self, limit_bytes: u64) -> Result<Bytes, Option<BodyError>> {
+        let Some(first) = self.next().await.transpose().map_err(Some)? else { return Ok(Bytes::new()) };
+        let fits = |bytes: usize| if bytes as u64 > limit_bytes { Err(None) } else { Ok(()) };
+        fits(first.len())?;
+        let Some(second) = self.next().await.transpose().map_err(Some)? else { return Ok(first) };
+        let mut gathered = BytesMut::from(first);
+        let mut next = Some(second);
+        while let Some(bytes) = next {
+            fits(gathered.len() + bytes.len())?;
+            gathered.extend_from_slice(&bytes);
+            next = self.next().await.transpose().map_err(Some)?;
+        }
+        Ok(gathered.freeze())
+    }
+
+    fn end(&mut self, error: BodyError) -> Poll<Option<Result<Bytes, BodyError>>> {
+        self.over = true;
+        Poll::Ready(Some(Err(error)))
+    }
+
+    fn wrong_length(&self) -> BodyError {
+        let expected = self.expected_bytes.unwrap_or_default();
+        BodyError::Malformed { message: format!("{expected} bytes were announced, but the body has another length") }
+    }
+}
+
+impl Stream for Inbound {
+    type Item = Result<Bytes, BodyError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        if this.over {
+            return Poll::Ready(None);
+        }
+        loop {
+            let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) else {
+                // Only the time counts in which somebody waits for the client.
+                let timer = this.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(this.idle)));
+                if !this.waiting {
+                    this.waiting = true;
+                    timer.as_mut().reset(Instant::now() + this.idle);
+                }
+                ready!(timer.as_mut().poll(context));
+                return this.end(BodyError::TimedOut);
+            };
+            this.waiting = false;
+            match frame {
+                Some(Ok(frame)) => {
+                    // Trailers are nothing to us.
+                    let Ok(bytes) = frame.into_data() else { continue };
+                    if bytes.is_empty() {
+                        continue;
+                    }
+                    this.received_bytes += bytes.len() as u64;
+                    this.metrics.received(bytes.len() as u64);
+                    if this.expected_bytes.is_some_and(|expected| this.received_bytes > expected) {
+                        let error = this.wrong_length();
+                        return this.end(error);
+                    }
+                    return Poll::Ready(Some(Ok(bytes)));
+                }
+                Some(Err(error)) => return this.end(broken(error)),
+                None if this.expected_bytes.is_some_and(|expected| this.received_bytes != expected) => {
+                    let error = this.wrong_length();
+                    return this.end(error);
+                }
+                None => {
+                    this.over = true;
+                    return Poll::Ready(None);
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Inbound {
+    fn drop(&mut self) {
+        let drain = match self.rest {
+            Rest::Leave => false,
+            Rest::Drain => true,
+            Rest::DrainOnceAsked => self.received_bytes > 0,
+        };
+        if !drain || self.over || self.body.is_end_stream() {
+            return;
+        }
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let body = std::mem::take(&mut self.body);
+        runtime.spawn(async move {
+            let mut stream = body.into_data_stream();
+            let drain = async {
+                let mut left_bytes = DRAIN_BYTES;
+                while let Some(Ok(bytes)) = stream.next().await {
+                    left_bytes = left_bytes.saturating_sub(bytes.len() as u64);
+                    if left_bytes == 0 {
+                        break;
+                    }
+                }
+            };
+            // Whether it ended or not, the answer is long out.
+            let _ = tokio::time::timeout(DRAIN_TIME, drain).await;
+        });
+    }
+}
+
+/// `Content-Length`, if it is given.
+fn announced_bytes(parts: &Parts) -> Option<u64> {
+    parts.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn broken(error: axum::Error) -> BodyError {
+    match error.into_inner().downcast::<hyper::Error>() {
+        Ok(error) if error.is_parse() => BodyError::Malformed { message: error.to_string() },
+        _ => BodyError::Disconnected,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+    use http::Request;
+
+    use super::*;
+
+    fn inbound(chunks: Vec<Result<Bytes, std::io::Error>>, expected_bytes: Option<u64>, silent: bool) -> Inbound {
+        let (parts, ()) = Request::new(()).into_parts();
+        let chunks = stream::iter(chunks);
+        let body = if silent { Body::from_stream(chunks.chain(stream::pending())) } else { Body::from_stream(chunks) };
+        let mut inbound = Inbound::new(&parts, body, Duration::from_millis(50), Metrics::unregistered());
+        inbound.expected_bytes = expected_bytes;
+        inbound
+    }
+
+    fn chunks(texts: &[&'static str]) -> Vec<Result<Bytes, std::io::Error>> {
+        texts.iter().map(|text| Ok(Bytes::from_static(text.as_bytes()))).collect()
+    }
+
+    #[tokio::test]
+    async fn chunks_pass_and_are_gathered() {
+        let chunks = || chunks(&["ab", "", "cd"]);
+        assert_eq!(inbound(chunks(), None, false).gather(4).await.unwrap(), "abcd");
+        assert_eq!(inbound(chunks(), Some(4), false).gather(4).await.unwrap(), "abcd");
+        assert_eq!(inbound(chunks(), None, false).gather(3).await, Err(None));
+        assert_eq!(inbound(vec![], None, false).gather(0).await.unwrap(), "");
+    }
+
+    #[tokio::test]
+    async fn a_wrong_length_is_an_error() {
+        for expected in [0, 3, 5] {
+            let result = inbound(chunks(&["ab", "cd"]), Some(expected), false).gather(9).await;
+            assert!(matches!(result, Err(Some(BodyError::Malformed { .. }))), "{expected}: {result:?}");
+        }
+        let result = inbound(vec![], Some(1), false).gather(9).await;
+        assert!(matches!(result, Err(Some(BodyError::Malformed { .. }))), "{result:?}");
+    }
+
+    #[tokio::test]
+    async fn a_broken_body_is_an_error() {
+        let mut broken = chunks(&["ab"]);
+        broken.push(Err(std::io::Error::other("reset")));
+        let result = inbound(broken, None, false).gather(9).await;
+        assert_eq!(result, Err(Some(BodyError::Disconnected)));
+    }
+
+    #[tokio::test]
+    async fn a_silent_client_is_given_up() {
+        let mut body = inbound(chunks(&["ab"]), None, true);
+        assert_eq!(body.next().await, Some(Ok(Bytes::from_static(b"ab"))));
+        // Time in which nobody waited for the client does not count.
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        let waited_from = Instant::now();
+        assert_eq!(body.next().await, Some(Err(BodyError::TimedOut)));
+        assert!(waited_from.elapsed() >= Duration::from_millis(50));
+        assert_eq!(body.next().await, None);
+    }
+}

@@ -1,0 +1,193 @@
+//! The registry's HTTP API: distribution-spec 1.1 with the drafts of 1.2, in the dialects of real clients.
+//!
+//! One handler takes every path below `/v2/`, since a repository's name may hold slashes. This module knows HTTP and
+//! OCI's names alone: what is done is the gateway's for bytes and the registry's for metadata. Nothing here depends
+//! on which node a request reached. There is no authentication here yet: every request is anonymous.
+
+mod blobs;
+mod catalog;
+mod error;
+mod headers;
+mod inbound;
+mod manifests;
+mod metrics;
+mod options;
+mod outbound;
+mod paging;
+mod ping;
+mod query;
+mod range;
+mod referrers;
+mod route;
+mod tags;
+#[cfg(test)]
+mod tests;
+mod uploads;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use http::header::X_CONTENT_TYPE_OPTIONS;
+use http::request::Parts;
+use http::{HeaderValue, Method, Response};
+use http_body::Body as _;
+use tracing::{Instrument as _, Span, debug_span, info_span, warn};
+
+use crate::gateway::Gateway;
+use crate::registry::Registry;
+
+use error::{ApiError, Code};
+use inbound::Inbound;
+use outbound::Recorded;
+use query::Query;
+use route::{Kind, Route, RouteError};
+
+pub use metrics::Metrics;
+pub use options::ApiOptions;
+
+/// Answers up to this size are recorded when they are handed over; larger ones when they were sent.
+const RECORD_STREAM_BYTES: u64 = 64 << 10;
+
+type Answer = Result<Response<Body>, ApiError>;
+
+/// What the API is made of.
+#[derive(Debug)]
+pub struct ApiParts {
+    /// Blobs and upload sessions.
+    pub gateway: Gateway,
+    /// Manifests, tags, lists.
+    pub registry: Registry,
+    /// Limits.
+    pub options: ApiOptions,
+    /// Metrics.
+    pub metrics: Metrics,
+}
+
+#[derive(Debug)]
+struct Api {
+    gateway: Gateway,
+    registry: Registry,
+    options: ApiOptions,
+    metrics: Metrics,
+    requests: AtomicU64,
+}
+
+/// The head of a request whose path was taken apart.
+#[derive(Debug)]
+struct Head {
+    parts: Parts,
+    /// Query that a client appended to the path.
+    more_query: Option<String>,
+}
+
+impl Head {
+    fn is_head(&self) -> bool {
+        self.parts.method == Method::HEAD
+    }
+
+    fn query(&self) -> Query<'_> {
+        Query::new(self.parts.uri.query(), self.more_query.as_deref())
+    }
+}
+
+/// The API as a router, for everything below `/v2/`; other paths are answered with 404.
+pub fn router(parts: ApiParts) -> Router {
+    let ApiParts { gateway, registry, options, metrics } = parts;
+    let api = Arc::new(Api { gateway, registry, options, metrics, requests: AtomicU64::new(0) });
+    Router::new().fallback(handle).with_state(api)
+}
+
+async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let is_api = parts.uri.path() == "/v2" || parts.uri.path().starts_with("/v2/");
+    let parsed = Route::parse(parts.uri.path());
+    let kind = parsed.as_ref().map_or(Kind::Unknown, |(route, _)| route.kind());
+    let span = api.span(&parts.method, kind, parsed.as_ref().ok().map(|(route, _)| route));
+    let body = Inbound::new(&parts, body, api.options.idle_body_timeout, api.metrics.clone());
+    let mut recording = api.metrics.begin(kind, &parts.method, span.clone());
+
+    let answer = match parsed {
+        Ok((route, more_query)) => {
+            let head = Head { parts, more_query };
+            Box::pin(api.answer(route, head, body)).instrument(span.clone()).await
+        }
+        Err(error) => Err(refuse(error, &parts.method)),
+    };
+    let mut response = answer.unwrap_or_else(|error| {
+        if error.status().is_server_error() {
+            span.in_scope(|| warn!(status = error.status().as_u16(), error = error.cause(), "request failed"));
+        }
+        error.into_response()
+    });
+    if is_api {
+        response.headers_mut().insert(headers::API_VERSION, headers::API_VERSION_VALUE);
+        // What was pushed must not be taken for something else by a browser.
+        response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    }
+    recording.answered(response.status().as_u16());
+    match response.body().size_hint().exact() {
+        Some(bytes) if bytes <= RECORD_STREAM_BYTES => {
+            recording.sent(bytes);
+            response
+        }
+        _ => response.map(|body| Body::new(Recorded::new(body, recording))),
+    }
+}
+
+impl Api {
+    /// Reads are the bulk and leave no trace of their own: their span exists only when it is asked for.
+    fn span(&self, method: &Method, kind: Kind, route: Option<&Route>) -> Span {
+        let request = self.requests.fetch_add(1, Ordering::Relaxed);
+        let repository = route.and_then(Route::repository).map_or("", |name| name.as_str());
+        let target = || route.map(Route::target).unwrap_or_default();
+        let route = kind.name();
+        if *method == Method::GET || *method == Method::HEAD {
+            debug_span!("request", request, %method, route, repository, target = target())
+        } else {
+            info_span!("request", request, %method, route, repository, target = target())
+        }
+    }
+
+    async fn answer(&self, route: Route, head: Head, body: Inbound) -> Answer {
+        let method = head.parts.method.clone();
+        let is_read = method == Method::GET || method == Method::HEAD;
+        match &route {
+            Route::Ping if is_read => Ok(ping::answer()),
+            Route::Catalog if is_read => self.list_repositories(&head).await,
+            Route::Tags(name) if is_read => self.list_tags(name, &head).await,
+            Route::Referrers(name, digest) if is_read => self.list_referrers(name, digest, &head).await,
+            Route::Manifest(name, reference) => match method {
+                Method::GET | Method::HEAD => self.get_manifest(name, reference, &head).await,
+                Method::PUT => self.put_manifest(name, reference, &head, body).await,
+                Method::DELETE => self.delete_manifest(name, reference).await,
+                _ => Err(ApiError::method(route.allowed())),
+            },
+            Route::Blob(name, digest) => match method {
+                Method::GET => self.get_blob(name, digest, &head).await,
+                Method::HEAD => self.head_blob(name, digest, &head).await,
+                Method::DELETE => self.delete_blob(name, digest).await,
+                _ => Err(ApiError::method(route.allowed())),
+            },
+            Route::Uploads(name) if method == Method::POST => self.start_upload(name, &head, body).await,
+            Route::Upload(name, session) => match method {
+                Method::GET | Method::HEAD => self.upload_status(name, *session).await,
+                Method::PATCH => self.patch_upload(name, *session, &head, body).await,
+                Method::PUT => self.finish_upload(name, *session, &head, body).await,
+                Method::DELETE => self.cancel_upload(name, *session).await,
+                _ => Err(ApiError::method(route.allowed())),
+            },
+            _ => Err(ApiError::method(route.allowed())),
+        }
+    }
+}
+
+/// Asking for what cannot exist finds nothing; only pushing it is an error of another kind.
+fn refuse(error: RouteError, method: &Method) -> ApiError {
+    match error {
+        RouteError::Tag(invalid) if *method != Method::PUT => ApiError::new(Code::ManifestUnknown, invalid.to_string()),
+        error => error.into(),
+    }
+}

@@ -1,0 +1,195 @@
+//! Tests of the whole API over a catalog and a gateway of one node.
+
+mod manifests;
+mod reads;
+mod uploads;
+mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::BodyExt as _;
+use raft::catalog::{Algorithm, Catalog, Digest};
+use raft::group::{Group, GroupOptions, GroupResources, LogStore, Transport, TransportError};
+use raft::id::{GroupId, NodeId, RegionId};
+use storage::disk::RealFiles;
+use storage::exec::Exec;
+use storage::kv::{Engines, MemoryEngines};
+use tower::ServiceExt as _;
+
+use super::{ApiOptions, ApiParts, Metrics, router};
+use crate::environment::real;
+use crate::gateway::{Gateway, GatewayParts};
+use crate::members::testing::FixedSource;
+use crate::peer::Trust;
+use crate::peer::testing::{MemoryNetwork, TestNode};
+use crate::registry::{Registry, compute};
+
+/// A registry of one node.
+struct Rig {
+    router: Router,
+    _node: TestNode,
+}
+
+/// What came back.
+#[derive(Debug)]
+struct Reply {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Reply {
+    #[track_caller]
+    fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status.as_u16(), status, "{self:?}");
+        self
+    }
+
+    #[track_caller]
+    fn expect_error(self, status: u16, code: &str) -> Self {
+        let reply = self.expect(status);
+        assert_eq!(reply.json()["errors"][0]["code"], code, "{reply:?}");
+        reply
+    }
+
+    #[track_caller]
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).unwrap_or_else(|| panic!("no {name} in {self:?}")).to_str().unwrap()
+    }
+
+    #[track_caller]
+    fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+impl Rig {
+    async fn start() -> Self {
+        Self::with(ApiOptions { idle_body_timeout: Duration::from_millis(200), ..ApiOptions::default() }).await
+    }
+
+    async fn with(options: ApiOptions) -> Self {
+        let node = TestNode::start(&MemoryNetwork::default(), &FixedSource::of(&[1]), 1, Trust::Claim).await;
+        let files = Arc::new(RealFiles);
+        let engines: Arc<dyn Engines> = Arc::new(MemoryEngines::new(files.clone()));
+        let environment = real(files.clone(), engines.clone());
+        let exec = Exec::threads();
+        let directory = node.directory.path();
+        let log = LogStore::open(engines.clone(), &directory.join("log"), exec).await.unwrap();
+        let resources = GroupResources {
+            log,
+            engines,
+            files,
+            exec,
+            clock: environment.clock.clone(),
+            transport: Arc::new(NoPeers),
+        };
+        let id = GroupId::Catalog(RegionId(1));
+        let group = GroupOptions::new(id, NodeId(1), "node-1", directory.join("catalog"));
+        let catalog = Group::<Catalog>::open(group, resources).await.unwrap();
+        catalog.initialize().await.unwrap();
+        let gateway = Gateway::new(GatewayParts {
+            catalog: catalog.clone(),
+            shards: node.shards.clone(),
+            members: node.members.clone(),
+            entropy: environment.entropy.clone(),
+            exec,
+            options: crate::gateway::Options::default(),
+            metrics: crate::gateway::Metrics::default(),
+        });
+        let registry = Registry::new(catalog, exec, environment.entropy);
+        let router = router(ApiParts { gateway, registry, options, metrics: Metrics::unregistered() });
+        Self { router, _node: node }
+    }
+
+    /// Sends a request. Every answer has the header that clients look for.
+    async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Reply {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = self.router.clone().oneshot(request.body(body.into()).unwrap()).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        assert_eq!(parts.headers["docker-distribution-api-version"], "registry/2.0", "{path}");
+        assert!(!parts.headers.contains_key("set-cookie") && !parts.headers.contains_key("content-encoding"), "{path}");
+        Reply { status: parts.status, headers: parts.headers, body }
+    }
+
+    async fn get(&self, path: &str) -> Reply {
+        self.send(Method::GET, path, &[], Body::empty()).await
+    }
+
+    async fn head(&self, path: &str) -> Reply {
+        let reply = self.send(Method::HEAD, path, &[], Body::empty()).await;
+        assert!(reply.body.is_empty());
+        reply
+    }
+
+    async fn delete(&self, path: &str) -> Reply {
+        self.send(Method::DELETE, path, &[], Body::empty()).await
+    }
+
+    /// Pushes a blob with one request.
+    async fn push_blob(&self, repository: &str, content: impl Into<Bytes>) -> Digest {
+        let content = content.into();
+        let digest = sha256(&content);
+        let path = format!("/v2/{repository}/blobs/uploads/?digest={digest}");
+        self.send(Method::POST, &path, &[], content).await.expect(201);
+        digest
+    }
+
+    /// Pushes a manifest of this type.
+    async fn put(&self, path: &str, media_type: &str, body: &str) -> Reply {
+        self.send(Method::PUT, path, &[("content-type", media_type)], body.to_owned()).await
+    }
+}
+
+fn sha256(content: &[u8]) -> Digest {
+    compute(Algorithm::Sha256, content)
+}
+
+/// Bytes that repeat nowhere within a block.
+fn content(length: usize) -> Bytes {
+    let mut state = 1_u64;
+    let next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state.to_be_bytes()[0]
+    };
+    std::iter::repeat_with(next).take(length).collect()
+}
+
+/// A node that has no peers.
+#[derive(Debug)]
+struct NoPeers;
+
+impl Transport for NoPeers {
+    fn call<'a>(
+        &'a self,
+        _target: NodeId,
+        _address: &'a str,
+        _group: GroupId,
+        _request: Bytes,
+        _deadline: Duration,
+    ) -> BoxFuture<'a, Result<Bytes, TransportError>> {
+        Box::pin(async { Err(TransportError::Unreachable("there is no peer".to_owned())) })
+    }
+
+    fn send_snapshot<'a>(
+        &'a self,
+        _target: NodeId,
+        _address: &'a str,
+        _group: GroupId,
+        _frames: BoxStream<'static, Bytes>,
+        _idle: Duration,
+    ) -> BoxFuture<'a, Result<Bytes, TransportError>> {
+        Box::pin(async { Err(TransportError::Unreachable("there is no peer".to_owned())) })
+    }
+}

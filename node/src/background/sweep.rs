@@ -1,0 +1,148 @@
+//! Discarded shards are unlinked, once no reader can hold them, and then forgotten by the catalog.
+//!
+//! A discard never becomes undone and names its attempt, so unlinking what a stale leader believes discarded is
+//! harmless. A set is forgotten when every holder has unlinked its shards; one that is away is asked when it is back.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use raft::catalog::{Command, DiscardKey, DiscardRecord};
+use raft::id::NodeId;
+use storage::shard::{DiskId, ShardIndex, ShardName};
+use tokio::time::sleep;
+use tracing::{debug, warn};
+
+use super::Metrics;
+use crate::gateway::catalog::CatalogError;
+use crate::gateway::core::Core;
+
+/// Rest between two looks at the queue when nothing is left to do.
+const LOOK_INTERVAL: Duration = Duration::from_secs(10);
+/// Sets looked at in one round, besides those that wait for a holder.
+const ROUND_SETS: usize = 512;
+/// Sets that wait for a holder and are looked behind.
+const WAITING_SETS_MAX: usize = 16 << 10;
+
+/// Holders that have unlinked their shards of a set that is not forgotten yet.
+type Unlinked = BTreeSet<(DiscardKey, NodeId)>;
+
+/// What one round does at one node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Unlink {
+    shards: Vec<(DiskId, ShardName)>,
+    sets: BTreeSet<DiscardKey>,
+}
+
+/// What is to be unlinked where: all that is not yet unlinked at nodes that are live.
+fn plan(
+    discards: &[(DiscardKey, DiscardRecord)],
+    unlinked: &Unlinked,
+    is_live: impl Fn(NodeId) -> bool,
+) -> BTreeMap<NodeId, Unlink> {
+    let mut by_node: BTreeMap<NodeId, Unlink> = BTreeMap::new();
+    for (key, record) in discards {
+        for (shard, location) in (0..).zip(&record.shards) {
+            if unlinked.contains(&(*key, location.node)) || !is_live(location.node) {
+                continue;
+            }
+            let name =
+                ShardName { object: key.object, extent: key.extent, attempt: key.attempt, shard: ShardIndex(shard) };
+            let unlink = by_node.entry(location.node).or_default();
+            unlink.shards.push((location.disk, name));
+            unlink.sets.insert(*key);
+        }
+    }
+    by_node
+}
+
+/// The sets that every holder has unlinked. A node that is registered no more holds nothing.
+fn finished(
+    discards: &[(DiscardKey, DiscardRecord)],
+    unlinked: &Unlinked,
+    is_registered: impl Fn(NodeId) -> bool,
+) -> Vec<DiscardKey> {
+    let done = |key: &DiscardKey, node: NodeId| unlinked.contains(&(*key, node)) || !is_registered(node);
+    let whole = discards.iter().filter(|(key, record)| record.shards.iter().all(|shard| done(key, shard.node)));
+    whole.map(|(key, _)| *key).collect()
+}
+
+/// Works until the node stops.
+pub(super) async fn run(core: Arc<Core>, metrics: Metrics) {
+    let mut unlinked = Unlinked::new();
+    loop {
+        if core.records.is_leader() {
+            match round(&core, &metrics, &mut unlinked).await {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(error) => warn!(%error, "discarded shards cannot be swept"),
+            }
+        } else {
+            unlinked.clear();
+        }
+        sleep(LOOK_INTERVAL).await;
+    }
+}
+
+/// Returns whether more can be done at once.
+async fn round(core: &Arc<Core>, metrics: &Metrics, unlinked: &mut Unlinked) -> Result<bool, CatalogError> {
+    let waiting: BTreeSet<DiscardKey> = unlinked.iter().map(|(key, _)| *key).collect();
+    let limit = ROUND_SETS + waiting.len().min(WAITING_SETS_MAX);
+    let view = core.records.view();
+    let discards = view.discards(view.clock()?, limit)?;
+    for (node, unlink) in plan(&discards, unlinked, |node| core.roster.is_live(node)) {
+        let shards = unlink.shards.len() as u64;
+        match core.store.delete(node, unlink.shards).await {
+            Ok(()) => {
+                metrics.swept_shards.inc_by(shards);
+                unlinked.extend(unlink.sets.into_iter().map(|set| (set, node)));
+            }
+            Err(error) => debug!(%node, %error, "discarded shards stay for now"),
+        }
+    }
+    let finished = finished(&discards, unlinked, |node| core.roster.is_registered(node));
+    if finished.is_empty() {
+        return Ok(false);
+    }
+    core.propose(Command::Swept { discards: finished.clone() }).await?;
+    let finished: BTreeSet<DiscardKey> = finished.into_iter().collect();
+    unlinked.retain(|(key, _)| !finished.contains(key));
+    Ok(discards.len() == limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use raft::catalog::ShardLocation;
+    use raft::time::Timestamp;
+    use storage::shard::{Attempt, ExtentIndex, ObjectId};
+
+    use super::*;
+
+    fn discard(number: u8, nodes: &[u64]) -> (DiscardKey, DiscardRecord) {
+        let key = DiscardKey {
+            not_before: Timestamp(u64::from(number)),
+            object: ObjectId([number; 16]),
+            extent: ExtentIndex(0),
+            attempt: Attempt(1),
+        };
+        let location = |node: &u64| ShardLocation { node: NodeId(*node), disk: DiskId([1; 16]) };
+        (key, DiscardRecord { shards: nodes.iter().map(location).collect() })
+    }
+
+    #[test]
+    fn a_set_is_forgotten_when_every_holder_has_unlinked_it() {
+        let discards = [discard(1, &[1, 2, 3]), discard(2, &[1, 2, 2])];
+        let live = |node: NodeId| node != NodeId(3);
+        let mut unlinked = Unlinked::new();
+        let planned = plan(&discards, &unlinked, live);
+        assert_eq!(planned.keys().copied().collect::<Vec<_>>(), [NodeId(1), NodeId(2)]);
+        assert_eq!(planned[&NodeId(2)].shards.len(), 3);
+        for (node, unlink) in planned {
+            unlinked.extend(unlink.sets.into_iter().map(|set| (set, node)));
+        }
+        assert_eq!(finished(&discards, &unlinked, |_| true), [discards[1].0]);
+        assert!(plan(&discards, &unlinked, live).is_empty());
+        assert_eq!(plan(&discards, &unlinked, |_| true).keys().copied().collect::<Vec<_>>(), [NodeId(3)]);
+        assert_eq!(finished(&discards, &unlinked, |node| node != NodeId(3)).len(), 2);
+    }
+}

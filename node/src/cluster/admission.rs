@@ -1,0 +1,117 @@
+//! Admitting machines, on any node: the directory decides, this node signs.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use raft::directory::{ClusterRecord, Command, Directory, NodeState, Response, View};
+use raft::group::Group;
+use raft::id::NodeId;
+use sha2::{Digest as _, Sha256};
+use tracing::{info, warn};
+
+use super::application::Application;
+use crate::environment::{BoxFuture, Environment};
+use crate::identity::{Authority, AuthorityError, ClusterId, ClusterKey, JoinToken};
+use crate::peer::{Admission, JoinAnswer, JoinError, JoinRequest};
+
+/// Admits machines to the cluster.
+#[derive(Debug)]
+pub struct Admitter {
+    directory: Arc<Group<Directory>>,
+    environment: Environment,
+    /// `None` without certificates (the simulator).
+    cluster_key: Option<ClusterKey>,
+}
+
+impl Admitter {
+    /// The admission of one node.
+    #[must_use]
+    pub fn new(directory: Arc<Group<Directory>>, environment: Environment, cluster_key: Option<ClusterKey>) -> Self {
+        Self { directory, environment, cluster_key }
+    }
+
+    async fn admit(&self, request: JoinRequest) -> Result<JoinAnswer, JoinError> {
+        let refused = |message: String| JoinError::Refused(message);
+        let token: JoinToken = request.token.parse().map_err(|error| refused(format!("{error}")))?;
+        let application: Application =
+            raft::codec::decode(&request.node).map_err(|error| refused(error.to_string()))?;
+        let cluster = self.cluster()?;
+        if token.authority_fingerprint != *Sha256::digest(&cluster.ca_certificate) {
+            return Err(refused("the join token is of another cluster".to_owned()));
+        }
+        let command = Command::AdmitNode {
+            token: token.id,
+            secret_hash: token.secret_hash(),
+            region: application.region,
+            node: application.info,
+        };
+        let response = self.directory.propose(application.request, command).await;
+        let (node, region) = match response.map_err(|error| JoinError::Unavailable(error.to_string()))? {
+            Response::Admitted { node, region } => (node, region),
+            Response::Refused(refusal) => return Err(refused(refusal.to_string())),
+            Response::Done => return Err(JoinError::Unavailable("the directory gave no id".to_owned())),
+        };
+        info!(%node, %region, "node admitted");
+        let certificates = match &self.cluster_key {
+            Some(key) => self.sign(key.clone(), cluster.clone(), node, request.certificate_request).await?,
+            None => Vec::new(),
+        };
+        Ok(JoinAnswer {
+            node,
+            region,
+            certificates,
+            cluster: cluster.id,
+            cluster_key: self.cluster_key.as_ref().map_or_else(Bytes::new, |key| Bytes::copy_from_slice(&key.0)),
+            members: self.members()?,
+        })
+    }
+
+    fn cluster(&self) -> Result<ClusterRecord, JoinError> {
+        let unknown = || JoinError::Unavailable("this node does not know the cluster yet".to_owned());
+        View::new(self.directory.state())
+            .cluster()
+            .map_err(|error| JoinError::Unavailable(error.to_string()))?
+            .ok_or_else(unknown)
+    }
+
+    fn members(&self) -> Result<Vec<(NodeId, String)>, JoinError> {
+        let nodes = View::new(self.directory.state()).nodes();
+        let nodes = nodes.map_err(|error| JoinError::Unavailable(error.to_string()))?;
+        Ok(nodes
+            .into_iter()
+            .filter(|(_, record)| record.state != NodeState::Removed)
+            .map(|(node, record)| (node, record.info.peer_address))
+            .collect())
+    }
+
+    async fn sign(
+        &self,
+        key: ClusterKey,
+        cluster: ClusterRecord,
+        node: NodeId,
+        request: Bytes,
+    ) -> Result<Vec<Bytes>, JoinError> {
+        let now = self.environment.clock.now();
+        let authority_certificate = cluster.ca_certificate.clone();
+        let signed = self.environment.exec.run(move || {
+            let id = ClusterId(cluster.id);
+            Authority::unwrap(id, &key, &cluster.ca_certificate, &cluster.wrapped_ca_key)?.sign(node, &request, now)
+        });
+        match signed.await {
+            Ok(certificate) => Ok(vec![Bytes::copy_from_slice(&certificate), authority_certificate]),
+            Err(error @ AuthorityError::Unwrap) => {
+                warn!(%error, "this node cannot sign certificates");
+                Err(JoinError::Unavailable(error.to_string()))
+            }
+            Err(AuthorityError::Certificate(error)) => {
+                Err(JoinError::Refused(format!("the certificate request is not usable: {error}")))
+            }
+        }
+    }
+}
+
+impl Admission for Admitter {
+    fn join(&self, request: JoinRequest) -> BoxFuture<'_, Result<JoinAnswer, JoinError>> {
+        Box::pin(self.admit(request))
+    }
+}

@@ -1,0 +1,21 @@
+//! The configuration: one list of keys, from which come the typed settings, their sources and their reference.
+//!
+//! A value is taken from, in rising order: the default, the file, an environment variable, a flag. What is not in the
+//! list is refused by name. No key stands here that nothing reads.
+
+mod error;
+mod load;
+mod reference;
+mod schema;
+mod settings;
+mod value;
+
+pub use error::{ConfigError, Source};
+pub use load::{Resolved, Sources, load, resolve};
+pub use reference::{example_toml, reference};
+pub use schema::Key;
+pub use settings::{
+    ApiSettings, ClockSettings, KEYS, LogSettings, ManifestSettings, MetricsSettings, NodeSettings, PeerSettings,
+    RaftSettings, Settings, ShutdownSettings, StorageSettings, UploadSettings,
+};
+pub use value::LogFormat;

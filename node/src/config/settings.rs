@@ -1,0 +1,170 @@
+//! The list of keys: name, type, default, meaning. The reference, the example and the settings come from it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::schema::{Key, read, settings};
+use super::value::{LogFormat, Value};
+
+settings! {
+    top {
+        /// Directory of everything that the node keeps: identity, logs, metadata, and the shard files unless
+        /// `storage.directories` names other places.
+        data_dir: PathBuf = PathBuf::from("/var/lib/regnode");
+    }
+
+    /// This node.
+    node: NodeSettings {
+        /// Name of the node, unique in the cluster, for people. Empty: one is made up when the node is set up.
+        name: String = String::new(), expected "letters, digits, '.', '_' and '-', at most 63" where is_name_or_empty;
+        /// Rack or room. Shards and voters are spread over zones.
+        zone: String = "default".to_owned(), expected "letters, digits, '.', '_' and '-', at most 63" where is_name;
+    }
+
+    /// Shard files.
+    storage: StorageSettings {
+        /// Data directories, one for each disk. Empty: `disk` inside `data_dir`.
+        directories: Vec<PathBuf> = Vec::new();
+        /// Share of each file system that is left free: uploads are refused before it is touched.
+        reserve_percent: u8 = 5, expected "a whole number from 0 to 50" where |percent: &u8| *percent <= 50;
+        /// Size of a shard's block, the unit of checking and coding.
+        block_size_bytes: u32 = 256 << 10, expected "a power of two from 65536 to 1048576" where
+            |size: &u32| size.is_power_of_two() && (64 << 10..=1 << 20).contains(size);
+    }
+
+    /// The registry as clients see it.
+    api: ApiSettings {
+        /// Address that clients connect to.
+        listen: String = "127.0.0.1:5000".to_owned(), expected "host:port" where is_address;
+        /// URL at which clients reach this node, shown to people. Empty: made of `api.listen`.
+        public_url: String = String::new();
+        /// Certificate chain of the registry, PEM, the node's own first. Read again when it changes.
+        tls_certificate: Option<PathBuf> = None;
+        /// Private key of the certificate, PEM. Read again when it changes.
+        tls_key: Option<PathBuf> = None;
+        /// Serve plain HTTP although `api.listen` is not a loopback address, for instance behind a proxy that ends
+        /// TLS.
+        allow_plaintext: bool = false;
+        /// Connections served at the same time. More wait to be accepted.
+        max_connections: u32 = 4096, expected "a whole number from 1 to 1000000" where
+            |connections: &u32| (1..=1_000_000).contains(connections);
+        /// A request whose body makes no progress for so long is ended.
+        idle_body_timeout_seconds: u64 = 60, expected "a whole number from 1 to 3600" where
+            |seconds: &u64| (1..=3600).contains(seconds);
+    }
+
+    /// The other nodes.
+    peer: PeerSettings {
+        /// Address that other nodes connect to.
+        listen: String = "127.0.0.1:7000".to_owned(), expected "host:port" where is_address;
+        /// `host:port` at which other nodes reach this one. Empty: `peer.listen`, which must name a host then.
+        advertise: String = String::new(), expected "host:port, or \"\"" where
+            |address: &String| address.is_empty() || is_address(address);
+    }
+
+    /// Metrics.
+    metrics: MetricsSettings {
+        /// Address of a listener of its own for `/metrics`, `/livez` and `/readyz`, plain HTTP. Empty: they are served
+        /// on `api.listen`.
+        listen: String = String::new(), expected "host:port, or \"\"" where
+            |address: &String| address.is_empty() || is_address(address);
+    }
+
+    /// Logs, on standard error.
+    log: LogSettings {
+        /// `text` for people, `json` for machines.
+        format: LogFormat = LogFormat::Text;
+        /// Least level that is written, for all (`info`) or by module (`info,node::gateway=debug`).
+        level: String = "info".to_owned();
+    }
+
+    /// Uploads.
+    upload: UploadSettings {
+        /// An upload session without progress for so long is ended and its bytes are freed.
+        lifetime_seconds: u64 = 7 * 24 * 3600, expected "a whole number from 60 to 2592000" where
+            |seconds: &u64| (60..=30 * 24 * 3600).contains(seconds);
+    }
+
+    /// Manifests.
+    manifest: ManifestSettings {
+        /// Largest manifest that is taken.
+        max_size_bytes: u64 = 4 << 20, expected "a whole number from 65536 to 16777216" where
+            |size: &u64| (64 << 10..=16 << 20).contains(size);
+    }
+
+    /// Consensus.
+    raft: RaftSettings {
+        /// Time between two heartbeats of a leader.
+        heartbeat_milliseconds: u64 = 250, expected "a whole number from 10 to 10000" where
+            |time: &u64| (10..=10_000).contains(time);
+        /// Least time without a leader before an election. At least three heartbeats.
+        election_min_milliseconds: u64 = 1000, expected "a whole number from 30 to 60000" where
+            |time: &u64| (30..=60_000).contains(time);
+        /// Most time without a leader before an election.
+        election_max_milliseconds: u64 = 2000, expected "a whole number from 40 to 120000" where
+            |time: &u64| (40..=120_000).contains(time);
+        /// Entries of a log after which a snapshot is taken and the log is cut.
+        snapshot_after_entries: u64 = 20_000, expected "a whole number from 100 to 10000000" where
+            |entries: &u64| (100..=10_000_000).contains(entries);
+    }
+
+    /// Clocks.
+    clock: ClockSettings {
+        /// A leader whose clock is so far from those of the other nodes hands over its office and says so.
+        max_offset_seconds: u64 = 30, expected "a whole number from 1 to 3600" where
+            |seconds: &u64| (1..=3600).contains(seconds);
+    }
+
+    /// Shutdown.
+    shutdown: ShutdownSettings {
+        /// Time that requests in progress have to finish.
+        drain_seconds: u64 = 30, expected "a whole number from 0 to 3600" where |seconds: &u64| *seconds <= 3600;
+    }
+}
+
+impl Settings {
+    /// The data directories of the node's disks.
+    #[must_use]
+    pub fn disk_directories(&self) -> Vec<PathBuf> {
+        if self.storage.directories.is_empty() {
+            vec![self.data_dir.join("disk")]
+        } else {
+            self.storage.directories.clone()
+        }
+    }
+
+    /// URL at which clients reach this node, as far as the settings tell it.
+    #[must_use]
+    pub fn api_url(&self) -> String {
+        if self.api.public_url.is_empty() {
+            let scheme = if self.api.tls_certificate.is_some() { "https" } else { "http" };
+            format!("{scheme}://{}", self.api.listen)
+        } else {
+            self.api.public_url.clone()
+        }
+    }
+
+    /// `host:port` at which other nodes reach this one.
+    #[must_use]
+    pub fn peer_address(&self) -> &str {
+        if self.peer.advertise.is_empty() { &self.peer.listen } else { &self.peer.advertise }
+    }
+
+    /// Least time without progress after which a request's body is given up.
+    #[must_use]
+    pub const fn idle_body_timeout(&self) -> Duration {
+        Duration::from_secs(self.api.idle_body_timeout_seconds)
+    }
+}
+
+fn is_name(text: &String) -> bool {
+    !text.is_empty() && is_name_or_empty(text)
+}
+
+fn is_name_or_empty(text: &String) -> bool {
+    text.len() <= 63 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+}
+
+fn is_address(text: &String) -> bool {
+    text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+}

@@ -1,0 +1,97 @@
+//! Blobs: whether they exist, their bytes, their links.
+
+use raft::catalog::{BlobRecord, Command, Digest, RepositoryName, Response, TOUCH_INTERVAL_SECONDS};
+
+use super::Gateway;
+use super::catalog::CatalogError;
+use super::core::unexpected;
+use super::error::BlobError;
+use super::read::Blob;
+
+impl Gateway {
+    /// Length of a blob, if a client of the repository may know it. A blob that nothing references is touched first,
+    /// so that it stays until the client has pushed its manifest.
+    ///
+    /// # Errors
+    /// [`BlobError::Unknown`] and [`BlobError::Unavailable`].
+    pub async fn stat_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<u64, BlobError> {
+        self.core.records.barrier().await?;
+        let blob = self.linked_blob(repository, digest)?.ok_or(BlobError::Unknown)?;
+        if self.needs_touch(repository, digest, &blob)? {
+            let command = Command::TouchBlob { repository: repository.clone(), digest: *digest };
+            match self.core.propose(command).await? {
+                Response::Done => {}
+                Response::BlobUnknown => return Err(BlobError::Unknown),
+                response => return Err(unexpected(&response).into()),
+            }
+        }
+        Ok(blob.length_bytes)
+    }
+
+    /// A blob to read. What this replica knows is served at once; only "unknown" is said after asking the leader.
+    ///
+    /// # Errors
+    /// [`BlobError::Unknown`] and [`BlobError::Unavailable`].
+    pub async fn open_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Blob, BlobError> {
+        let blob = match self.linked_blob(repository, digest)? {
+            Some(blob) => blob,
+            None => {
+                self.core.records.barrier().await?;
+                self.linked_blob(repository, digest)?.ok_or(BlobError::Unknown)?
+            }
+        };
+        Ok(Blob::new(self.core.clone(), *digest, &blob))
+    }
+
+    /// Links a blob that exists in `from`, or in any repository, to this one too. `None` when there is none to link.
+    ///
+    /// # Errors
+    /// [`BlobError::Unavailable`].
+    pub async fn mount_blob(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        from: Option<&RepositoryName>,
+    ) -> Result<Option<u64>, BlobError> {
+        let command =
+            Command::MountBlob { repository: repository.clone(), digest: *digest, from: from.cloned() };
+        match self.core.propose(command).await? {
+            Response::Mounted { length_bytes } => Ok(Some(length_bytes)),
+            Response::BlobUnknown => Ok(None),
+            response => Err(unexpected(&response).into()),
+        }
+    }
+
+    /// Removes the repository's link to a blob.
+    ///
+    /// # Errors
+    /// [`BlobError::Unknown`], [`BlobError::InUse`] and [`BlobError::Unavailable`].
+    pub async fn unlink_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<(), BlobError> {
+        let command = Command::UnlinkBlob { repository: repository.clone(), digest: *digest };
+        match self.core.propose(command).await? {
+            Response::Done => Ok(()),
+            Response::BlobUnknown => Err(BlobError::Unknown),
+            Response::BlobInUse { manifest } => Err(BlobError::InUse { manifest }),
+            response => Err(unexpected(&response).into()),
+        }
+    }
+
+    fn linked_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<BlobRecord>, CatalogError> {
+        Ok(self.core.records.view().linked_blob(repository, digest)?)
+    }
+
+    /// Touches are coalesced: the catalog ignores one that comes too soon after the last, so it is not proposed.
+    fn needs_touch(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        blob: &BlobRecord,
+    ) -> Result<bool, CatalogError> {
+        let view = self.core.records.view();
+        let link = view.link(repository, digest)?;
+        let unused = link.filter(|link| link.uses == 0).map(|link| link.touched);
+        let unreferenced = (blob.references == 0).then_some(blob.touched);
+        let Some(touched) = unused.into_iter().chain(unreferenced).min() else { return Ok(false) };
+        Ok(touched.plus_seconds(TOUCH_INTERVAL_SECONDS) <= view.clock()?)
+    }
+}

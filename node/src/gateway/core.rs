@@ -1,0 +1,97 @@
+//! What all operations of the gateway share.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use raft::catalog::{Command, Response};
+use raft::id::RequestId;
+use storage::exec::Exec;
+use storage::shard::{Attempt, DiskId, ExtentIndex, ObjectId};
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use super::budget::Budget;
+use super::catalog::{CatalogError, Records};
+use super::error::UploadError;
+use super::holders::{Roster, ShardStore};
+use super::metrics::Metrics;
+use super::options::Options;
+use super::placement::{Placement, PlacementError, place};
+use super::read::Reports;
+use crate::environment::Entropy;
+
+/// The gateway's inside.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) records: Arc<dyn Records>,
+    pub(crate) store: Arc<dyn ShardStore>,
+    pub(crate) roster: Arc<dyn Roster>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) exec: Exec,
+    pub(crate) options: Options,
+    pub(crate) metrics: Metrics,
+    pub(super) budget: Budget,
+    pub(super) reports: Reports,
+    /// Everything that must be over before the node may stop.
+    pub(super) tasks: TaskTracker,
+}
+
+impl Core {
+    /// Puts the parts together.
+    pub(crate) fn new(
+        records: Arc<dyn Records>,
+        store: Arc<dyn ShardStore>,
+        roster: Arc<dyn Roster>,
+        entropy: Arc<dyn Entropy>,
+        exec: Exec,
+        options: Options,
+        metrics: Metrics,
+    ) -> Arc<Self> {
+        let budget = Budget::new(options.write_budget_bytes, metrics.budget_used.clone());
+        Arc::new(Self {
+            records,
+            store,
+            roster,
+            entropy,
+            exec,
+            options,
+            metrics,
+            budget,
+            reports: Reports::default(),
+            tasks: TaskTracker::new(),
+        })
+    }
+
+    /// Where an extent would go now.
+    pub(crate) fn place(
+        &self,
+        avoided: &BTreeSet<DiskId>,
+        object: ObjectId,
+        extent: ExtentIndex,
+    ) -> Result<Placement, PlacementError> {
+        place(&self.roster.candidates(), avoided, object, extent)
+    }
+
+    /// A new attempt to write an extent.
+    pub(crate) fn attempt(&self) -> Attempt {
+        Attempt(self.entropy.number())
+    }
+
+    /// Proposes a command under a new request id.
+    pub(crate) async fn propose(&self, command: Command) -> Result<Response, CatalogError> {
+        self.records.propose(RequestId(self.entropy.id()), command).await
+    }
+
+    /// Counts an operation among those that a shutdown waits for.
+    pub(super) fn begin(&self) -> Result<TaskTrackerToken, UploadError> {
+        if self.tasks.is_closed() {
+            return Err(UploadError::unavailable("this node is shutting down"));
+        }
+        Ok(self.tasks.token())
+    }
+}
+
+/// A response that no state machine gives to this command.
+pub(super) fn unexpected(response: &Response) -> CatalogError {
+    CatalogError::Internal { message: format!("unexpected response {response:?}") }
+}

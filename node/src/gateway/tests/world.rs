@@ -1,0 +1,546 @@
+//! Several nodes in one process: the catalog's state machine without Raft, shards in memory, injected faults.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use raft::catalog::{
+    Algorithm, Catalog, Command, Digest, ExtentBody, ExtentRecord, RepositoryName, Response, SessionId, ShardLocation,
+    View,
+};
+use raft::id::{NodeId, RequestId};
+use raft::machine::{Machine, Stamp, Transaction};
+use raft::time::Timestamp;
+use storage::codec::Profile;
+use storage::disk::RealFiles;
+use storage::exec::Exec;
+use storage::kv::{Engine, EngineOptions, Engines, MemoryEngines};
+use storage::shard::{DiskId, Geometry, ObjectId, ShardName, checksum};
+use tempfile::TempDir;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::sleep;
+
+use crate::environment::{BoxFuture, Entropy};
+use crate::gateway::catalog::{CatalogError, Records};
+use crate::gateway::core::Core;
+use crate::gateway::hash::RunningDigest;
+use crate::gateway::holders::{Roster, ShardStore, Sink};
+use crate::gateway::placement::{Candidate, CandidateDisk};
+use crate::gateway::{Body, BodyError, Gateway, Metrics, Options, ReadError, UploadError};
+use crate::shards::{Block, Place, ShardError};
+
+/// A shard as it rests on a disk.
+#[derive(Clone, Debug)]
+struct Shard {
+    profile: Profile,
+    block_size_bytes: u32,
+    blocks: Vec<Block>,
+    finished: bool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    live: BTreeSet<NodeId>,
+    full: BTreeSet<DiskId>,
+    slow: BTreeSet<NodeId>,
+    shards: BTreeMap<(ShardLocation, ShardName), Shard>,
+    /// Appends that a node still takes before it dies.
+    appends_left: BTreeMap<NodeId, u64>,
+    /// Finishes that a node still takes before it dies.
+    finishes_left: BTreeMap<NodeId, u64>,
+    /// Blocks that were read.
+    reads: Vec<(ShardLocation, ShardName, Range<u64>)>,
+    commands: Vec<Command>,
+    /// The next commands whose answer is lost, applied or not.
+    lost_answers: Vec<bool>,
+}
+
+/// The world.
+#[derive(Debug)]
+pub(super) struct World {
+    nodes: Vec<(NodeId, Vec<DiskId>)>,
+    engine: Arc<dyn Engine>,
+    state: Mutex<State>,
+    changes: watch::Sender<u64>,
+    now: AtomicU64,
+    /// Closed gates hold appends back.
+    pub(super) gate: Semaphore,
+    _directory: TempDir,
+}
+
+pub(super) fn small() -> Options {
+    Options {
+        block_size_bytes: 16,
+        extent_size_bytes: 256,
+        inline_size_bytes_max: 8,
+        batch_size_bytes: 64,
+        write_budget_bytes: 64 << 10,
+        window_size_bytes: 64,
+        read_budget_bytes: 64 << 10,
+        hedge_delay: Duration::from_millis(300),
+        object_size_bytes_max: 1 << 20,
+        upload_lifetime_seconds: 3600,
+    }
+}
+
+pub(super) fn repository() -> RepositoryName {
+    "acme/app".parse().unwrap()
+}
+
+/// Bytes that differ everywhere.
+pub(super) fn content(length: usize) -> Vec<u8> {
+    (0..length).map(|position| u8::try_from((position * 31 + position / 7 + position / 251) % 251).unwrap()).collect()
+}
+
+pub(super) fn digest(algorithm: Algorithm, bytes: &[u8]) -> Digest {
+    let mut hash = RunningDigest::new(algorithm);
+    hash.update(bytes);
+    hash.digest()
+}
+
+pub(super) fn sha256(bytes: &[u8]) -> Digest {
+    digest(Algorithm::Sha256, bytes)
+}
+
+/// A body in frames of this size.
+pub(super) fn body(bytes: &[u8], frame: usize) -> Body {
+    let frames: Vec<_> = bytes.chunks(frame).map(|frame| Ok(Bytes::copy_from_slice(frame))).collect();
+    Box::pin(stream::iter(frames))
+}
+
+/// A body that breaks off.
+pub(super) fn broken(bytes: &[u8], frame: usize) -> Body {
+    Box::pin(body(bytes, frame).chain(stream::iter([Err(BodyError::Disconnected)])))
+}
+
+#[derive(Debug)]
+struct Counting(AtomicU64);
+
+impl Entropy for Counting {
+    fn fill(&self, buffer: &mut [u8]) {
+        let number = self.0.fetch_add(1, Ordering::Relaxed);
+        let mut hash = blake3::Hasher::new();
+        hash.update(&number.to_le_bytes());
+        hash.finalize_xof().fill(buffer);
+    }
+}
+
+impl World {
+    /// Nodes 1, 2, … with so many disks each.
+    pub(super) fn new(disks: &[usize]) -> Arc<Self> {
+        let directory = tempfile::tempdir().unwrap();
+        let engines = MemoryEngines::new(Arc::new(RealFiles));
+        let options = EngineOptions { columns: Catalog::COLUMNS, journal: false };
+        let engine = engines.open(&directory.path().join("catalog"), &options).unwrap();
+        let nodes: Vec<(NodeId, Vec<DiskId>)> = (1..)
+            .zip(disks)
+            .map(|(node, disks)| {
+                let disk = |disk| DiskId([node, disk, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+                (NodeId(u64::from(node)), (0..u8::try_from(*disks).unwrap()).map(disk).collect())
+            })
+            .collect();
+        let live = nodes.iter().map(|(node, _)| *node).collect();
+        Arc::new(Self {
+            nodes,
+            engine,
+            state: Mutex::new(State { live, ..State::default() }),
+            changes: watch::channel(0).0,
+            now: AtomicU64::new(1_000_000_000_000),
+            gate: Semaphore::new(Semaphore::MAX_PERMITS),
+            _directory: directory,
+        })
+    }
+
+    /// A gateway on a node.
+    pub(super) fn gateway(self: &Arc<Self>, node: u64, options: Options) -> Gateway {
+        let own = OnNode { world: Arc::clone(self), own: NodeId(node) };
+        let entropy = Arc::new(Counting(AtomicU64::new(node << 32)));
+        let core = Core::new(
+            Arc::clone(self) as Arc<dyn Records>,
+            Arc::new(Arc::clone(self)),
+            Arc::new(own),
+            entropy,
+            Exec::inline(),
+            options,
+            Metrics::default(),
+        );
+        Gateway { core }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    pub(super) fn kill(&self, node: u64) {
+        self.state().live.remove(&NodeId(node));
+        self.changes.send_modify(|changes| *changes += 1);
+    }
+
+    pub(super) fn revive(&self, node: u64) {
+        let mut state = self.state();
+        state.live.insert(NodeId(node));
+        state.appends_left.clear();
+        state.finishes_left.clear();
+        drop(state);
+        self.changes.send_modify(|changes| *changes += 1);
+    }
+
+    /// The node dies with the append after so many.
+    pub(super) fn kill_after_appends(&self, node: u64, appends: u64) {
+        self.state().appends_left.insert(NodeId(node), appends);
+    }
+
+    /// The node dies with the finish after so many.
+    pub(super) fn kill_after_finishes(&self, node: u64, finishes: u64) {
+        self.state().finishes_left.insert(NodeId(node), finishes);
+    }
+
+    /// Writes to the disk fail, although it counts as usable.
+    pub(super) fn fill(&self, node: u64, disk: usize) {
+        let disk = self.nodes.iter().find(|(id, _)| *id == NodeId(node)).unwrap().1[disk];
+        self.state().full.insert(disk);
+    }
+
+    /// Reads from the node take ten seconds.
+    pub(super) fn slow_down(&self, node: u64) {
+        self.state().slow.insert(NodeId(node));
+    }
+
+    /// The next command's answer is lost.
+    pub(super) fn lose_answer(&self, applied: bool) {
+        self.state().lost_answers.push(applied);
+    }
+
+    /// Lets time pass.
+    pub(super) fn wait(&self, seconds: u64) {
+        for _ in 0..seconds.div_ceil(3600) {
+            self.now.fetch_add(seconds.min(3600) * 1000, Ordering::Relaxed);
+            self.apply(RequestId([0xff; 16]), Command::Tick);
+        }
+    }
+
+    fn apply(&self, request: RequestId, command: Command) -> Response {
+        let mut state = self.state();
+        state.commands.push(command.clone());
+        let stamp = Stamp { time: Timestamp(self.now.fetch_add(1, Ordering::Relaxed)), request };
+        let mut transaction = Transaction::new(self.engine.as_ref());
+        let response = Catalog::apply(&mut transaction, command, stamp).unwrap();
+        self.engine.write(transaction.into_batch()).unwrap();
+        response
+    }
+
+    pub(super) fn view(&self) -> View<Arc<dyn Engine>> {
+        View::new(Arc::clone(&self.engine))
+    }
+
+    /// Names of commands since the last call.
+    pub(super) fn commands(&self) -> Vec<String> {
+        let commands = std::mem::take(&mut self.state().commands);
+        let name = |command: &Command| format!("{command:?}").split([' ', '(']).next().unwrap().to_owned();
+        commands.iter().map(name).collect()
+    }
+
+    /// Shards on all disks, unfinished ones too.
+    pub(super) fn shards(&self) -> Vec<(ShardLocation, ShardName)> {
+        self.state().shards.keys().copied().collect()
+    }
+
+    /// Shards that no extent of the catalog refers to.
+    pub(super) fn strays(&self, objects: &[ObjectId]) -> usize {
+        let known: BTreeSet<_> = objects
+            .iter()
+            .flat_map(|object| self.extents(*object).into_iter().map(|(index, record)| (*object, index, record)))
+            .filter_map(|(object, index, record)| match record.body {
+                ExtentBody::Coded(coded) => Some((object, index, coded.attempt)),
+                ExtentBody::Inline(_) => None,
+            })
+            .collect();
+        let stray = |name: &ShardName| !known.contains(&(name.object, name.extent.0, name.attempt));
+        self.shards().iter().filter(|(_, name)| stray(name)).count()
+    }
+
+    pub(super) fn extents(&self, object: ObjectId) -> Vec<(u32, ExtentRecord)> {
+        let extents = self.view().extents(object, storage::shard::ExtentIndex(0), usize::MAX).unwrap();
+        extents.into_iter().map(|(index, record)| (index.0, record)).collect()
+    }
+
+    pub(super) fn profiles(&self, object: ObjectId) -> Vec<String> {
+        let name = |record: &ExtentRecord| match &record.body {
+            ExtentBody::Inline(_) => "inline".to_owned(),
+            ExtentBody::Coded(coded) => coded.geometry.profile.to_string(),
+        };
+        self.extents(object).iter().map(|(_, record)| name(record)).collect()
+    }
+
+    pub(super) fn object_of(&self, digest: &Digest) -> ObjectId {
+        self.view().blob(digest).unwrap().unwrap().object
+    }
+
+    pub(super) fn session_object(&self, session: SessionId) -> ObjectId {
+        self.view().upload(session).unwrap().unwrap().object
+    }
+
+    /// Flips a bit in every block of a shard.
+    pub(super) fn corrupt(&self, place: &(ShardLocation, ShardName)) {
+        for block in &mut self.state().shards.get_mut(place).unwrap().blocks {
+            let mut bytes = block.bytes.to_vec();
+            bytes[0] ^= 1;
+            block.bytes = bytes.into();
+        }
+    }
+
+    pub(super) fn remove(&self, place: &(ShardLocation, ShardName)) {
+        self.state().shards.remove(place).unwrap();
+    }
+
+    /// Blocks read since the last call.
+    pub(super) fn reads(&self) -> Vec<(ShardLocation, ShardName, Range<u64>)> {
+        std::mem::take(&mut self.state().reads)
+    }
+
+    fn check_reachable(&self, place: Place) -> Result<(), ShardError> {
+        if self.state().live.contains(&place.location.node) {
+            return Ok(());
+        }
+        Err(ShardError::Unreachable { place, message: "connection refused".to_owned() })
+    }
+
+    /// Takes one of what is left; the node dies when nothing is.
+    fn use_up(&self, place: Place, which: fn(&mut State) -> &mut BTreeMap<NodeId, u64>) -> Result<(), ShardError> {
+        let node = place.location.node;
+        if let Some(left) = which(&mut self.state()).get_mut(&node) {
+            if *left > 0 {
+                *left -= 1;
+                return Ok(());
+            }
+        } else {
+            return Ok(());
+        }
+        // Seen by the writer as an error before anybody knows that the node is dead.
+        let mut state = self.state();
+        state.live.remove(&node);
+        drop(state);
+        Err(ShardError::Unreachable { place, message: "connection reset".to_owned() })
+    }
+}
+
+impl Records for World {
+    fn propose(&self, request: RequestId, command: Command) -> BoxFuture<'_, Result<Response, CatalogError>> {
+        Box::pin(async move {
+            let lost = self.state().lost_answers.pop();
+            if lost != Some(false) {
+                let response = self.apply(request, command);
+                if lost.is_none() {
+                    return Ok(response);
+                }
+            }
+            Err(CatalogError::Unavailable { message: "answer lost".to_owned(), uncertain: true })
+        })
+    }
+
+    fn barrier(&self) -> BoxFuture<'_, Result<(), CatalogError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn view(&self) -> View<Arc<dyn Engine>> {
+        Self::view(self)
+    }
+
+    fn is_leader(&self) -> bool {
+        true
+    }
+}
+
+/// The world as one node sees it.
+#[derive(Debug)]
+struct OnNode {
+    world: Arc<World>,
+    own: NodeId,
+}
+
+impl Roster for OnNode {
+    fn own(&self) -> NodeId {
+        self.own
+    }
+
+    fn candidates(&self) -> Vec<Candidate> {
+        let state = self.world.state();
+        let disk = |id: &DiskId| CandidateDisk { id: *id, available_bytes: 1 << 40, writable: true };
+        let candidate = |(node, disks): &(NodeId, Vec<DiskId>)| Candidate {
+            node: *node,
+            zone: "one".to_owned(),
+            live: state.live.contains(node),
+            disks: disks.iter().map(disk).collect(),
+        };
+        self.world.nodes.iter().map(candidate).collect()
+    }
+
+    fn is_live(&self, node: NodeId) -> bool {
+        self.world.state().live.contains(&node)
+    }
+
+    fn is_registered(&self, node: NodeId) -> bool {
+        self.world.nodes.iter().any(|(id, _)| *id == node)
+    }
+
+    fn all_live(&self) -> bool {
+        self.world.state().live.len() == self.world.nodes.len()
+    }
+
+    fn report_failure(&self, _node: NodeId) {
+        self.world.changes.send_modify(|changes| *changes += 1);
+    }
+
+    fn died(&self, node: NodeId) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let mut changes = self.world.changes.subscribe();
+            while self.is_live(node) {
+                changes.changed().await.unwrap();
+            }
+        })
+    }
+}
+
+impl ShardStore for Arc<World> {
+    fn create(
+        &self,
+        location: ShardLocation,
+        name: ShardName,
+        profile: Profile,
+        block_size_bytes: u32,
+    ) -> BoxFuture<'_, Result<Box<dyn Sink>, ShardError>> {
+        Box::pin(async move {
+            let place = Place { location, name };
+            self.check_reachable(place)?;
+            let shard = Shard { profile, block_size_bytes, blocks: Vec::new(), finished: false };
+            let before = self.state().shards.insert((location, name), shard);
+            assert!(before.is_none(), "a shard is written once");
+            Ok(Box::new(WorldSink { world: Arc::clone(self), place, finished: false }) as Box<dyn Sink>)
+        })
+    }
+
+    fn read(
+        &self,
+        location: ShardLocation,
+        name: ShardName,
+        geometry: Geometry,
+        blocks: Range<u64>,
+    ) -> BoxFuture<'_, Result<Vec<Bytes>, ShardError>> {
+        Box::pin(async move {
+            let place = Place { location, name };
+            self.check_reachable(place)?;
+            if self.state().slow.contains(&location.node) {
+                sleep(Duration::from_secs(10)).await;
+            }
+            let mut state = self.state();
+            state.reads.push((location, name, blocks.clone()));
+            let missing = || ShardError::Missing { place, message: "no such file".to_owned() };
+            let shard = state.shards.get(&(location, name)).filter(|shard| shard.finished).ok_or_else(missing)?;
+            assert_eq!((shard.profile, shard.block_size_bytes), (geometry.profile, geometry.block_size_bytes));
+            assert_eq!(shard.blocks.len() as u64, geometry.stripes());
+            let mut found = Vec::new();
+            for index in blocks {
+                let block = &shard.blocks[usize::try_from(index).unwrap()];
+                if checksum(&name, index, &block.bytes) != block.checksum {
+                    return Err(ShardError::Corrupt { place, message: format!("block {index}") });
+                }
+                assert_eq!(block.bytes.len(), geometry.block_length_bytes(index) as usize);
+                found.push(block.bytes.clone());
+            }
+            Ok(found)
+        })
+    }
+
+    fn delete(&self, node: NodeId, shards: Vec<(DiskId, ShardName)>) -> BoxFuture<'_, Result<(), ShardError>> {
+        Box::pin(async move {
+            for (disk, name) in shards {
+                let location = ShardLocation { node, disk };
+                self.check_reachable(Place { location, name })?;
+                self.state().shards.remove(&(location, name));
+            }
+            Ok(())
+        })
+    }
+}
+
+#[derive(Debug)]
+struct WorldSink {
+    world: Arc<World>,
+    place: Place,
+    finished: bool,
+}
+
+impl Sink for WorldSink {
+    fn append(&mut self, blocks: Vec<Block>) -> BoxFuture<'_, Result<(), ShardError>> {
+        Box::pin(async move {
+            drop(self.world.gate.acquire().await.unwrap());
+            tokio::task::yield_now().await;
+            let place = self.place;
+            self.world.check_reachable(place)?;
+            self.world.use_up(place, |state| &mut state.appends_left)?;
+            let mut state = self.world.state();
+            if state.full.contains(&place.location.disk) {
+                return Err(ShardError::NoSpace { place, message: "disk full".to_owned() });
+            }
+            // Copied, as a disk or a wire does, so that the budget's share is given back.
+            let copies =
+                blocks.into_iter().map(|block| Block { bytes: Bytes::copy_from_slice(&block.bytes), ..block });
+            state.shards.get_mut(&(place.location, place.name)).unwrap().blocks.extend(copies);
+            Ok(())
+        })
+    }
+
+    fn finish(mut self: Box<Self>) -> BoxFuture<'static, Result<(), ShardError>> {
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            self.world.check_reachable(self.place)?;
+            self.world.use_up(self.place, |state| &mut state.finishes_left)?;
+            let mut state = self.world.state();
+            state.shards.get_mut(&(self.place.location, self.place.name)).unwrap().finished = true;
+            self.finished = true;
+            drop(state);
+            Ok(())
+        })
+    }
+}
+
+impl Drop for WorldSink {
+    fn drop(&mut self) {
+        if !self.finished {
+            self.world.state().shards.remove(&(self.place.location, self.place.name));
+        }
+    }
+}
+
+/// Pushes content as POST, PATCH and PUT without a body.
+pub(super) async fn push(gateway: &Gateway, bytes: &[u8]) -> Result<Digest, UploadError> {
+    let upload = gateway.start_upload(&repository(), Algorithm::Sha256, None).await?;
+    let after = gateway.append(&repository(), upload.session, Some(0), body(bytes, 37)).await?;
+    assert_eq!(after.offset_bytes, bytes.len() as u64);
+    let digest = sha256(bytes);
+    let published = gateway.finish(&repository(), upload.session, None, digest, body(b"", 1)).await?;
+    assert_eq!((published.digest, published.length_bytes), (digest, bytes.len() as u64));
+    Ok(digest)
+}
+
+/// Reads a range.
+pub(super) async fn pull(gateway: &Gateway, digest: &Digest, range: Range<u64>) -> Result<Vec<u8>, ReadError> {
+    let blob = gateway.open_blob(&repository(), digest).await.unwrap();
+    let mut stream = blob.read(range).await?;
+    let mut bytes = Vec::new();
+    while let Some(next) = stream.next().await {
+        bytes.extend_from_slice(&next?);
+    }
+    Ok(bytes)
+}
+
+/// Waits until what runs in the background is over.
+pub(super) async fn settle(gateway: &Gateway) {
+    gateway.core.tasks.close();
+    gateway.core.tasks.wait().await;
+    gateway.core.tasks.reopen();
+}

@@ -1,0 +1,230 @@
+//! One extent being written to its holders.
+//!
+//! A holder that fails is left behind: the extent goes on with the others, and its owner cuts it at the next stripe.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use raft::catalog::CodedExtent;
+use storage::codec::{Codec, Profile};
+use storage::shard::{Attempt, DiskId, ExtentIndex, Geometry, ObjectId, ShardIndex, ShardName};
+use tracing::warn;
+
+use super::stripes::Coding;
+use super::{WriteError, Written, leftovers};
+use crate::gateway::core::Core;
+use crate::gateway::holders::Sink;
+use crate::gateway::placement::Placement;
+use crate::shards::{Block, ShardError};
+
+/// Placements that are tried before holders that refuse to begin are given up.
+const PLACEMENTS_TRIED_MAX: usize = 8;
+
+/// An extent in the making.
+#[derive(Debug)]
+pub(super) struct ExtentWriter {
+    core: Arc<Core>,
+    index: ExtentIndex,
+    placement: Placement,
+    coding: Coding,
+    /// By shard index; `None` once lost.
+    sinks: Vec<Option<Box<dyn Sink>>>,
+    length_bytes: u64,
+    stripes: u64,
+}
+
+/// Disks that failed a write of this upload. They are avoided until there is no safe place without them.
+#[derive(Debug, Default)]
+pub(super) struct Avoided {
+    disks: BTreeSet<DiskId>,
+    forgiven: bool,
+}
+
+impl Avoided {
+    fn place(&mut self, core: &Core, object: ObjectId, index: ExtentIndex) -> Result<Placement, WriteError> {
+        match core.place(&self.disks, object, index) {
+            Err(_) if !self.disks.is_empty() && !self.forgiven => {
+                // What failed may have been a moment's weakness: try everything once more.
+                self.forgiven = true;
+                self.disks.clear();
+                Ok(core.place(&self.disks, object, index)?)
+            }
+            placed => Ok(placed?),
+        }
+    }
+
+    fn note(&mut self, core: &Core, failure: &ShardError) {
+        let location = failure.place().location;
+        self.disks.insert(location.disk);
+        if failure.is_unreachable() {
+            core.roster.report_failure(location.node);
+        }
+        warn!(node = %location.node, disk = %location.disk, error = %failure, "shard cannot be written");
+    }
+}
+
+impl ExtentWriter {
+    /// Begins an extent on what is live now.
+    pub(super) async fn begin(
+        core: &Arc<Core>,
+        object: ObjectId,
+        index: ExtentIndex,
+        avoided: &mut Avoided,
+    ) -> Result<Self, WriteError> {
+        let mut tried = 0;
+        loop {
+            let placement = avoided.place(core, object, index)?;
+            let attempt = core.attempt();
+            let name = ShardName { object, extent: index, attempt, shard: ShardIndex(0) };
+            let block_size_bytes = core.options.block_size_bytes;
+            let coding = Coding { codec: Arc::new(Codec::new(placement.profile)), block_size_bytes, name };
+            let begun = (0..).zip(&placement.shards).map(|(shard, location)| {
+                let name = ShardName { shard: ShardIndex(shard), ..name };
+                core.store.create(*location, name, placement.profile, block_size_bytes)
+            });
+            let begun = join_all(begun).await;
+            let failures: Vec<ShardError> = begun.iter().filter_map(|sink| sink.as_ref().err().cloned()).collect();
+            for failure in &failures {
+                avoided.note(core, failure);
+            }
+            let Some(failure) = failures.into_iter().next() else {
+                let sinks = begun.into_iter().map(Result::ok).collect();
+                let core = Arc::clone(core);
+                return Ok(Self { core, index, placement, coding, sinks, length_bytes: 0, stripes: 0 });
+            };
+            tried += 1;
+            if tried == PLACEMENTS_TRIED_MAX {
+                return Err(WriteError::Holders { object, extent: index.0, failure });
+            }
+        }
+    }
+
+    /// Its profile.
+    pub(super) const fn profile(&self) -> Profile {
+        self.placement.profile
+    }
+
+    /// Data bytes of a full stripe.
+    pub(super) fn stripe_bytes(&self) -> usize {
+        self.coding.stripe_bytes()
+    }
+
+    /// Data bytes that it still takes: whole stripes.
+    pub(super) fn room_bytes(&self) -> usize {
+        let stripe = self.stripe_bytes() as u64;
+        let size = (self.core.options.extent_size_bytes / stripe).max(1) * stripe;
+        usize::try_from(size - self.length_bytes).unwrap_or(usize::MAX)
+    }
+
+    /// Whether a holder has failed.
+    pub(super) fn has_lost(&self) -> bool {
+        self.sinks.iter().any(Option::is_none)
+    }
+
+    /// Codes stripes and hands them to the holders. All stripes but the last of the extent are full.
+    pub(super) async fn append(&mut self, data: Bytes, avoided: &mut Avoided) -> Result<(), WriteError> {
+        let (coding, first_stripe, length) = (self.coding.clone(), self.stripes, data.len());
+        let coded = self.core.exec.run(move || coding.code(&data, first_stripe)).await;
+        let shards = coded.map_err(WriteError::internal)?;
+        self.stripes += length.div_ceil(self.stripe_bytes()) as u64;
+        self.length_bytes += length as u64;
+        let core = &self.core;
+        let appended = self.sinks.iter_mut().zip(&self.placement.shards).zip(shards).map(
+            |((sink, location), blocks)| async move {
+                match sink {
+                    Some(sink) => guarded(core, location.node, sink.as_mut(), blocks).await,
+                    None => Ok(()),
+                }
+            },
+        );
+        let appended = join_all(appended).await;
+        for (sink, outcome) in self.sinks.iter_mut().zip(appended) {
+            if let Err(failure) = outcome {
+                *sink = None;
+                if let Some(failure) = failure {
+                    avoided.note(&self.core, &failure);
+                }
+            }
+        }
+        self.enough_or_lost()
+    }
+
+    /// Syncs every shard. What was lost on the way is said in the result.
+    pub(super) async fn finish(mut self) -> Result<Written, WriteError> {
+        let finished = self.sinks.iter_mut().zip(&self.placement.shards).map(|(sink, location)| {
+            let (core, node) = (Arc::clone(&self.core), location.node);
+            let sink = sink.take();
+            async move {
+                let Some(sink) = sink else { return false };
+                tokio::select! {
+                    finished = sink.finish() => match finished {
+                        Ok(()) => true,
+                        Err(failure) => {
+                            Avoided::default().note(&core, &failure);
+                            false
+                        }
+                    },
+                    () = core.roster.died(node) => false,
+                }
+            }
+        });
+        let finished = join_all(finished).await;
+        let lost = finished.iter().any(|whole| !whole);
+        let coded = self.coded();
+        if finished.iter().filter(|whole| **whole).count() < coded.geometry.profile.data() {
+            leftovers::discard(&self.core, self.coding.name.object, self.index, &coded);
+            return Err(self.lost_error());
+        }
+        Ok(Written { index: self.index, coded, degraded: self.placement.degraded, lost })
+    }
+
+    /// Gives the extent up and removes what was written.
+    pub(super) fn abandon(mut self) {
+        self.sinks.clear();
+        leftovers::discard(&self.core, self.coding.name.object, self.index, &self.coded());
+    }
+
+    fn coded(&self) -> CodedExtent {
+        CodedExtent {
+            geometry: Geometry {
+                profile: self.placement.profile,
+                block_size_bytes: self.coding.block_size_bytes,
+                length_bytes: self.length_bytes,
+            },
+            attempt: self.attempt(),
+            shards: self.placement.shards.clone(),
+        }
+    }
+
+    fn attempt(&self) -> Attempt {
+        self.coding.name.attempt
+    }
+
+    fn enough_or_lost(&self) -> Result<(), WriteError> {
+        let holding = self.sinks.iter().flatten().count();
+        if holding < self.placement.profile.data() { Err(self.lost_error()) } else { Ok(()) }
+    }
+
+    fn lost_error(&self) -> WriteError {
+        WriteError::Lost {
+            object: self.coding.name.object,
+            extent: self.index.0,
+            profile: self.placement.profile,
+        }
+    }
+}
+
+/// An append that ends when the holder dies. `Err(None)`: it died.
+async fn guarded(
+    core: &Core,
+    node: raft::id::NodeId,
+    sink: &mut dyn Sink,
+    blocks: Vec<Block>,
+) -> Result<(), Option<ShardError>> {
+    tokio::select! {
+        appended = sink.append(blocks) => appended.map_err(Some),
+        () = core.roster.died(node) => Err(None),
+    }
+}

@@ -1,0 +1,88 @@
+//! An extent written anew, under the profile and on the nodes of now: before an acknowledgement, and to repair.
+
+use std::sync::Arc;
+
+use raft::catalog::CodedExtent;
+use storage::shard::{ExtentIndex, ObjectId};
+
+use super::extent::{Avoided, ExtentWriter};
+use super::gather::Gather;
+use super::stripes::Cutter;
+use super::{WriteError, Written, leftovers};
+use crate::gateway::core::Core;
+use crate::gateway::read::ExtentSource;
+
+/// Times that a rewrite begins again because a holder failed meanwhile.
+const REWRITES_MAX: usize = 4;
+
+/// Reads an extent from what is left of it, verified, and writes it anew as a whole extent of the same bytes. The
+/// caller makes the catalog refer to it, or discards it.
+pub(crate) async fn rewrite(
+    core: &Arc<Core>,
+    object: ObjectId,
+    index: ExtentIndex,
+    source: &CodedExtent,
+) -> Result<Written, WriteError> {
+    let source = ExtentSource { object, index, coded: Arc::new(source.clone()) };
+    let mut avoided = Avoided::default();
+    let mut rewrites = 0;
+    loop {
+        let mut extent = ExtentWriter::begin(core, object, index, &mut avoided).await?;
+        let outcome = match copy(core, &source, &mut extent, &mut avoided).await {
+            Ok(()) if !extent.has_lost() => extent.finish().await,
+            outcome => {
+                let profile = extent.profile();
+                extent.abandon();
+                outcome.and(Err(WriteError::Lost { object, extent: index.0, profile }))
+            }
+        };
+        let error = match outcome {
+            Ok(written) if !written.lost => return Ok(written),
+            Ok(written) => {
+                let profile = written.coded.geometry.profile;
+                leftovers::discard(core, object, index, &written.coded);
+                WriteError::Lost { object, extent: index.0, profile }
+            }
+            Err(error) => error,
+        };
+        rewrites += 1;
+        if rewrites == REWRITES_MAX || !matches!(error, WriteError::Lost { .. }) {
+            return Err(error);
+        }
+    }
+}
+
+/// Copies until the end, or until a holder is lost.
+async fn copy(
+    core: &Arc<Core>,
+    source: &ExtentSource,
+    extent: &mut ExtentWriter,
+    avoided: &mut Avoided,
+) -> Result<(), WriteError> {
+    let stripe_bytes = extent.stripe_bytes();
+    let batch_bytes = (core.options.batch_size_bytes / stripe_bytes).max(1) * stripe_bytes;
+    let mut cutter = Cutter::default();
+    let mut gather = Gather::default();
+    for window in source.windows(core) {
+        for mut piece in source.fetch(core, &window).await? {
+            while let Some(batch) = gather.take(&mut piece, batch_bytes) {
+                cutter.push(core.budget.count(batch, batch_bytes).await);
+                while let Some(stripes) = cutter.cut(stripe_bytes, usize::MAX, false) {
+                    extent.append(stripes, avoided).await?;
+                }
+                if extent.has_lost() {
+                    return Ok(());
+                }
+            }
+        }
+    }
+    let rest = gather.rest();
+    if !rest.is_empty() {
+        let overhead_bytes = rest.len();
+        cutter.push(core.budget.count(rest, overhead_bytes).await);
+    }
+    while let Some(stripes) = cutter.cut(stripe_bytes, usize::MAX, true) {
+        extent.append(stripes, avoided).await?;
+    }
+    Ok(())
+}

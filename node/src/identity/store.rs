@@ -1,0 +1,401 @@
+//! The files of `<data_dir>/identity`: who the node is, its key and certificates, and how far its set-up has come.
+//!
+//! `node.toml` is written last: a directory without it belongs to no node yet, whatever else is there, and the set-up
+//! goes on where it stopped. All calls block.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use raft::id::{NodeId, RegionId, RequestId};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use serde::{Deserialize, Serialize};
+use storage::disk::Files;
+
+use super::{ClusterId, ClusterKey};
+
+/// Version of the text files that this program writes and reads.
+const VERSION: u32 = 1;
+
+const NODE: &str = "node.toml";
+const FOUNDING: &str = "founding.toml";
+const JOINING: &str = "joining.toml";
+const KEY: &str = "node.key";
+const CERTIFICATE: &str = "node.crt";
+const AUTHORITY: &str = "ca.crt";
+const CLUSTER_KEY: &str = "cluster.key";
+
+/// Why an identity file could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// The file system failed.
+    #[error("identity file {path:?} cannot {action}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The content is not what this program writes.
+    #[error("identity file {path:?} is damaged: {message}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+    /// Another version of the program wrote it.
+    #[error("identity file {path:?} has version {found}, this program knows {VERSION}: use the newer program")]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Version found.
+        found: u32,
+    },
+}
+
+/// Who a node is. Never changes once written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Its cluster.
+    pub cluster: ClusterId,
+    /// Its id.
+    pub node: NodeId,
+    /// Its region.
+    pub region: RegionId,
+    /// Its name.
+    pub name: String,
+}
+
+/// What the first node has yet to propose once its groups run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Founding {
+    /// Name of the first region.
+    pub region: String,
+    /// The CA's key, wrapped; empty without certificates.
+    pub wrapped_authority_key: Vec<u8>,
+}
+
+/// A join that has been begun.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Joining {
+    /// The request, the same at each attempt, so that each gets the same node id.
+    pub request: RequestId,
+    /// Name of the node.
+    pub name: String,
+}
+
+/// Key and certificates of a node.
+#[derive(Debug)]
+pub struct Credentials {
+    /// The node's private key, PEM.
+    pub key: String,
+    /// The node's certificate.
+    pub certificate: CertificateDer<'static>,
+    /// The CA's certificate.
+    pub authority: CertificateDer<'static>,
+    /// What unwraps the CA's key.
+    pub cluster_key: ClusterKey,
+}
+
+impl Credentials {
+    /// The private key as TLS wants it. `None` when it is damaged.
+    #[must_use]
+    pub fn private_key(&self) -> Option<PrivateKeyDer<'static>> {
+        PrivateKeyDer::from_pem_slice(self.key.as_bytes()).ok()
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NodeFile {
+    version: u32,
+    cluster: String,
+    node: u64,
+    region: u32,
+    name: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FoundingFile {
+    version: u32,
+    region: String,
+    wrapped_authority_key: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JoiningFile {
+    version: u32,
+    request: String,
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct VersionOnly {
+    version: u32,
+}
+
+/// The identity files of one data directory.
+#[derive(Clone, Debug)]
+pub struct Store {
+    files: Arc<dyn Files>,
+    directory: PathBuf,
+}
+
+impl Store {
+    /// The store of a data directory.
+    #[must_use]
+    pub fn new(files: Arc<dyn Files>, data_dir: &Path) -> Self {
+        Self { files, directory: data_dir.join("identity") }
+    }
+
+    /// Makes the directory, durably.
+    pub fn prepare(&self) -> Result<(), IdentityError> {
+        let error = |source| IdentityError::Io { path: self.directory.clone(), action: "be created", source };
+        self.files.create_directory_all(&self.directory).map_err(error)?;
+        for ancestor in self.directory.ancestors().skip(1).take(2).filter(|path| !path.as_os_str().is_empty()) {
+            match self.files.sync_directory(ancestor) {
+                // A parent that belongs to somebody else was there before.
+                Err(source) if source.kind() == io::ErrorKind::PermissionDenied => {}
+                result => result.map_err(error)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Who the node is; `None` when the data directory is not set up.
+    pub fn identity(&self) -> Result<Option<Identity>, IdentityError> {
+        let Some(file) = self.read_toml::<NodeFile>(NODE)? else { return Ok(None) };
+        let cluster = ClusterId(self.hex(NODE, "cluster", &file.cluster)?);
+        Ok(Some(Identity { cluster, node: NodeId(file.node), region: RegionId(file.region), name: file.name }))
+    }
+
+    /// Makes the data directory that of this node. Written last.
+    pub fn write_identity(&self, identity: &Identity) -> Result<(), IdentityError> {
+        self.write_toml(
+            NODE,
+            &NodeFile {
+                version: VERSION,
+                cluster: identity.cluster.to_string(),
+                node: identity.node.0,
+                region: identity.region.0,
+                name: identity.name.clone(),
+            },
+        )
+    }
+
+    /// What is still to be proposed to found the cluster.
+    pub fn founding(&self) -> Result<Option<Founding>, IdentityError> {
+        let Some(file) = self.read_toml::<FoundingFile>(FOUNDING)? else { return Ok(None) };
+        let wrapped = hex::decode(&file.wrapped_authority_key)
+            .map_err(|error| self.damaged(FOUNDING, format!("wrapped_authority_key: {error}")))?;
+        Ok(Some(Founding { region: file.region, wrapped_authority_key: wrapped }))
+    }
+
+    /// Remembers what is to be proposed.
+    pub fn write_founding(&self, founding: &Founding) -> Result<(), IdentityError> {
+        self.write_toml(
+            FOUNDING,
+            &FoundingFile {
+                version: VERSION,
+                region: founding.region.clone(),
+                wrapped_authority_key: hex::encode(&founding.wrapped_authority_key),
+            },
+        )
+    }
+
+    /// The cluster is founded.
+    pub fn remove_founding(&self) -> Result<(), IdentityError> {
+        self.remove(FOUNDING)
+    }
+
+    /// The join that was begun.
+    pub fn joining(&self) -> Result<Option<Joining>, IdentityError> {
+        let Some(file) = self.read_toml::<JoiningFile>(JOINING)? else { return Ok(None) };
+        let request = RequestId(self.hex(JOINING, "request", &file.request)?);
+        Ok(Some(Joining { request, name: file.name }))
+    }
+
+    /// Remembers a join before its first attempt.
+    pub fn write_joining(&self, joining: &Joining) -> Result<(), IdentityError> {
+        self.write_toml(
+            JOINING,
+            &JoiningFile { version: VERSION, request: hex::encode(joining.request.0), name: joining.name.clone() },
+        )
+    }
+
+    /// The join is done.
+    pub fn remove_joining(&self) -> Result<(), IdentityError> {
+        self.remove(JOINING)
+    }
+
+    /// The node's private key, PEM.
+    pub fn key(&self) -> Result<Option<String>, IdentityError> {
+        self.read_text(KEY)
+    }
+
+    /// Stores the node's private key.
+    pub fn write_key(&self, key: &str) -> Result<(), IdentityError> {
+        self.write(KEY, key.as_bytes())
+    }
+
+    /// Stores the node's certificate.
+    pub fn write_certificate(&self, certificate: &[u8]) -> Result<(), IdentityError> {
+        self.write(CERTIFICATE, pem(certificate).as_bytes())
+    }
+
+    /// Stores the CA's certificate.
+    pub fn write_authority(&self, certificate: &[u8]) -> Result<(), IdentityError> {
+        self.write(AUTHORITY, pem(certificate).as_bytes())
+    }
+
+    /// Stores the cluster key.
+    pub fn write_cluster_key(&self, key: &ClusterKey) -> Result<(), IdentityError> {
+        self.write(CLUSTER_KEY, format!("{}\n", hex::encode(key.0)).as_bytes())
+    }
+
+    /// Key and certificates; `None` for a node without them (the simulator).
+    pub fn credentials(&self) -> Result<Option<Credentials>, IdentityError> {
+        let Some(key) = self.key()? else { return Ok(None) };
+        let missing = |name: &str| self.damaged(name, "it is missing although the node has a key".to_owned());
+        let certificate = self.read_certificate(CERTIFICATE)?.ok_or_else(|| missing(CERTIFICATE))?;
+        let authority = self.read_certificate(AUTHORITY)?.ok_or_else(|| missing(AUTHORITY))?;
+        let cluster_key = self.read_text(CLUSTER_KEY)?.ok_or_else(|| missing(CLUSTER_KEY))?;
+        let cluster_key = ClusterKey(self.hex(CLUSTER_KEY, "the key", cluster_key.trim())?);
+        Ok(Some(Credentials { key, certificate, authority, cluster_key }))
+    }
+
+    fn read_certificate(&self, name: &str) -> Result<Option<CertificateDer<'static>>, IdentityError> {
+        let Some(text) = self.read_text(name)? else { return Ok(None) };
+        CertificateDer::from_pem_slice(text.as_bytes())
+            .map(Some)
+            .map_err(|error| self.damaged(name, format!("not a PEM certificate: {error}")))
+    }
+
+    fn read_toml<T: for<'de> Deserialize<'de>>(&self, name: &str) -> Result<Option<T>, IdentityError> {
+        let Some(text) = self.read_text(name)? else { return Ok(None) };
+        let damaged = |error: toml::de::Error| self.damaged(name, error.message().to_owned());
+        let found = toml::from_str::<VersionOnly>(&text).map_err(damaged)?.version;
+        if found != VERSION {
+            return Err(IdentityError::Version { path: self.directory.join(name), found });
+        }
+        toml::from_str(&text).map(Some).map_err(damaged)
+    }
+
+    fn write_toml(&self, name: &str, value: &impl Serialize) -> Result<(), IdentityError> {
+        let text = toml::to_string(value).expect("a flat table of texts and numbers is valid TOML");
+        self.write(name, text.as_bytes())
+    }
+
+    fn read_text(&self, name: &str) -> Result<Option<String>, IdentityError> {
+        let path = self.directory.join(name);
+        match self.files.read(&path) {
+            Ok(bytes) => {
+                String::from_utf8(bytes).map(Some).map_err(|_| self.damaged(name, "it is not text".to_owned()))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(IdentityError::Io { path, action: "be read", source }),
+        }
+    }
+
+    fn write(&self, name: &str, content: &[u8]) -> Result<(), IdentityError> {
+        let path = self.directory.join(name);
+        self.files.replace(&path, content).map_err(|source| IdentityError::Io { path, action: "be written", source })
+    }
+
+    fn remove(&self, name: &str) -> Result<(), IdentityError> {
+        let path = self.directory.join(name);
+        match self.files.remove(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(source) => Err(IdentityError::Io { path, action: "be removed", source }),
+            Ok(()) => self.files.sync_directory(&self.directory).map_err(|source| IdentityError::Io {
+                path,
+                action: "be removed",
+                source,
+            }),
+        }
+    }
+
+    fn hex<const N: usize>(&self, name: &str, what: &str, text: &str) -> Result<[u8; N], IdentityError> {
+        let mut bytes = [0; N];
+        hex::decode_to_slice(text, &mut bytes).map_err(|error| self.damaged(name, format!("{what}: {error}")))?;
+        Ok(bytes)
+    }
+
+    fn damaged(&self, name: &str, message: String) -> IdentityError {
+        IdentityError::Damaged { path: self.directory.join(name), message }
+    }
+}
+
+/// A certificate as PEM.
+fn pem(certificate: &[u8]) -> String {
+    use base64::Engine as _;
+
+    let body = base64::engine::general_purpose::STANDARD.encode(certificate);
+    let lines: Vec<&str> =
+        body.as_bytes().chunks(64).map(|line| str::from_utf8(line).expect("base64 is ASCII")).collect();
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use storage::disk::RealFiles;
+
+    use super::*;
+
+    fn store(directory: &tempfile::TempDir) -> Store {
+        let store = Store::new(Arc::new(RealFiles), directory.path());
+        store.prepare().unwrap();
+        store
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = store(&directory);
+        assert_eq!(store.identity().unwrap(), None);
+        let identity =
+            Identity { cluster: ClusterId([9; 16]), node: NodeId(3), region: RegionId(1), name: "rack-2".to_owned() };
+        store.write_identity(&identity).unwrap();
+        assert_eq!(store.identity().unwrap(), Some(identity));
+
+        let founding = Founding { region: "main".to_owned(), wrapped_authority_key: vec![1, 2] };
+        store.write_founding(&founding).unwrap();
+        assert_eq!(store.founding().unwrap(), Some(founding));
+        store.remove_founding().unwrap();
+        store.remove_founding().unwrap();
+        assert_eq!(store.founding().unwrap(), None);
+
+        let joining = Joining { request: RequestId([4; 16]), name: "n".to_owned() };
+        store.write_joining(&joining).unwrap();
+        assert_eq!(store.joining().unwrap(), Some(joining));
+
+        assert!(store.credentials().unwrap().is_none());
+        store.write_key("key").unwrap();
+        assert!(matches!(store.credentials(), Err(IdentityError::Damaged { .. })));
+        store.write_certificate(&[7; 100]).unwrap();
+        store.write_authority(&[8; 100]).unwrap();
+        store.write_cluster_key(&ClusterKey([6; 32])).unwrap();
+        let credentials = store.credentials().unwrap().unwrap();
+        assert_eq!(credentials.certificate.as_ref(), [7; 100]);
+        assert_eq!(credentials.authority.as_ref(), [8; 100]);
+        assert_eq!(credentials.cluster_key, ClusterKey([6; 32]));
+    }
+
+    #[test]
+    fn damage_and_other_versions_are_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = store(&directory);
+        store.write(NODE, b"version = 2\n").unwrap();
+        assert!(matches!(store.identity(), Err(IdentityError::Version { found: 2, .. })));
+        store.write(NODE, b"version = 1\n").unwrap();
+        assert!(store.identity().unwrap_err().to_string().contains("node.toml\" is damaged: missing field"));
+        store.write(NODE, &[0xff]).unwrap();
+        assert!(matches!(store.identity(), Err(IdentityError::Damaged { .. })));
+    }
+}

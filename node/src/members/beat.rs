@@ -1,0 +1,35 @@
+//! What a node says of itself in a heartbeat.
+
+use std::collections::BTreeMap;
+
+use raft::id::{GroupId, NodeId};
+use raft::time::Timestamp;
+use storage::shard::DiskId;
+
+/// One disk as its node sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiskView {
+    /// Its id.
+    pub id: DiskId,
+    /// Size of its file system.
+    pub capacity_bytes: u64,
+    /// What shards can still use: free space above the reserve.
+    pub available_bytes: u64,
+    /// Whether it takes new shards: it answers and has space.
+    pub writable: bool,
+}
+
+/// How a node is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Beat {
+    /// The node.
+    pub node: NodeId,
+    /// Version of its program.
+    pub version: String,
+    /// Its wall clock.
+    pub clock: Timestamp,
+    /// Its disks.
+    pub disks: Vec<DiskView>,
+    /// Applied index of each of its groups.
+    pub applied: BTreeMap<GroupId, u64>,
+}

@@ -1,0 +1,219 @@
+//! The nodes of the cluster, and which of them answer.
+//!
+//! Who is a member comes from the directory; who is live comes from heartbeats, which each node exchanges with each
+//! other one. A call that fails elsewhere is reported here, and its node counts as dead until a heartbeat answers.
+//! Decisions (placement, voters, repair) are not here; they read [`Members::all`] and wait on [`Members::changes`].
+
+mod beat;
+mod heartbeat;
+mod keeper;
+mod liveness;
+mod metrics;
+mod source;
+mod state;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+mod view;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+use raft::id::{NodeId, RegionId};
+use raft::time::Clock;
+use storage::disk::Disks;
+use storage::exec::Exec;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{info, warn};
+
+pub use beat::{Beat, DiskView};
+pub use metrics::Metrics;
+pub use source::{GroupSource, Source, SourceError};
+pub use view::Member;
+
+use crate::peer::Peers;
+use state::State;
+use view::View;
+
+/// Who this node is.
+#[derive(Clone, Debug)]
+pub struct MembersOptions {
+    /// Its id.
+    pub own: NodeId,
+    /// Its region.
+    pub region: RegionId,
+    /// Version of its program.
+    pub version: String,
+}
+
+/// What the members work on.
+#[derive(Clone, Debug)]
+pub struct MembersResources {
+    /// The directory's nodes.
+    pub source: Arc<dyn Source>,
+    /// The way to the peers; their addresses are kept up to date.
+    pub peers: Peers,
+    /// The own disks.
+    pub disks: Arc<Disks>,
+    /// Wall clock, compared with the peers'.
+    pub clock: Arc<dyn Clock>,
+    /// Where blocking work runs.
+    pub exec: Exec,
+    /// Counters.
+    pub metrics: Metrics,
+}
+
+/// The members. Cheap to clone; heartbeats end with the last clone.
+#[derive(Clone, Debug)]
+pub struct Members {
+    shared: Arc<Shared>,
+    _tasks: Arc<Vec<AbortOnDropHandle<()>>>,
+}
+
+/// What the handle and the tasks share.
+#[derive(Debug)]
+struct Shared {
+    options: MembersOptions,
+    resources: MembersResources,
+    state: Mutex<State>,
+    view: ArcSwap<View>,
+    changes: watch::Sender<u64>,
+}
+
+impl Members {
+    /// Reads the directory and the own disks once, and begins to exchange heartbeats.
+    pub async fn start(options: MembersOptions, resources: MembersResources) -> Self {
+        let state = Mutex::new(State::new(options.own, options.region));
+        let shared =
+            Arc::new(Shared { options, resources, state, view: ArcSwap::default(), changes: watch::channel(0).0 });
+        let tasks = keeper::start(&shared).await;
+        Self { shared, _tasks: Arc::new(tasks) }
+    }
+
+    /// This node.
+    #[must_use]
+    pub fn own(&self) -> NodeId {
+        self.shared.options.own
+    }
+
+    /// The own region.
+    #[must_use]
+    pub fn region(&self) -> RegionId {
+        self.shared.options.region
+    }
+
+    /// The nodes of the own region that were not removed, by id.
+    #[must_use]
+    pub fn all(&self) -> Vec<Member> {
+        self.shared.view.load().members.clone()
+    }
+
+    /// Those of them that answer, by id.
+    #[must_use]
+    pub fn live(&self) -> Vec<Member> {
+        self.shared.view.load().members.iter().filter(|member| member.live).cloned().collect()
+    }
+
+    /// One node of the own region.
+    #[must_use]
+    pub fn get(&self, node: NodeId) -> Option<Member> {
+        self.shared.view.load().members.iter().find(|member| member.id == node).cloned()
+    }
+
+    /// Whether a node of the cluster answers. This node always does.
+    #[must_use]
+    pub fn is_live(&self, node: NodeId) -> bool {
+        node == self.own() || self.shared.view.load().live.contains(&node)
+    }
+
+    /// Address of a node of the cluster, `host:port` for peers.
+    #[must_use]
+    pub fn address(&self, node: NodeId) -> Option<String> {
+        let known = self.shared.state().nodes.get(&node).map(|record| record.info.peer_address.clone());
+        known.or_else(|| self.shared.resources.peers.address(node))
+    }
+
+    /// Counts up when a member comes, goes, dies, returns, drains, or when one of its disks begins or ceases to take
+    /// shards. Free space alone does not count.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.shared.changes.subscribe()
+    }
+
+    /// A call to a node just failed at the transport level: it is not live until a heartbeat sent from now on is
+    /// answered, which is tried at once.
+    pub fn report_failure(&self, node: NodeId) {
+        {
+            let mut state = self.shared.state();
+            let Some(peer) = state.peers.get_mut(&node) else { return };
+            peer.liveness.suspect(Instant::now());
+            peer.probe.notify_one();
+        }
+        self.shared.publish();
+    }
+
+    /// Wall clock of each live peer minus the own one, in milliseconds; off by at most half a round trip.
+    #[must_use]
+    pub fn clock_offsets(&self) -> BTreeMap<NodeId, i64> {
+        self.shared.view.load().clock_offsets.clone()
+    }
+
+    /// What this node says of itself now.
+    #[must_use]
+    pub fn beat(&self) -> Beat {
+        self.shared.beat()
+    }
+
+    /// A peer's heartbeat arrived: if it was taken for dead, it is asked at once.
+    pub fn heard_from(&self, node: NodeId) {
+        if !self.is_live(node)
+            && let Some(peer) = self.shared.state().peers.get(&node)
+        {
+            peer.probe.notify_one();
+        }
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn beat(&self) -> Beat {
+        Beat {
+            node: self.options.own,
+            version: self.options.version.clone(),
+            clock: self.resources.clock.now(),
+            disks: self.state().own_disks(Instant::now()),
+            applied: self.resources.source.applied(),
+        }
+    }
+
+    /// Makes what is known visible, and tells of changes.
+    fn publish(&self) {
+        let own = self.beat();
+        // The lock is held until the view is stored, so that an older view never replaces a newer one.
+        let state = self.state();
+        let new = Arc::new(state.view(&own, Instant::now()));
+        let old = self.view.swap(Arc::clone(&new));
+        drop(state);
+        let metrics = &self.resources.metrics;
+        metrics.known.set(i64::try_from(new.members.len()).unwrap_or(i64::MAX));
+        let live = new.members.iter().filter(|member| member.live).count();
+        metrics.live.set(i64::try_from(live).unwrap_or(i64::MAX));
+        for node in old.live.difference(&new.live) {
+            metrics.deaths.inc();
+            warn!(%node, "peer does not answer");
+        }
+        for node in new.live.difference(&old.live).filter(|node| **node != self.options.own) {
+            info!(%node, "peer answers");
+        }
+        if new.differs(&old) {
+            self.changes.send_modify(|version| *version += 1);
+        }
+    }
+}

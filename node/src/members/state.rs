@@ -1,0 +1,137 @@
+//! What the members' tasks know, behind one lock, and the view that is made from it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use raft::directory::{NodeRecord, NodeState};
+use raft::id::{NodeId, RegionId};
+use storage::disk::DiskSpace;
+use storage::shard::DiskId;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::liveness::Liveness;
+use super::view::View;
+use super::{Beat, DiskView, Member};
+
+/// A disk whose space was not told for this long is stuck.
+const SPACE_STALE_AFTER: Duration = Duration::from_secs(5);
+
+/// One peer.
+#[derive(Debug, Default)]
+pub(super) struct PeerState {
+    pub(super) liveness: Liveness,
+    /// What it last said.
+    pub(super) beat: Option<Beat>,
+    /// Its wall clock minus own, milliseconds.
+    pub(super) clock_offset: i64,
+    /// Wakes its heartbeat task.
+    pub(super) probe: Arc<Notify>,
+}
+
+/// One of the own disks.
+#[derive(Clone, Copy, Debug)]
+struct OwnDisk {
+    capacity_bytes: u64,
+    available_bytes: u64,
+    told: Instant,
+    failed: bool,
+}
+
+/// What is known.
+#[derive(Debug)]
+pub(super) struct State {
+    own: NodeId,
+    region: RegionId,
+    /// Nodes that were not removed, as the directory has them.
+    pub(super) nodes: BTreeMap<NodeId, NodeRecord>,
+    /// All of them but this one.
+    pub(super) peers: BTreeMap<NodeId, PeerState>,
+    own_disks: BTreeMap<DiskId, OwnDisk>,
+}
+
+impl State {
+    pub(super) fn new(own: NodeId, region: RegionId) -> Self {
+        Self { own, region, nodes: BTreeMap::new(), peers: BTreeMap::new(), own_disks: BTreeMap::new() }
+    }
+
+    /// Takes over the directory's nodes; peers that are new are not live yet.
+    pub(super) fn set_nodes(&mut self, nodes: Vec<(NodeId, NodeRecord)>) {
+        self.nodes = nodes.into_iter().filter(|(_, record)| record.state != NodeState::Removed).collect();
+        let (own, nodes) = (self.own, &self.nodes);
+        self.peers.retain(|node, _| nodes.contains_key(node));
+        for node in nodes.keys().filter(|node| **node != own) {
+            self.peers.entry(*node).or_default();
+        }
+    }
+
+    /// A disk of this node told its space, or failed to.
+    pub(super) fn set_space(&mut self, disk: DiskId, space: Option<DiskSpace>, now: Instant) {
+        let known = self.own_disks.get(&disk).map(|known| (known.capacity_bytes, known.available_bytes));
+        let told = space.map(|space| (space.capacity_bytes, space.available_bytes));
+        let (capacity_bytes, available_bytes) = told.or(known).unwrap_or_default();
+        self.own_disks.insert(disk, OwnDisk { capacity_bytes, available_bytes, told: now, failed: space.is_none() });
+    }
+
+    /// The disks of this node.
+    pub(super) fn own_disks(&self, now: Instant) -> Vec<DiskView> {
+        let view = |(id, disk): (&DiskId, &OwnDisk)| DiskView {
+            id: *id,
+            capacity_bytes: disk.capacity_bytes,
+            available_bytes: disk.available_bytes,
+            writable: !disk.failed
+                && disk.available_bytes > 0
+                && now.saturating_duration_since(disk.told) < SPACE_STALE_AFTER,
+        };
+        self.own_disks.iter().map(view).collect()
+    }
+
+    /// The view of this moment. `version` and `applied` are this node's.
+    pub(super) fn view(&self, own: &Beat, now: Instant) -> View {
+        let mut live: BTreeSet<NodeId> =
+            self.peers.iter().filter(|(_, peer)| peer.liveness.is_live(now)).map(|(node, _)| *node).collect();
+        let clock_offsets = live.iter().filter_map(|node| Some((*node, self.peers.get(node)?.clock_offset))).collect();
+        live.insert(self.own);
+        let members = self
+            .nodes
+            .iter()
+            .filter(|(_, record)| record.region == self.region)
+            .map(|(node, record)| {
+                let peer = self.peers.get(node).and_then(|peer| peer.beat.as_ref());
+                let beat = if *node == self.own { Some(own) } else { peer };
+                member(*node, record, beat, live.contains(node))
+            })
+            .collect();
+        View { members, live, clock_offsets }
+    }
+}
+
+/// One member, from what the directory and the node itself say.
+fn member(id: NodeId, record: &NodeRecord, beat: Option<&Beat>, live: bool) -> Member {
+    let draining = record.state == NodeState::Draining;
+    let recorded = |disk: &raft::directory::DiskRecord| DiskView {
+        id: disk.id,
+        capacity_bytes: disk.capacity_bytes,
+        available_bytes: 0,
+        writable: false,
+    };
+    let mut disks: Vec<DiskView> =
+        beat.map_or_else(|| record.info.disks.iter().map(recorded).collect(), |beat| beat.disks.clone());
+    disks.sort_by_key(|disk| disk.id);
+    for disk in &mut disks {
+        disk.writable &= !draining;
+    }
+    Member {
+        id,
+        name: record.info.name.clone(),
+        zone: record.info.zone.clone(),
+        address: record.info.peer_address.clone(),
+        api_url: record.info.api_url.clone(),
+        live,
+        draining,
+        disks,
+        version: beat.map_or_else(|| record.info.version.clone(), |beat| beat.version.clone()),
+        applied: beat.map(|beat| beat.applied.clone()).unwrap_or_default(),
+    }
+}

@@ -1,0 +1,67 @@
+//! A directory that a test writes by hand.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use raft::directory::{NodeInfo, NodeRecord, NodeState};
+use raft::id::{GroupId, NodeId, RegionId, RequestId};
+use raft::time::Timestamp;
+use tokio::sync::watch;
+
+use super::{Source, SourceError};
+
+/// Nodes as a test has set them.
+#[derive(Clone, Debug)]
+pub(crate) struct FixedSource {
+    nodes: Arc<Mutex<BTreeMap<NodeId, NodeRecord>>>,
+    changes: Arc<watch::Sender<u64>>,
+}
+
+impl FixedSource {
+    /// These nodes, active, in region 1.
+    pub(crate) fn of(nodes: &[u64]) -> Self {
+        let record = |id: &u64| {
+            let info = NodeInfo {
+                name: format!("n{id}"),
+                zone: "zone".to_owned(),
+                peer_address: crate::peer::testing::address(NodeId(*id)),
+                api_url: format!("http://n{id}"),
+                disks: Vec::new(),
+                feature_level: 1,
+                version: "recorded".to_owned(),
+            };
+            let record = NodeRecord {
+                info,
+                region: RegionId(1),
+                state: NodeState::Active,
+                joined: Timestamp(0),
+                admitted_by: RequestId([0; 16]),
+            };
+            (NodeId(*id), record)
+        };
+        Self { nodes: Arc::new(Mutex::new(nodes.iter().map(record).collect())), changes: Arc::new(watch::channel(0).0) }
+    }
+
+    /// Changes one node.
+    pub(crate) fn change(&self, node: u64, change: impl FnOnce(&mut NodeRecord)) {
+        let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        change(nodes.get_mut(&NodeId(node)).unwrap());
+        drop(nodes);
+        self.changes.send_modify(|version| *version += 1);
+    }
+}
+
+impl Source for FixedSource {
+    fn nodes(&self) -> Result<Vec<(NodeId, NodeRecord)>, SourceError> {
+        let nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(nodes.iter().map(|(node, record)| (*node, record.clone())).collect())
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    fn applied(&self) -> BTreeMap<GroupId, u64> {
+        BTreeMap::from([(GroupId::Directory, 42)])
+    }
+}

@@ -1,0 +1,75 @@
+//! The members as everyone else sees them: a snapshot that is replaced as a whole.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use raft::id::{GroupId, NodeId};
+use storage::shard::DiskId;
+
+use super::DiskView;
+
+/// A node of the own region.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its id.
+    pub id: NodeId,
+    /// Its name, for people.
+    pub name: String,
+    /// Its rack or room.
+    pub zone: String,
+    /// `host:port` for peers.
+    pub address: String,
+    /// URL for clients.
+    pub api_url: String,
+    /// Whether it answers. This node itself is always live.
+    pub live: bool,
+    /// Whether it is being emptied: it gets no new shards.
+    pub draining: bool,
+    /// Its disks, by id. None is writable on a node that is draining or was never heard from.
+    pub disks: Vec<DiskView>,
+    /// Version of its program, as it last said.
+    pub version: String,
+    /// Applied index of its groups, as it last said.
+    pub applied: BTreeMap<GroupId, u64>,
+}
+
+impl Member {
+    /// Whether new shards may be placed on it.
+    #[must_use]
+    pub fn takes_shards(&self) -> bool {
+        self.live && !self.draining && self.disks.iter().any(|disk| disk.writable)
+    }
+
+    /// One of its disks.
+    #[must_use]
+    pub fn disk(&self, id: DiskId) -> Option<&DiskView> {
+        self.disks.iter().find(|disk| disk.id == id)
+    }
+}
+
+/// Everything known at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct View {
+    /// Members of the own region, by id.
+    pub(super) members: Vec<Member>,
+    /// Live nodes of the whole cluster, this one included.
+    pub(super) live: BTreeSet<NodeId>,
+    /// Peer's wall clock minus own, milliseconds, of live peers.
+    pub(super) clock_offsets: BTreeMap<NodeId, i64>,
+}
+
+impl View {
+    /// Whether something changed that a decision may hang on: not free space, progress or clocks.
+    pub(super) fn differs(&self, other: &Self) -> bool {
+        let same = |(one, two): (&Member, &Member)| {
+            let disks = one.disks.len() == two.disks.len()
+                && one.disks.iter().zip(&two.disks).all(|(one, two)| one.id == two.id && one.writable == two.writable);
+            disks
+                && (one.id, one.live, one.draining) == (two.id, two.live, two.draining)
+                && (&one.name, &one.zone, &one.address) == (&two.name, &two.zone, &two.address)
+                && (&one.api_url, &one.version) == (&two.api_url, &two.version)
+        };
+        self.live != other.live
+            || self.members.len() != other.members.len()
+            || !self.members.iter().zip(&other.members).all(same)
+    }
+}

@@ -1,0 +1,81 @@
+//! Where each peer is, and the connections to it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use raft::id::NodeId;
+
+use super::Security;
+use super::channel::Link;
+use super::metrics::Metrics;
+use crate::environment::Network;
+
+/// Addresses and connections, by node.
+pub(super) struct AddressBook {
+    network: Arc<dyn Network>,
+    security: Security,
+    metrics: Metrics,
+    links: Mutex<BTreeMap<NodeId, Link>>,
+}
+
+impl AddressBook {
+    pub(super) fn new(network: Arc<dyn Network>, security: Security, metrics: Metrics) -> Self {
+        Self { network, security, metrics, links: Mutex::default() }
+    }
+
+    /// Whether TLS is off.
+    pub(super) fn is_plaintext(&self) -> bool {
+        matches!(self.security, Security::Plaintext)
+    }
+
+    /// Sets a node's address. Connections to another one are left to the calls that still use them.
+    pub(super) fn learn(&self, node: NodeId, address: &str) {
+        let mut links = self.links();
+        if links.get(&node).is_none_or(|link| *link.address != *address) {
+            links.insert(node, self.connect(node, address));
+        }
+    }
+
+    /// The connections to a node; opened to `hint` when no address is known.
+    pub(super) fn link(&self, node: NodeId, hint: Option<&str>) -> Option<Link> {
+        let mut links = self.links();
+        if let Some(link) = links.get(&node) {
+            return Some(link.clone());
+        }
+        let link = self.connect(node, hint.filter(|address| !address.is_empty())?);
+        links.insert(node, link.clone());
+        Some(link)
+    }
+
+    /// Address of a node.
+    pub(super) fn address(&self, node: NodeId) -> Option<String> {
+        self.links().get(&node).map(|link| link.address.to_string())
+    }
+
+    /// Takes fresh connections to a node from now on.
+    pub(super) fn reconnect(&self, node: NodeId) {
+        if let Some(link) = self.links().get_mut(&node) {
+            *link = self.connect(node, &link.address);
+        }
+    }
+
+    /// Forgets a node.
+    pub(super) fn forget(&self, node: NodeId) {
+        self.links().remove(&node);
+    }
+
+    fn connect(&self, node: NodeId, address: &str) -> Link {
+        Link::new(&self.network, &self.security.towards(node), address, &self.metrics)
+    }
+
+    fn links(&self) -> MutexGuard<'_, BTreeMap<NodeId, Link>> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for AddressBook {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("AddressBook").field("links", &self.links()).finish_non_exhaustive()
+    }
+}

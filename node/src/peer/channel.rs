@@ -1,0 +1,98 @@
+//! Connections to one peer: opened when first used, kept alive, reopened after they broke.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::Uri;
+use hyper_util::rt::TokioIo;
+use tokio::time::timeout;
+use tonic::transport::{Channel, Endpoint};
+use tower::Service;
+
+use super::metrics::Metrics;
+use super::status::ConnectFailed;
+use super::{Security, limits};
+use crate::environment::{BoxStream, Network};
+
+/// Opens connections to one address.
+#[derive(Clone)]
+struct Connector {
+    network: Arc<dyn Network>,
+    security: Security,
+    address: Arc<str>,
+    metrics: Metrics,
+}
+
+impl Service<Uri> for Connector {
+    type Response = TokioIo<BoxStream>;
+    type Error = ConnectFailed;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _uri: Uri) -> Self::Future {
+        let this = self.clone();
+        Box::pin(async move {
+            let connecting = async { this.security.secure(this.network.connect(&this.address).await?).await };
+            let connected = match timeout(limits::CONNECT_TIMEOUT, connecting).await {
+                Ok(Ok(stream)) => Ok(TokioIo::new(stream)),
+                Ok(Err(error)) => Err(error.to_string()),
+                Err(_elapsed) => Err(format!("no connection within {} s", limits::CONNECT_TIMEOUT.as_secs())),
+            };
+            this.metrics.connected(connected.is_ok());
+            connected.map_err(|message| ConnectFailed { address: this.address.to_string(), message })
+        })
+    }
+}
+
+/// The connections to one peer at one address.
+#[derive(Clone)]
+pub(super) struct Link {
+    /// `host:port`.
+    pub(super) address: Arc<str>,
+    /// Small messages: consensus and liveness.
+    pub(super) control: Channel,
+    /// Shards and snapshots.
+    pub(super) bulk: Channel,
+}
+
+impl Link {
+    /// Connections to `address`; nothing is opened yet.
+    pub(super) fn new(network: &Arc<dyn Network>, security: &Security, address: &str, metrics: &Metrics) -> Self {
+        let address: Arc<str> = address.into();
+        let connector = Connector {
+            network: Arc::clone(network),
+            security: security.clone(),
+            address: Arc::clone(&address),
+            metrics: metrics.clone(),
+        };
+        let endpoint = endpoint();
+        Self {
+            address,
+            control: endpoint.connect_with_connector_lazy(connector.clone()),
+            bulk: endpoint.connect_with_connector_lazy(connector),
+        }
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Link").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// Where a peer is does not matter to HTTP: the connector knows.
+fn endpoint() -> Endpoint {
+    Endpoint::from_static("http://peer")
+        .initial_stream_window_size(limits::STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(limits::CONNECTION_WINDOW_BYTES)
+        .max_frame_size(limits::HTTP_FRAME_BYTES)
+        .http2_keep_alive_interval(limits::KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(limits::KEEPALIVE_TIMEOUT)
+        .keep_alive_while_idle(true)
+}

@@ -1,0 +1,329 @@
+//! The metadata operations of the registry over a region's catalog: manifests, tags, referrers, lists.
+//!
+//! Reads by tag and every answer about existence wait for a read barrier; content by digest is taken from the local
+//! state first, and the barrier comes before "it does not exist". Point reads of the catalog run on the caller's
+//! task: they come from memory or the block cache nearly always, and a hop to another thread would cost more than
+//! they do; scans go through [`Exec`]. Blob bytes and upload sessions are the gateway's; HTTP is the API's.
+
+mod digest;
+mod error;
+mod list;
+mod manifest;
+mod referrers;
+
+use std::fmt::Display;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use raft::catalog::{Catalog, Command, Digest, ManifestRecord, PutManifest, RepositoryName, Response, Tag, View};
+use raft::group::Group;
+use raft::id::RequestId;
+use storage::exec::Exec;
+use storage::kv::Engine;
+
+pub use digest::compute;
+pub use error::RegistryError;
+pub use list::Page;
+pub use manifest::{Manifest, ManifestError, media_type, parse};
+pub use referrers::{Referrer, ReferrersPage};
+
+use crate::environment::Entropy;
+
+/// Size from which a manifest is hashed and read off the asynchronous threads.
+const LARGE_BYTES: usize = 64 << 10;
+
+/// How often a tag is resolved again when its manifest went away in between.
+const RESOLVE_ATTEMPTS: usize = 4;
+
+/// What a manifest is asked for by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reference {
+    /// A tag.
+    Tag(Tag),
+    /// A digest.
+    Digest(Digest),
+}
+
+impl Display for Reference {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tag(tag) => tag.fmt(formatter),
+            Self::Digest(digest) => digest.fmt(formatter),
+        }
+    }
+}
+
+/// A manifest as it is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredManifest {
+    /// Its digest.
+    pub digest: Digest,
+    /// Media type as it was pushed.
+    pub media_type: String,
+    /// Its length.
+    pub length_bytes: u64,
+    /// The exact bytes; empty if only its existence was asked for.
+    pub bytes: Bytes,
+}
+
+/// What became of a push.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PushedManifest {
+    /// Digest by which it is stored.
+    pub digest: Digest,
+    /// Manifest that it refers to.
+    pub subject: Option<Digest>,
+}
+
+/// The catalog of the node's region. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    catalog: Arc<Group<Catalog>>,
+    exec: Exec,
+    entropy: Arc<dyn Entropy>,
+}
+
+impl Registry {
+    /// Works on this catalog.
+    #[must_use]
+    pub fn new(catalog: Arc<Group<Catalog>>, exec: Exec, entropy: Arc<dyn Entropy>) -> Self {
+        Self { catalog, exec, entropy }
+    }
+
+    /// The manifest with its bytes.
+    ///
+    /// # Errors
+    /// [`RegistryError::ManifestUnknown`], or that the catalog cannot be reached.
+    pub async fn manifest(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<StoredManifest, RegistryError> {
+        if let Reference::Digest(digest) = reference
+            && let Some(manifest) = read(&self.view(), repository, digest, true)?
+        {
+            return Ok(manifest);
+        }
+        self.confirmed(repository, reference, true).await
+    }
+
+    /// The manifest without its bytes. The answer is true of the moment it was asked for.
+    ///
+    /// # Errors
+    /// [`RegistryError::ManifestUnknown`], or that the catalog cannot be reached.
+    pub async fn stat_manifest(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<StoredManifest, RegistryError> {
+        self.confirmed(repository, reference, false).await
+    }
+
+    /// Stores a manifest under its digest and sets tags on it: the one it is pushed by, and `tags`.
+    ///
+    /// # Errors
+    /// That it is not valid, does not have the digest it is pushed by, or uses blobs that are not there; or that the
+    /// catalog cannot be reached. Pushing again is harmless.
+    pub async fn put_manifest(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+        content_type: Option<&str>,
+        bytes: Bytes,
+        mut tags: Vec<Tag>,
+    ) -> Result<PushedManifest, RegistryError> {
+        let (manifest, digest) = self.check(reference, content_type, &bytes).await?;
+        if let Reference::Tag(tag) = reference
+            && !tags.contains(tag)
+        {
+            tags.push(tag.clone());
+        }
+        let used = self.present(repository, &manifest.optional_blobs).await?;
+        let subject = manifest.subject;
+        let command = PutManifest {
+            repository: repository.clone(),
+            digest,
+            media_type: manifest.media_type,
+            bytes,
+            tags,
+            blobs: manifest.blobs,
+            children: manifest.children,
+            subject,
+            artifact_type: manifest.artifact_type,
+            annotations: manifest.annotations,
+        };
+        let response = if used.is_empty() {
+            self.propose(Command::PutManifest(command)).await?
+        } else {
+            self.put_with_optional(command, used).await?
+        };
+        match response {
+            Response::ManifestStored { .. } => Ok(PushedManifest { digest, subject }),
+            Response::ManifestBlobsUnknown { digests } => Err(RegistryError::BlobsUnknown(digests)),
+            other => Err(RegistryError::unexpected(&other)),
+        }
+    }
+
+    /// Removes a tag, not its manifest; or a manifest with the tags that point to it.
+    ///
+    /// # Errors
+    /// [`RegistryError::ManifestUnknown`], or that the catalog cannot be reached.
+    pub async fn delete(&self, repository: &RepositoryName, reference: &Reference) -> Result<(), RegistryError> {
+        let repository = repository.clone();
+        let command = match reference {
+            Reference::Tag(tag) => Command::DeleteTag { repository: repository.clone(), tag: tag.clone() },
+            Reference::Digest(digest) => Command::DeleteManifest { repository: repository.clone(), digest: *digest },
+        };
+        match self.propose(command).await? {
+            Response::Done => Ok(()),
+            Response::TagUnknown | Response::ManifestUnknown => Err(unknown(&repository, reference)),
+            other => Err(RegistryError::unexpected(&other)),
+        }
+    }
+
+    /// Stores a manifest that uses more blobs than it must.
+    async fn put_with_optional(&self, command: PutManifest, used: Vec<Digest>) -> Result<Response, RegistryError> {
+        let mut with_optional = command.clone();
+        with_optional.blobs.extend(used);
+        match self.propose(Command::PutManifest(with_optional)).await? {
+            // They may have gone since they were looked up: then it must do without them.
+            Response::ManifestBlobsUnknown { digests }
+                if !digests.iter().any(|missing| command.blobs.contains(missing)) =>
+            {
+                self.propose(Command::PutManifest(command)).await
+            }
+            response => Ok(response),
+        }
+    }
+
+    /// Hashes, compares and reads what was pushed.
+    async fn check(
+        &self,
+        reference: &Reference,
+        content_type: Option<&str>,
+        bytes: &Bytes,
+    ) -> Result<(Manifest, Digest), RegistryError> {
+        let expected = match reference {
+            Reference::Digest(digest) => Some(*digest),
+            Reference::Tag(_) => None,
+        };
+        if bytes.len() < LARGE_BYTES {
+            return check(expected, content_type, bytes);
+        }
+        let content_type = content_type.map(str::to_owned);
+        let bytes = bytes.clone();
+        self.exec.run(move || check(expected, content_type.as_deref(), &bytes)).await
+    }
+
+    /// Those of the blobs that the repository has.
+    async fn present(&self, repository: &RepositoryName, blobs: &[Digest]) -> Result<Vec<Digest>, RegistryError> {
+        if blobs.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.barrier().await?;
+        let (repository, blobs) = (repository.clone(), blobs.to_vec());
+        self.scan(move |view| {
+            let mut present = Vec::new();
+            for digest in blobs {
+                if view.linked_blob(&repository, &digest).map_err(RegistryError::state)?.is_some() {
+                    present.push(digest);
+                }
+            }
+            Ok(present)
+        })
+        .await
+    }
+
+    /// The manifest as of now.
+    async fn confirmed(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+        with_bytes: bool,
+    ) -> Result<StoredManifest, RegistryError> {
+        self.barrier().await?;
+        let view = self.view();
+        match reference {
+            Reference::Digest(digest) => {
+                read(&view, repository, digest, with_bytes)?.ok_or_else(|| unknown(repository, reference))
+            }
+            Reference::Tag(tag) => {
+                // The tag may move, and the manifest it pointed to may go, between the two reads.
+                for _ in 0..RESOLVE_ATTEMPTS {
+                    let Some(record) = view.tag(repository, tag).map_err(RegistryError::state)? else { break };
+                    if let Some(manifest) = read(&view, repository, &record.digest, with_bytes)? {
+                        return Ok(manifest);
+                    }
+                }
+                Err(unknown(repository, reference))
+            }
+        }
+    }
+
+    fn view(&self) -> View<Arc<dyn Engine>> {
+        View::new(self.catalog.state())
+    }
+
+    async fn barrier(&self) -> Result<(), RegistryError> {
+        self.catalog.read_barrier().await.map_err(RegistryError::unavailable)
+    }
+
+    async fn propose(&self, command: Command) -> Result<Response, RegistryError> {
+        let request = RequestId(self.entropy.id());
+        self.catalog.propose(request, command).await.map_err(RegistryError::unavailable)
+    }
+
+    /// Runs a longer read off the asynchronous threads.
+    async fn scan<T, F>(&self, work: F) -> Result<T, RegistryError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&View<Arc<dyn Engine>>) -> Result<T, RegistryError> + Send + 'static,
+    {
+        let view = self.view();
+        self.exec.run(move || work(&view)).await
+    }
+}
+
+fn check(
+    expected: Option<Digest>,
+    content_type: Option<&str>,
+    bytes: &[u8],
+) -> Result<(Manifest, Digest), RegistryError> {
+    let algorithm = expected.map_or(raft::catalog::Algorithm::Sha256, |digest| digest.algorithm());
+    let actual = compute(algorithm, bytes);
+    match expected {
+        Some(expected) if expected != actual => {
+            Err(RegistryError::DigestMismatch { expected: Box::new(expected), actual: Box::new(actual) })
+        }
+        _ => Ok((parse(content_type, bytes)?, actual)),
+    }
+}
+
+fn read(
+    view: &View<Arc<dyn Engine>>,
+    repository: &RepositoryName,
+    digest: &Digest,
+    with_bytes: bool,
+) -> Result<Option<StoredManifest>, RegistryError> {
+    let record: Option<ManifestRecord> = view.manifest(repository, digest).map_err(RegistryError::state)?;
+    let Some(record) = record else { return Ok(None) };
+    let bytes = if with_bytes {
+        match view.manifest_bytes(repository, digest).map_err(RegistryError::state)? {
+            Some(bytes) => bytes,
+            // Deleted between the two reads.
+            None => return Ok(None),
+        }
+    } else {
+        Bytes::new()
+    };
+    Ok(Some(StoredManifest {
+        digest: *digest,
+        media_type: record.media_type,
+        length_bytes: record.length_bytes,
+        bytes,
+    }))
+}
+
+fn unknown(repository: &RepositoryName, reference: &Reference) -> RegistryError {
+    RegistryError::ManifestUnknown { repository: repository.clone(), reference: reference.to_string() }
+}

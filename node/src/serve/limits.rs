@@ -1,0 +1,100 @@
+//! Limits of a listener's connections: how many, how much memory, how long they may stay idle.
+
+use std::time::Duration;
+
+use hyper_util::rt::TokioTimer;
+use hyper_util::server::conn::auto::Builder;
+
+use crate::peer::limits as peer;
+
+/// Limits of one listener.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections at one time; more wait in the operating system's queue.
+    pub max_connections: usize,
+    /// Bound on a TLS handshake.
+    pub handshake_timeout: Duration,
+    /// Bound on a connection's first bytes, on a request's head, and on an idle HTTP/1 connection.
+    pub header_timeout: Duration,
+    /// Buffer of an HTTP/1 connection.
+    pub buffer_bytes: usize,
+    /// What may wait to be sent on one HTTP/2 stream.
+    pub send_buffer_bytes: usize,
+    /// HTTP/2 window of a stream.
+    pub stream_window_bytes: u32,
+    /// HTTP/2 window of a connection.
+    pub connection_window_bytes: u32,
+    /// Largest HTTP/2 frame.
+    pub frame_bytes: u32,
+    /// HTTP/2 streams of one connection.
+    pub max_streams: u32,
+    /// An HTTP/2 connection is asked for a sign of life after this long without one.
+    pub keepalive_interval: Duration,
+    /// An HTTP/2 connection that does not answer for this long is given up.
+    pub keepalive_timeout: Duration,
+}
+
+impl Limits {
+    /// For clients.
+    #[must_use]
+    pub const fn clients(max_connections: usize) -> Self {
+        Self {
+            max_connections,
+            handshake_timeout: Duration::from_secs(10),
+            header_timeout: Duration::from_secs(60),
+            buffer_bytes: 128 << 10,
+            send_buffer_bytes: 128 << 10,
+            stream_window_bytes: 1 << 20,
+            connection_window_bytes: 4 << 20,
+            frame_bytes: 256 << 10,
+            max_streams: 128,
+            keepalive_interval: Duration::from_secs(30),
+            keepalive_timeout: Duration::from_secs(20),
+        }
+    }
+
+    /// For peers: the same figures as their clients use.
+    #[must_use]
+    pub const fn peers() -> Self {
+        Self {
+            max_connections: 1024,
+            send_buffer_bytes: peer::STREAM_WINDOW_BYTES as usize,
+            stream_window_bytes: peer::STREAM_WINDOW_BYTES,
+            connection_window_bytes: peer::CONNECTION_WINDOW_BYTES,
+            frame_bytes: peer::HTTP_FRAME_BYTES,
+            max_streams: peer::STREAMS_LIMIT,
+            keepalive_interval: peer::KEEPALIVE_INTERVAL,
+            keepalive_timeout: peer::KEEPALIVE_TIMEOUT,
+            ..Self::clients(0)
+        }
+    }
+
+    /// For the local socket and for metrics.
+    #[must_use]
+    pub const fn local() -> Self {
+        Self::clients(64)
+    }
+
+    /// Applies them to hyper.
+    pub(super) fn builder<E>(&self, executor: E) -> Builder<E> {
+        let mut builder = Builder::new(executor);
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .auto_date_header(false)
+            .header_read_timeout(self.header_timeout)
+            .max_buf_size(self.buffer_bytes);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .auto_date_header(false)
+            .initial_stream_window_size(self.stream_window_bytes)
+            .initial_connection_window_size(self.connection_window_bytes)
+            .max_frame_size(self.frame_bytes)
+            .max_send_buf_size(self.send_buffer_bytes)
+            .max_concurrent_streams(self.max_streams)
+            .keep_alive_interval(self.keepalive_interval)
+            .keep_alive_timeout(self.keepalive_timeout);
+        builder
+    }
+}

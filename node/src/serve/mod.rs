@@ -1,0 +1,20 @@
+//! The accept loop: connections in, requests to an axum router, for clients, peers and the local socket alike.
+//!
+//! What holds: memory of a connection is bounded; a handshake, a header and an idle connection have deadlines; a TLS
+//! handshake never keeps the next connection waiting; a shutdown lets requests in progress finish for a while and
+//! then ends everything that the loop has started. `Date` comes from the environment's clock.
+
+mod accept;
+mod connection;
+mod first_bytes;
+mod limits;
+mod plaintext;
+#[cfg(test)]
+mod tests;
+mod tls;
+
+pub use accept::{Drain, Server, serve};
+pub use connection::{Identify, Protection};
+pub use limits::Limits;
+pub use plaintext::{PlaintextRefused, check_plaintext};
+pub use tls::{CertificateFiles, CertificateFilesError};

@@ -1,0 +1,151 @@
+//! The accept loop over real sockets.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use raft::time::{Clock, Timestamp};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::{Drain, Limits, Protection, Server, serve};
+use crate::environment::{Listener, real};
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+#[derive(Debug)]
+struct Fixed;
+
+impl Clock for Fixed {
+    fn now(&self) -> Timestamp {
+        Timestamp(784_111_777_000)
+    }
+}
+
+struct Running {
+    address: SocketAddr,
+    drain: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+async fn start(router: Router, limits: Limits, within: Duration) -> Running {
+    let engines = Arc::new(storage::kv::MemoryEngines::new(Arc::new(storage::disk::RealFiles)));
+    let environment = real(Arc::new(storage::disk::RealFiles), engines);
+    let listener: Box<dyn Listener> = environment.network.listen("127.0.0.1:0").await.unwrap();
+    let address = listener.local_address().unwrap();
+    let server = Server { name: "test", listener, router, protection: Protection::Plaintext, limits };
+    let drain = CancellationToken::new();
+    let task = tokio::spawn(serve(server, Arc::new(Fixed), Drain { begin: drain.clone(), timeout: within }));
+    Running { address, drain, task }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a client, outside of any environment")]
+async fn connect(address: SocketAddr) -> TcpStream {
+    TcpStream::connect(address).await.unwrap()
+}
+
+async fn read_all(stream: &mut TcpStream) -> io::Result<String> {
+    let mut text = String::new();
+    timeout(DEADLINE, stream.read_to_string(&mut text)).await.expect("the server ends the connection")?;
+    Ok(text)
+}
+
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
+
+#[tokio::test]
+async fn the_date_is_the_environments() {
+    let server = start(Router::new().route("/", get(|| async { "hello" })), Limits::local(), DEADLINE).await;
+    let mut stream = connect(server.address).await;
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.unwrap();
+    let text = read_all(&mut stream).await.unwrap();
+    assert_eq!(text.matches("date:").count(), 1, "{text}");
+    assert!(text.contains("date: Sun, 06 Nov 1994 08:49:37 GMT"), "{text}");
+    server.drain.cancel();
+    server.task.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_drain_lets_requests_finish_and_takes_no_more() {
+    let (begun, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (in_handler, until) = (Arc::clone(&begun), Arc::clone(&release));
+    let handler = get(move || {
+        let (begun, release) = (Arc::clone(&in_handler), Arc::clone(&until));
+        async move {
+            begun.notify_one();
+            release.notified().await;
+            "finished"
+        }
+    });
+    let server = start(Router::new().route("/", handler), Limits::local(), DEADLINE).await;
+    let mut stream = connect(server.address).await;
+    stream.write_all(REQUEST).await.unwrap();
+    begun.notified().await;
+    server.drain.cancel();
+    let refused = async {
+        #[expect(clippy::disallowed_methods, reason = "a client, outside of any environment")]
+        while TcpStream::connect(server.address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(DEADLINE, refused).await.expect("new connections are refused");
+    release.notify_one();
+    assert!(read_all(&mut stream).await.unwrap().contains("finished"));
+    timeout(DEADLINE, server.task).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_drain_cuts_off_what_does_not_finish() {
+    let begun = Arc::new(Notify::new());
+    let in_handler = Arc::clone(&begun);
+    let handler = get(move || {
+        let begun = Arc::clone(&in_handler);
+        async move {
+            begun.notify_one();
+            std::future::pending::<()>().await;
+        }
+    });
+    let server = start(Router::new().route("/", handler), Limits::local(), Duration::from_millis(50)).await;
+    let mut stream = connect(server.address).await;
+    stream.write_all(REQUEST).await.unwrap();
+    begun.notified().await;
+    server.drain.cancel();
+    timeout(DEADLINE, server.task).await.unwrap().unwrap();
+    assert_eq!(read_all(&mut stream).await.unwrap_or_default(), "");
+}
+
+#[tokio::test]
+async fn whoever_says_nothing_is_let_go() {
+    let limits = Limits { header_timeout: Duration::from_millis(100), ..Limits::local() };
+    let server = start(Router::new().route("/", get(|| async { "hello" })), limits, DEADLINE).await;
+    for sent in [b"".as_slice(), b"PRI * HTTP", b"GET / HTTP/1.1\r\nhost: loc"] {
+        let mut stream = connect(server.address).await;
+        stream.write_all(sent).await.unwrap();
+        read_all(&mut stream).await.unwrap_or_default();
+    }
+    server.drain.cancel();
+    server.task.await.unwrap();
+}
+
+#[tokio::test]
+async fn connections_over_the_limit_wait() {
+    let limits = Limits { max_connections: 1, ..Limits::local() };
+    let server = start(Router::new().route("/", get(|| async { "hello" })), limits, DEADLINE).await;
+    let mut first = connect(server.address).await;
+    first.write_all(REQUEST).await.unwrap();
+    let mut byte = [0];
+    first.read_exact(&mut byte).await.unwrap();
+    let mut second = connect(server.address).await;
+    second.write_all(REQUEST).await.unwrap();
+    assert!(timeout(Duration::from_millis(200), second.read_exact(&mut byte)).await.is_err());
+    drop(first);
+    timeout(DEADLINE, second.read_exact(&mut byte)).await.unwrap().unwrap();
+    server.drain.cancel();
+    server.task.await.unwrap();
+}

@@ -1,0 +1,49 @@
+//! What is on disk: the data directory's lock, the identity, the disks.
+
+use std::io;
+use std::sync::Arc;
+
+use storage::disk::{Disks, Reserve};
+
+use super::error::StartError;
+use crate::cluster::Certificates;
+use crate::config::Settings;
+use crate::environment::Environment;
+use crate::identity::{Credentials, Founding, Identity, Store};
+
+/// An opened data directory.
+pub(super) struct DataDir {
+    pub(super) store: Store,
+    pub(super) identity: Identity,
+    pub(super) founding: Option<Founding>,
+    /// `None` without certificates.
+    pub(super) credentials: Option<Credentials>,
+    pub(super) disks: Arc<Disks>,
+    pub(super) lock: Box<dyn Send + Sync>,
+}
+
+/// Opens the data directory. Blocks.
+pub(super) fn open(
+    environment: &Environment,
+    settings: &Settings,
+    certificates: Certificates,
+) -> Result<DataDir, StartError> {
+    let path = &settings.data_dir;
+    let lock = environment.files.lock(path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => StartError::NotSetUp(path.clone()),
+        io::ErrorKind::WouldBlock => StartError::InUse(path.clone()),
+        _ => StartError::DataDirectory { path: path.clone(), action: "be locked", source },
+    })?;
+    let store = Store::new(Arc::clone(&environment.files), path);
+    let identity = store.identity()?.ok_or_else(|| StartError::NotSetUp(path.clone()))?;
+    let founding = store.founding()?;
+    let credentials = match certificates {
+        Certificates::Issued => Some(store.credentials()?.ok_or_else(|| StartError::NoCertificate(path.clone()))?),
+        Certificates::None => None,
+    };
+    let reserve = Reserve { percent: settings.storage.reserve_percent };
+    let directories = settings.disk_directories();
+    let mut new_id = || environment.entropy.id();
+    let disks = Disks::open(Arc::clone(&environment.files), &directories, reserve, &mut new_id)?;
+    Ok(DataDir { store, identity, founding, credentials, disks: Arc::new(disks), lock })
+}

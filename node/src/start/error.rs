@@ -1,0 +1,69 @@
+//! Why a node did not start. Each names what to look at.
+
+use std::io;
+use std::path::PathBuf;
+
+use raft::group::GroupError;
+use storage::disk::DiskError;
+
+use crate::cluster::NoPeerAddress;
+use crate::identity::{IdentityError, PeerTlsError};
+use crate::serve::{CertificateFilesError, PlaintextRefused};
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory belongs to no node.
+    #[error("data directory {0:?} is not set up: found a cluster with regnode init, or join one with regnode join")]
+    NotSetUp(PathBuf),
+    /// Another process uses the data directory.
+    #[error("data directory {0:?} is in use by another process")]
+    InUse(PathBuf),
+    /// The data directory cannot be used.
+    #[error("data directory {path:?} cannot {action}")]
+    DataDirectory {
+        /// The directory.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// An identity file cannot be used.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The node has no certificate, but others will ask for one.
+    #[error("the node in {0:?} has no certificate in identity/: it was set up for a simulation")]
+    NoCertificate(PathBuf),
+    /// The certificate for peers cannot be used.
+    #[error(transparent)]
+    PeerTls(#[from] PeerTlsError),
+    /// A disk cannot be used.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// The log or a group cannot be opened.
+    #[error(transparent)]
+    Group(#[from] GroupError),
+    /// Clients would be served without TLS.
+    #[error(transparent)]
+    Plaintext(#[from] PlaintextRefused),
+    /// The registry's certificate cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] CertificateFilesError),
+    /// TLS for clients cannot be set up.
+    #[error("TLS for clients cannot be set up")]
+    Tls(#[from] rustls::Error),
+    /// Other nodes could not find this one.
+    #[error(transparent)]
+    PeerAddress(#[from] NoPeerAddress),
+    /// An address cannot be listened on.
+    #[error("{key} = {address:?} cannot be listened on")]
+    Listen {
+        /// Configuration key that names it.
+        key: &'static str,
+        /// The address.
+        address: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}

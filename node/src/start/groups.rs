@@ -1,0 +1,127 @@
+//! The node's Raft groups: the cluster's directory and the own region's catalog, over one log.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use raft::catalog::Catalog;
+use raft::directory::Directory;
+use raft::group::{Group, GroupError, GroupOptions, GroupResources, LogStore, Timing, Transport};
+use raft::id::{GroupId, NodeId};
+use raft::machine::Machine;
+use tracing::warn;
+
+use crate::config::Settings;
+use crate::environment::{BoxFuture, Environment};
+use crate::identity::Identity;
+use crate::peer::{Frames, Groups, GroupsError};
+
+/// The groups of one node.
+#[derive(Clone, Debug)]
+pub(super) struct NodeGroups {
+    pub(super) directory: Arc<Group<Directory>>,
+    pub(super) catalog: Arc<Group<Catalog>>,
+    log: Arc<LogStore>,
+}
+
+impl NodeGroups {
+    /// Opens the log and both groups.
+    pub(super) async fn open(
+        environment: &Environment,
+        settings: &Settings,
+        identity: &Identity,
+        transport: Arc<dyn Transport>,
+    ) -> Result<Self, GroupError> {
+        let log_directory = settings.data_dir.join("log");
+        let log = LogStore::open(Arc::clone(&environment.engines), &log_directory, environment.exec).await?;
+        let resources = GroupResources {
+            log: Arc::clone(&log),
+            engines: Arc::clone(&environment.engines),
+            files: Arc::clone(&environment.files),
+            exec: environment.exec,
+            clock: Arc::clone(&environment.clock),
+            transport,
+        };
+        let options = |id: GroupId| {
+            let directory = settings.data_dir.join("groups").join(id.to_string());
+            let raft = &settings.raft;
+            GroupOptions {
+                timing: Timing {
+                    heartbeat: Duration::from_millis(raft.heartbeat_milliseconds),
+                    election_min: Duration::from_millis(raft.election_min_milliseconds),
+                    election_max: Duration::from_millis(raft.election_max_milliseconds),
+                },
+                snapshot_after_entries: raft.snapshot_after_entries,
+                ..GroupOptions::new(id, identity.node, settings.peer_address(), directory)
+            }
+        };
+        let directory = Group::open(options(GroupId::Directory), resources.clone()).await?;
+        let catalog = Group::open(options(GroupId::Catalog(identity.region)), resources).await?;
+        Ok(Self { directory, catalog, log })
+    }
+
+    /// Hands over what this node leads, as far as somebody can take it.
+    pub(super) async fn hand_over(&self, heirs: &[NodeId], within: Duration) {
+        let both = async { tokio::join!(hand_over(&self.directory, heirs), hand_over(&self.catalog, heirs)) };
+        if tokio::time::timeout(within, both).await.is_err() {
+            warn!("a leadership was not handed over in time, the others elect a leader by themselves");
+        }
+    }
+
+    /// Whether nobody else holds a group.
+    pub(super) fn is_released(&self) -> bool {
+        Arc::strong_count(&self.directory) == 1 && Arc::strong_count(&self.catalog) == 1
+    }
+
+    /// Stops the groups, then the log.
+    pub(super) async fn shutdown(&self) {
+        tokio::join!(self.directory.shutdown(), self.catalog.shutdown());
+        self.log.close().await;
+    }
+}
+
+async fn hand_over<M: Machine>(group: &Group<M>, heirs: &[NodeId]) {
+    if !group.is_leader() {
+        return;
+    }
+    let status = group.status();
+    // The one that lacks least takes over soonest.
+    let heir = status
+        .voters
+        .iter()
+        .filter(|node| heirs.contains(node))
+        .min_by_key(|node| (status.lag.get(node).copied().unwrap_or(u64::MAX), **node));
+    if let Some(heir) = heir
+        && let Err(error) = group.transfer_leadership(*heir).await
+    {
+        warn!(group = %status.group, %heir, %error, "the leadership was not handed over");
+    }
+}
+
+impl Groups for NodeGroups {
+    fn call(&self, group: GroupId, payload: Bytes) -> BoxFuture<'_, Result<Bytes, GroupsError>> {
+        Box::pin(async move {
+            let answer = if group == self.directory.id() {
+                self.directory.handle(payload).await
+            } else if group == self.catalog.id() {
+                self.catalog.handle(payload).await
+            } else {
+                return Err(GroupsError::Unknown(group));
+            };
+            answer.map_err(|error| GroupsError::Failed(error.to_string()))
+        })
+    }
+
+    fn snapshot(&self, group: GroupId, frames: Frames) -> BoxFuture<'_, Result<Bytes, GroupsError>> {
+        Box::pin(async move {
+            let answer = if group == self.directory.id() {
+                self.directory.receive_snapshot(frames).await
+            } else if group == self.catalog.id() {
+                self.catalog.receive_snapshot(frames).await
+            } else {
+                return Err(GroupsError::Unknown(group));
+            };
+            answer.map_err(|error| GroupsError::Failed(error.to_string()))
+        })
+    }
+}

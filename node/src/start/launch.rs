@@ -1,0 +1,281 @@
+//! Starts a node: opens what is on disk, then the groups, then the rooms, the listeners and the tasks.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tracing::{error, info};
+
+use super::data_dir::{self, DataDir};
+use super::error::StartError;
+use super::groups::NodeGroups;
+use super::health;
+use super::listen::{Listeners, local_server};
+use super::node::Node;
+use super::servers::Servers;
+use super::wire::{self, Ground, PeerSecurity, Rooms};
+use crate::admin::{self, Admin};
+use crate::background::{self, Background};
+use crate::cluster::{self, Certificates, Membership, Renewal};
+use crate::config::Settings;
+use crate::environment::Environment;
+use crate::identity::{Founding, Identity, PeerTls, Store};
+use crate::members::Members;
+use crate::peer::{self, Peers};
+use crate::serve::{Limits, Protection, Server};
+use crate::status::{Collector, GroupMetrics, Readiness, ReadinessTask};
+use crate::telemetry::{Metrics, ProcessMetrics};
+
+/// Bound on the end of peers' requests.
+const PEER_DRAIN: Duration = Duration::from_secs(2);
+
+impl Node {
+    /// Starts the node that the data directory was set up for. It serves when this returns, though it may not be
+    /// ready yet: [`wait_ready`](Self::wait_ready).
+    pub async fn start(
+        environment: Environment,
+        settings: Settings,
+        certificates: Certificates,
+    ) -> Result<Self, StartError> {
+        cluster::peer_address(&settings)?;
+        let settings = Arc::new(settings);
+        let opened = {
+            let (environment, settings) = (environment.clone(), Arc::clone(&settings));
+            environment.exec.run(move || data_dir::open(&environment, &settings, certificates)).await?
+        };
+        let DataDir { store, identity, founding, credentials, disks, lock } = opened;
+        let listeners = Listeners::open(&environment, &settings).await?;
+        let api_address = listeners.api_address;
+        let api_url = api_url(&settings, api_address);
+        info!(
+            node = %identity.node, name = identity.name, cluster = %identity.cluster, api = api_url,
+            peer = settings.peer_address(), version = env!("CARGO_PKG_VERSION"), "starting"
+        );
+
+        let metrics = Metrics::new();
+        let process = metrics.register(|registry| ProcessMetrics::register(registry, environment.clock.now()));
+        let tls = credentials.as_ref().map(|held| PeerTls::new(held, &environment.clock)).transpose()?;
+        let security = PeerSecurity::new(identity.cluster, tls.clone());
+        let peer_metrics = metrics.register(peer::Metrics::register);
+        let network = Arc::clone(&environment.network);
+        let peers = Peers::new(identity.node, network, security.client.clone(), peer_metrics.clone());
+        let transport = Arc::new(peers.clone());
+        let groups = NodeGroups::open(&environment, &settings, &identity, transport).await?;
+        let (directory, catalog) = (Arc::clone(&groups.directory), Arc::clone(&groups.catalog));
+        metrics.register(|registry| {
+            registry.register_collector(Box::new(GroupMetrics { directory, catalog }));
+        });
+        let info = cluster::node_info(&identity.name, &settings, &api_url, settings.peer_address(), &disks);
+        let rooms = wire::rooms(Ground {
+            environment: &environment,
+            settings: &settings,
+            identity: &identity,
+            disks: Arc::clone(&disks),
+            groups: &groups,
+            peers,
+            peer_metrics,
+            trust: security.trust,
+            cluster_key: credentials.map(|held| held.cluster_key),
+            metrics: &metrics,
+        })
+        .await;
+
+        let readiness = watch::channel(Readiness::starting()).0;
+        let (report, founding_failure) = watch::channel(None);
+        let api = wire::api_router(&rooms, &settings, readiness.subscribe(), &metrics);
+        let Rooms { members, gateway, registry: _, peer_router } = rooms;
+        let admin = admin(&environment, &settings, &identity, &members, &groups, &metrics);
+        let mut tasks = JoinSet::new();
+        let ports = Ports {
+            api,
+            peer: (peer_router, security.protection(identity.cluster, &groups)),
+            admin: admin::router(admin.clone()),
+            health: health::router(readiness.subscribe(), metrics.clone()),
+        };
+        let (clients, peers) = open_ports(&environment, &settings, listeners, ports, &mut tasks);
+        let keeper = Keeper { environment, settings, identity, store, members, groups };
+        if let Some(founding) = founding {
+            tasks.spawn(keeper.found(founding, info.clone(), report));
+        }
+        tasks.spawn(cluster::keep_info(
+            Arc::clone(&keeper.groups.directory),
+            keeper.identity.node,
+            info,
+            Arc::clone(&keeper.environment.entropy),
+        ));
+        tasks.spawn(keeper.membership().keep());
+        tasks.spawn(keeper.readiness(founding_failure, readiness.clone(), process).keep());
+        if let Some(tls) = tls {
+            tasks.spawn(keeper.renewal(tls).keep());
+        }
+        let background = Background::start(&gateway, &metrics.register(background::Metrics::register));
+        let Keeper { environment, settings, identity, members, groups, .. } = keeper;
+        let drain_timeout = Duration::from_secs(settings.shutdown.drain_seconds);
+        Ok(Self {
+            identity,
+            api_address,
+            api_url,
+            admin,
+            readiness,
+            members,
+            gateway,
+            background,
+            clients,
+            peers,
+            tasks,
+            groups,
+            disks,
+            exec: environment.exec,
+            drain_timeout,
+            lock,
+        })
+    }
+}
+
+fn admin(
+    environment: &Environment,
+    settings: &Arc<Settings>,
+    identity: &Identity,
+    members: &Members,
+    groups: &NodeGroups,
+    metrics: &Metrics,
+) -> Admin {
+    let collector = Collector {
+        identity: identity.clone(),
+        members: members.clone(),
+        directory: Arc::clone(&groups.directory),
+        catalog: Arc::clone(&groups.catalog),
+    };
+    Admin {
+        collector,
+        directory: Arc::clone(&groups.directory),
+        members: members.clone(),
+        peer_address: settings.peer_address().to_owned(),
+        settings: Arc::clone(settings),
+        metrics: metrics.clone(),
+        entropy: Arc::clone(&environment.entropy),
+    }
+}
+
+/// What is served on each port.
+struct Ports {
+    api: Router,
+    peer: (Router, Protection),
+    admin: Router,
+    health: Router,
+}
+
+/// Serves on all listeners: those for clients, and all others, which end later.
+fn open_ports(
+    environment: &Environment,
+    settings: &Settings,
+    listeners: Listeners,
+    ports: Ports,
+    tasks: &mut JoinSet<()>,
+) -> (Servers, Servers) {
+    let mut peers = Servers::new(PEER_DRAIN);
+    let (router, protection) = ports.peer;
+    let limits = Limits::peers();
+    peers.start(Server { name: "peer", listener: listeners.peer, router, protection, limits }, environment);
+    if let Some(listener) = listeners.local {
+        peers.start(local_server("admin", listener, ports.admin), environment);
+    }
+    if let Some(listener) = listeners.metrics {
+        peers.start(local_server("metrics", listener, ports.health), environment);
+    }
+    let mut clients = Servers::new(Duration::from_secs(settings.shutdown.drain_seconds));
+    let api = Server {
+        name: "api",
+        listener: listeners.api,
+        router: ports.api,
+        protection: listeners.api_protection,
+        limits: Limits::clients(settings.api.max_connections as usize),
+    };
+    clients.start(api, environment);
+    if let Some(certificate) = listeners.api_certificate {
+        tasks.spawn(certificate.follow(environment.exec));
+    }
+    (clients, peers)
+}
+
+/// What the node's own tasks work on.
+struct Keeper {
+    environment: Environment,
+    settings: Arc<Settings>,
+    identity: Identity,
+    store: Store,
+    members: Members,
+    groups: NodeGroups,
+}
+
+impl Keeper {
+    /// Founds the cluster. In a task: after a crash it may need the others first, who need this node's ports.
+    fn found(
+        &self,
+        founding: Founding,
+        info: raft::directory::NodeInfo,
+        report: watch::Sender<Option<String>>,
+    ) -> impl Future<Output = ()> + use<> {
+        let (environment, store, identity) = (self.environment.clone(), self.store.clone(), self.identity.clone());
+        let groups = self.groups.clone();
+        async move {
+            let groups = (&groups.directory, &groups.catalog);
+            if let Err(error) = cluster::found(&environment, &store, &identity, founding, info, groups).await {
+                error!(%error, "the cluster cannot be founded");
+                report.send_replace(Some(format!("the cluster cannot be founded: {error}")));
+            }
+        }
+    }
+
+    fn membership(&self) -> Membership {
+        Membership {
+            members: self.members.clone(),
+            directory: Arc::clone(&self.groups.directory),
+            catalog: Arc::clone(&self.groups.catalog),
+            max_clock_offset: Duration::from_secs(self.settings.clock.max_offset_seconds),
+        }
+    }
+
+    fn readiness(
+        &self,
+        founding: watch::Receiver<Option<String>>,
+        outcome: watch::Sender<Readiness>,
+        process: ProcessMetrics,
+    ) -> ReadinessTask {
+        ReadinessTask {
+            members: self.members.clone(),
+            directory: Arc::clone(&self.groups.directory),
+            catalog: Arc::clone(&self.groups.catalog),
+            founding,
+            outcome,
+            gauge: process.ready,
+        }
+    }
+
+    fn renewal(&self, tls: PeerTls) -> Renewal {
+        Renewal {
+            identity: self.identity.clone(),
+            store: self.store.clone(),
+            tls,
+            directory: Arc::clone(&self.groups.directory),
+            environment: self.environment.clone(),
+        }
+    }
+}
+
+/// URL at which clients reach the node: as configured, or made of the address that is listened on.
+fn api_url(settings: &Settings, address: SocketAddr) -> String {
+    if !settings.api.public_url.is_empty() {
+        return settings.api.public_url.clone();
+    }
+    let scheme = if settings.api.tls_certificate.is_some() { "https" } else { "http" };
+    if address.ip().is_unspecified() {
+        // Peers reach this machine by that host, clients most likely too.
+        let host = settings.peer_address().rsplit_once(':').map_or("localhost", |(host, _)| host);
+        return format!("{scheme}://{host}:{}", address.port());
+    }
+    format!("{scheme}://{address}")
+}

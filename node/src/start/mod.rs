@@ -1,0 +1,20 @@
+//! From a data directory to a running node, and back: everything is opened, wired and closed here, in order.
+//!
+//! `launch` is the order of it: `data_dir` opens what is on disk, `groups` the Raft groups over it, `wire` puts the rooms
+//! together, `listen` opens the ports, `servers` serves on them; `node` is the whole with its end. No room finds
+//! another one by itself.
+
+mod data_dir;
+mod error;
+mod groups;
+mod health;
+mod launch;
+mod listen;
+mod node;
+mod servers;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+pub use error::StartError;
+pub use node::Node;

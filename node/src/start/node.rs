@@ -1,0 +1,140 @@
+//! A running node: what it consists of, what it is asked, and how it ends.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use storage::disk::Disks;
+use storage::exec::Exec;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tracing::{info, warn};
+
+use super::groups::NodeGroups;
+use super::servers::Servers;
+use crate::admin::{Admin, Status, TokenAnswer};
+use crate::background::Background;
+use crate::cluster::TokenError;
+use crate::gateway::Gateway;
+use crate::identity::Identity;
+use crate::members::Members;
+use crate::status::Readiness;
+
+/// Bound on handing over leaderships at the end.
+const HAND_OVER: Duration = Duration::from_secs(5);
+/// Bound on tasks that were ended letting go of what they hold.
+const RELEASE: Duration = Duration::from_secs(5);
+/// Pause between two looks at whether they have.
+const RELEASE_POLL: Duration = Duration::from_millis(5);
+
+/// A running node. Dropping it ends it at once, as a crash would; [`shutdown`](Self::shutdown) is the orderly end.
+pub struct Node {
+    pub(super) identity: Identity,
+    pub(super) api_address: SocketAddr,
+    pub(super) api_url: String,
+    pub(super) admin: Admin,
+    pub(super) readiness: watch::Sender<Readiness>,
+    pub(super) members: Members,
+    pub(super) gateway: Gateway,
+    pub(super) background: Background,
+    pub(super) clients: Servers,
+    pub(super) peers: Servers,
+    pub(super) tasks: JoinSet<()>,
+    pub(super) groups: NodeGroups,
+    pub(super) disks: Arc<Disks>,
+    pub(super) exec: Exec,
+    pub(super) drain_timeout: Duration,
+    /// Goes last: the data directory is the next process's from then on.
+    pub(super) lock: Box<dyn Send + Sync>,
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Node")
+            .field("identity", &self.identity)
+            .field("api_address", &self.api_address)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Node {
+    /// Waits until the node takes requests.
+    pub async fn wait_ready(&self) {
+        // The sender lives as long as the node.
+        let _ = self.readiness.subscribe().wait_for(Readiness::is_ready).await;
+    }
+
+    /// Whether the node takes requests, and why not.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        self.readiness.borrow().clone()
+    }
+
+    /// Who the node is.
+    #[must_use]
+    pub const fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Address that clients connect to.
+    #[must_use]
+    pub const fn api_address(&self) -> SocketAddr {
+        self.api_address
+    }
+
+    /// URL at which clients reach the node.
+    #[must_use]
+    pub fn api_url(&self) -> &str {
+        &self.api_url
+    }
+
+    /// The cluster's status, as on the local socket.
+    pub async fn status(&self) -> Status {
+        self.admin.status().await
+    }
+
+    /// Makes a join token, as on the local socket.
+    pub async fn create_token(&self, lifetime_seconds: u64) -> Result<TokenAnswer, TokenError> {
+        self.admin.create_token(lifetime_seconds).await
+    }
+
+    /// Ends the node in order: no new requests, those in progress finish for a while, leaderships are handed over,
+    /// everything is closed. Takes some seconds longer than `shutdown.drain_seconds` at most.
+    pub async fn shutdown(self) {
+        let Self { readiness, admin, members, gateway, background, clients, peers, mut tasks, .. } = self;
+        info!("shutting down");
+        tasks.shutdown().await;
+        readiness.send_replace(Readiness { reasons: vec!["the node is shutting down".to_owned()] });
+        clients.drain().await;
+        if timeout(self.drain_timeout, gateway.drain()).await.is_err() {
+            info!("uploads were cut off at the end of the drain");
+        }
+        background.stop().await;
+        let heirs: Vec<_> = members.live().iter().map(|member| member.id).filter(|id| *id != members.own()).collect();
+        self.groups.hand_over(&heirs, HAND_OVER).await;
+        peers.drain().await;
+        drop((admin, gateway, members));
+        self.groups.shutdown().await;
+        let (groups, disks) = (self.groups, self.disks);
+        let released = async {
+            while !groups.is_released() || !is_released(&disks) {
+                sleep(RELEASE_POLL).await;
+            }
+        };
+        if timeout(RELEASE, released).await.is_err() {
+            warn!("something still holds a group or a disk of this node after its end");
+        }
+        // Closing an engine takes a moment.
+        self.exec.run(move || drop((groups, disks))).await;
+        drop(self.lock);
+        info!("shut down");
+    }
+}
+
+/// Whether nobody else holds a disk.
+fn is_released(disks: &Arc<Disks>) -> bool {
+    Arc::strong_count(disks) == 1 && disks.all().iter().all(|disk| Arc::strong_count(disk) == 1)
+}

@@ -1,0 +1,238 @@
+//! Whole nodes on the operating system's sockets and files.
+
+use std::net::TcpListener as Probe;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
+use sha2::{Digest as _, Sha256};
+use storage::disk::RealFiles;
+use storage::kv::RocksEngines;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::{Node, StartError};
+use crate::admin::{Status, Verdict};
+use crate::cluster::{Certificates, SetupError, init, join};
+use crate::config::Settings;
+use crate::environment::{Environment, real};
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+fn environment() -> Environment {
+    real(Arc::new(RealFiles), Arc::new(RocksEngines::new()))
+}
+
+#[expect(clippy::disallowed_methods, reason = "the test looks for a free port before a node listens on it")]
+fn free_port() -> u16 {
+    Probe::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn settings(data_dir: &Path, name: &str) -> Settings {
+    let mut settings = Settings { data_dir: data_dir.join(name), ..Settings::default() };
+    settings.node.name = name.to_owned();
+    settings.api.listen = "127.0.0.1:0".to_owned();
+    settings.peer.listen = format!("127.0.0.1:{}", free_port());
+    settings.storage.reserve_percent = 0;
+    settings.shutdown.drain_seconds = 5;
+    settings
+}
+
+async fn start(environment: &Environment, settings: &Settings) -> Node {
+    let node = Node::start(environment.clone(), settings.clone(), Certificates::Issued).await.unwrap();
+    if timeout(DEADLINE, node.wait_ready()).await.is_err() {
+        panic!("not ready: {:?}, {:?}", node.readiness(), node.status().await);
+    }
+    node
+}
+
+struct Answer {
+    status: StatusCode,
+    headers: http::HeaderMap,
+    body: Bytes,
+}
+
+async fn call(node: &Node, method: Method, path: &str, content_type: &str, body: &[u8]) -> Answer {
+    #[expect(clippy::disallowed_methods, reason = "a client of the node, outside of its environment")]
+    let stream = TcpStream::connect(node.api_address()).await.unwrap();
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "localhost")
+        .header("content-type", content_type)
+        .body(Full::new(Bytes::copy_from_slice(body)))
+        .unwrap();
+    let response = timeout(DEADLINE, sender.send_request(request)).await.unwrap().unwrap();
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    drop(sender);
+    connection.await.unwrap().unwrap();
+    Answer { status: parts.status, headers: parts.headers, body }
+}
+
+fn digest(bytes: &[u8]) -> String {
+    format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
+}
+
+/// Pseudo-random bytes: they must not look alike from stripe to stripe.
+fn content(length: usize) -> Vec<u8> {
+    let mut output = vec![0; length];
+    blake3::Hasher::new().update(b"content").finalize_xof().fill(&mut output);
+    output
+}
+
+async fn push_blob(node: &Node, bytes: &[u8]) -> String {
+    let digest = digest(bytes);
+    let path = format!("/v2/acme/app/blobs/uploads/?digest={digest}");
+    let answer = call(node, Method::POST, &path, "application/octet-stream", bytes).await;
+    assert_eq!(answer.status, StatusCode::CREATED, "{}", String::from_utf8_lossy(&answer.body));
+    digest
+}
+
+async fn pull_blob(node: &Node, digest: &str) -> Bytes {
+    let answer = call(node, Method::GET, &format!("/v2/acme/app/blobs/{digest}"), "", b"").await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", String::from_utf8_lossy(&answer.body));
+    answer.body
+}
+
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
+async fn push_manifest(node: &Node, config: &[u8], layer: &[u8], tag: &str) -> Vec<u8> {
+    let (config_digest, layer_digest) = (push_blob(node, config).await, push_blob(node, layer).await);
+    let manifest = serde_json::to_vec(&serde_json::json!({
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": {
+            "mediaType": "application/vnd.oci.image.config.v1+json", "digest": config_digest, "size": config.len()
+        },
+        "layers": [{
+            "mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": layer_digest, "size": layer.len()
+        }],
+    }))
+    .unwrap();
+    let answer = call(node, Method::PUT, &format!("/v2/acme/app/manifests/{tag}"), MANIFEST, &manifest).await;
+    assert_eq!(answer.status, StatusCode::CREATED, "{}", String::from_utf8_lossy(&answer.body));
+    manifest
+}
+
+async fn pull_manifest(node: &Node, tag: &str) -> Bytes {
+    let answer = call(node, Method::GET, &format!("/v2/acme/app/manifests/{tag}"), "", b"").await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", String::from_utf8_lossy(&answer.body));
+    answer.body
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_node_keeps_what_was_pushed_over_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let environment = environment();
+    let settings = settings(directory.path(), "n1");
+    let missing = Node::start(environment.clone(), settings.clone(), Certificates::Issued).await;
+    assert!(matches!(missing, Err(StartError::NotSetUp(_))), "{missing:?}");
+    init(&environment, &settings, "main", Certificates::Issued).await.unwrap();
+    let again = init(&environment, &settings, "main", Certificates::Issued).await;
+    assert!(matches!(again, Err(SetupError::AlreadySetUp { node: 1, .. })), "{again:?}");
+
+    let node = start(&environment, &settings).await;
+    let second = Node::start(environment.clone(), settings.clone(), Certificates::Issued).await;
+    assert!(matches!(second, Err(StartError::InUse(_))), "{second:?}");
+    let layer = content(3_000_000);
+    let manifest = push_manifest(&node, b"{}", &layer, "v1").await;
+    assert_eq!(pull_blob(&node, &digest(&layer)).await, layer);
+
+    let readyz = call(&node, Method::GET, "/readyz", "", b"").await;
+    assert_eq!((readyz.status, readyz.body.as_ref()), (StatusCode::OK, b"ready\n".as_slice()));
+    assert!(readyz.headers.contains_key("date"));
+    assert_eq!(call(&node, Method::GET, "/livez", "", b"").await.status, StatusCode::OK);
+    let metrics = call(&node, Method::GET, "/metrics", "", b"").await.body;
+    let metrics = String::from_utf8(metrics.to_vec()).unwrap();
+    for line in ["regnode_ready 1", "regnode_catalog_blobs 2", "regnode_raft_group_leader{group=\"directory\"} 1"] {
+        assert!(metrics.lines().any(|found| found == line), "{line} is missing in\n{metrics}");
+    }
+    let status = node.status().await;
+    assert_eq!(status.verdict, Verdict::Healthy, "{status:#?}");
+    assert!(status.summary.contains("no redundancy"), "{}", status.summary);
+    timeout(DEADLINE, node.shutdown()).await.unwrap();
+
+    let node = start(&environment, &settings).await;
+    assert_eq!(pull_manifest(&node, "v1").await, manifest);
+    assert_eq!(pull_blob(&node, &digest(&layer)).await, layer);
+    timeout(DEADLINE, node.shutdown()).await.unwrap();
+}
+
+async fn wait_for(node: &Node, what: &str, until: impl Fn(&Status) -> bool) -> Status {
+    let waiting = async {
+        loop {
+            let status = node.status().await;
+            if until(&status) {
+                return status;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    match timeout(DEADLINE, waiting).await {
+        Ok(status) => status,
+        Err(_elapsed) => panic!("{what}: {:#?}", node.status().await),
+    }
+}
+
+fn is_whole(status: &Status, nodes: usize) -> bool {
+    status.verdict == Verdict::Healthy
+        && status.nodes.len() == nodes
+        && status.groups.iter().all(|group| group.voters.len() == nodes)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_nodes_join_by_tokens_and_serve_each_others_pushes() {
+    let directory = tempfile::tempdir().unwrap();
+    let environment = environment();
+    let first = settings(directory.path(), "n1");
+    init(&environment, &first, "main", Certificates::Issued).await.unwrap();
+    let mut nodes = vec![start(&environment, &first).await];
+
+    for name in ["n2", "n3"] {
+        let invitation = nodes[0].create_token(600).await.unwrap();
+        let own = settings(directory.path(), name);
+        let joining =
+            || join(&environment, &own, &invitation.addresses, &invitation.token, "main", Certificates::Issued);
+        let joined = joining().await.unwrap();
+        assert_eq!(joining().await.unwrap(), joined, "a repetition changes nothing");
+        let used = settings(directory.path(), &format!("{name}-again"));
+        let addresses = &invitation.addresses;
+        let refused = join(&environment, &used, addresses, &invitation.token, "main", Certificates::Issued).await;
+        assert!(matches!(refused, Err(SetupError::Refused { .. })), "{refused:?}");
+        nodes.push(start(&environment, &own).await);
+    }
+    for node in &nodes {
+        wait_for(node, "the cluster is whole", |status| is_whole(status, 3)).await;
+    }
+
+    let layer = content(5_000_000);
+    let manifest = push_manifest(&nodes[1], b"{}", &layer, "v1").await;
+    for node in &nodes {
+        assert_eq!(pull_manifest(node, "v1").await, manifest);
+        assert_eq!(pull_blob(node, &digest(&layer)).await, layer);
+    }
+
+    // The first node ends; the others go on, and say so.
+    timeout(DEADLINE, nodes.remove(0).shutdown()).await.unwrap();
+    let status = wait_for(&nodes[0], "the loss is noticed", |status| status.verdict == Verdict::NeedsAttention).await;
+    assert!(status.confirmed, "{status:#?}");
+    assert_eq!(pull_blob(&nodes[0], &digest(&layer)).await, layer);
+    let other = content(1_500_000);
+    push_manifest(&nodes[0], b"{}", &other, "v2").await;
+    assert_eq!(pull_blob(&nodes[1], &digest(&other)).await, other);
+
+    // It comes back and serves what it has missed.
+    nodes.insert(0, start(&environment, &first).await);
+    assert_eq!(pull_blob(&nodes[0], &digest(&other)).await, other);
+    wait_for(&nodes[0], "the cluster is whole again", |status| is_whole(status, 3)).await;
+    for node in nodes {
+        timeout(DEADLINE, node.shutdown()).await.unwrap();
+    }
+}

@@ -1,0 +1,157 @@
+//! Puts the rooms of a node together over its opened groups.
+
+use std::sync::Arc;
+
+use axum::Router;
+use raft::directory::{NodeState, View};
+use raft::id::NodeId;
+use rustls_pki_types::ServerName;
+use storage::disk::Disks;
+use tokio::sync::watch;
+
+use super::groups::NodeGroups;
+use super::health;
+use crate::api::{self, ApiOptions, ApiParts};
+use crate::cluster::Admitter;
+use crate::config::Settings;
+use crate::environment::Environment;
+use crate::gateway::{self, Gateway, GatewayParts};
+use crate::identity::{ClusterId, ClusterKey, Identity, NodeCertificate, PeerTls, server_name};
+use crate::members::{GroupSource, Members, MembersOptions, MembersResources};
+use crate::peer::{self, PeerIdentity, Peers, Security, Trust};
+use crate::registry::Registry;
+use crate::serve::{Identify, Protection};
+use crate::shards::{LocalShards, Shards};
+use crate::status::Readiness;
+use crate::telemetry::Metrics;
+
+/// How peers are reached and recognised.
+pub(super) struct PeerSecurity {
+    pub(super) client: Security,
+    pub(super) trust: Trust,
+    tls: Option<PeerTls>,
+}
+
+impl PeerSecurity {
+    pub(super) fn new(cluster: ClusterId, tls: Option<PeerTls>) -> Self {
+        match tls {
+            Some(tls) => {
+                let name_of = move |node: NodeId| {
+                    ServerName::try_from(server_name(node, cluster)).expect("a node's name is a DNS name")
+                };
+                let client = Security::tls_of_nodes(Arc::clone(&tls.client), Arc::new(name_of));
+                Self { client, trust: Trust::Certificate, tls: Some(tls) }
+            }
+            None => Self { client: Security::Plaintext, trust: Trust::Claim, tls: None },
+        }
+    }
+
+    /// How the peer port recognises its callers.
+    pub(super) fn protection(&self, cluster: ClusterId, groups: &NodeGroups) -> Protection {
+        let Some(tls) = &self.tls else { return Protection::Plaintext };
+        let directory = Arc::clone(&groups.directory);
+        let identify: Identify = Arc::new(move |certificate| {
+            let read = NodeCertificate::read(certificate).ok().filter(|read| read.cluster == cluster)?;
+            // A node that this replica has not heard of yet is one all the same: the CA has signed for it.
+            let record = View::new(directory.state()).node(read.node).ok()?;
+            let removed = record.is_some_and(|record| record.state == NodeState::Removed);
+            (!removed).then_some(PeerIdentity { node: read.node })
+        });
+        Protection::MutualTls(Arc::clone(&tls.server), identify)
+    }
+}
+
+/// The rooms of a running node.
+pub(super) struct Rooms {
+    pub(super) members: Members,
+    pub(super) gateway: Gateway,
+    pub(super) registry: Registry,
+    pub(super) peer_router: Router,
+}
+
+/// What the rooms are made from.
+pub(super) struct Ground<'a> {
+    pub(super) environment: &'a Environment,
+    pub(super) settings: &'a Settings,
+    pub(super) identity: &'a Identity,
+    pub(super) disks: Arc<Disks>,
+    pub(super) groups: &'a NodeGroups,
+    pub(super) peers: Peers,
+    pub(super) peer_metrics: peer::Metrics,
+    pub(super) trust: Trust,
+    pub(super) cluster_key: Option<ClusterKey>,
+    pub(super) metrics: &'a Metrics,
+}
+
+/// Builds the rooms.
+pub(super) async fn rooms(ground: Ground<'_>) -> Rooms {
+    let Ground { environment, settings, identity, disks, groups, peers, metrics, .. } = ground;
+    let exec = environment.exec;
+    let members = Members::start(
+        MembersOptions { own: identity.node, region: identity.region, version: env!("CARGO_PKG_VERSION").to_owned() },
+        MembersResources {
+            source: Arc::new(GroupSource {
+                directory: Arc::clone(&groups.directory),
+                catalog: Arc::clone(&groups.catalog),
+            }),
+            peers: peers.clone(),
+            disks: Arc::clone(&disks),
+            clock: Arc::clone(&environment.clock),
+            exec,
+            metrics: metrics.register(crate::members::Metrics::register),
+        },
+    )
+    .await;
+    let shard_metrics = metrics.register(crate::shards::Metrics::register);
+    let local = LocalShards::new(identity.node, disks, exec, shard_metrics);
+    let shards = Shards::new(local.clone(), peers, members.clone(), exec);
+    let gateway = Gateway::new(GatewayParts {
+        catalog: Arc::clone(&groups.catalog),
+        shards,
+        members: members.clone(),
+        entropy: Arc::clone(&environment.entropy),
+        exec,
+        options: gateway::Options {
+            block_size_bytes: settings.storage.block_size_bytes,
+            upload_lifetime_seconds: settings.upload.lifetime_seconds,
+            ..gateway::Options::default()
+        },
+        metrics: metrics.register(gateway::Metrics::register),
+    });
+    let registry = Registry::new(Arc::clone(&groups.catalog), exec, Arc::clone(&environment.entropy));
+    let admission = Admitter::new(Arc::clone(&groups.directory), environment.clone(), ground.cluster_key);
+    let peer_router = peer::router(peer::Server {
+        trust: ground.trust,
+        groups: Arc::new(groups.clone()),
+        members: members.clone(),
+        shards: local,
+        admission: Arc::new(admission),
+        metrics: ground.peer_metrics,
+    });
+    Rooms { members, gateway, registry, peer_router }
+}
+
+/// What clients are served: the registry's API, health, and metrics unless they have an address of their own.
+pub(super) fn api_router(
+    rooms: &Rooms,
+    settings: &Settings,
+    readiness: watch::Receiver<Readiness>,
+    metrics: &Metrics,
+) -> Router {
+    let api = api::router(ApiParts {
+        gateway: rooms.gateway.clone(),
+        registry: rooms.registry.clone(),
+        options: ApiOptions {
+            manifest_bytes_max: settings.manifest.max_size_bytes,
+            idle_body_timeout: settings.idle_body_timeout(),
+            ..ApiOptions::default()
+        },
+        metrics: metrics.register(api::Metrics::register),
+    });
+    let health = if settings.metrics.listen.is_empty() {
+        health::router(readiness, metrics.clone())
+    } else {
+        health::probes(readiness)
+    };
+    health.merge(api)
+}

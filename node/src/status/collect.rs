@@ -1,0 +1,170 @@
+//! What this node knows of its cluster, confirmed by the quorums if they answer.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use raft::catalog::{self, Catalog};
+use raft::directory::{self, Directory, NodeRecord, NodeState};
+use raft::group::{self, Group};
+use raft::id::{NodeId, RegionId};
+use raft::machine::Machine;
+use tokio::time::timeout;
+
+use super::verdict::{Facts, judge};
+use crate::admin::{self, DiskStatus, GroupStatus, NodeStatus, Status, Totals};
+use crate::identity::Identity;
+use crate::members::{Member, Members};
+
+/// Bound on the confirmation; without it the answer is local knowledge.
+const CONFIRMATION: Duration = Duration::from_secs(2);
+
+/// Collects a status.
+#[derive(Clone, Debug)]
+pub struct Collector {
+    /// Who answers.
+    pub identity: Identity,
+    /// Who is live.
+    pub members: Members,
+    /// The cluster's directory.
+    pub directory: Arc<Group<Directory>>,
+    /// The region's catalog.
+    pub catalog: Arc<Group<Catalog>>,
+}
+
+/// Names of nodes and regions.
+struct Names {
+    nodes: BTreeMap<NodeId, String>,
+    regions: BTreeMap<RegionId, String>,
+}
+
+impl Names {
+    fn node(&self, node: NodeId) -> String {
+        self.nodes.get(&node).cloned().unwrap_or_else(|| format!("node {node}"))
+    }
+
+    fn region(&self, region: RegionId) -> String {
+        self.regions.get(&region).cloned().unwrap_or_else(|| region.to_string())
+    }
+}
+
+impl Collector {
+    /// The status as of now. Always answers, within some seconds.
+    pub async fn status(&self) -> Status {
+        let confirm = async { tokio::join!(self.directory.read_barrier(), self.catalog.read_barrier()) };
+        let confirmed = matches!(timeout(CONFIRMATION, confirm).await, Ok((Ok(()), Ok(()))));
+        let directory = directory::View::new(self.directory.state());
+        let catalog = catalog::View::new(self.catalog.state());
+        // What cannot be read is shown as not known; the verdict names a group that has stopped.
+        let records: Vec<(NodeId, NodeRecord)> = directory
+            .nodes()
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|(_, record)| record.state != NodeState::Removed)
+            .collect();
+        let regions: BTreeMap<RegionId, String> =
+            directory.regions().unwrap_or_default().into_iter().map(|(id, record)| (id, record.name)).collect();
+        let names =
+            Names { nodes: records.iter().map(|(node, record)| (*node, record.info.name.clone())).collect(), regions };
+        let totals = catalog.totals().unwrap_or_default();
+        let nodes: Vec<NodeStatus> = records.iter().map(|(node, record)| self.node(*node, record, &names)).collect();
+        let groups = vec![self.group(&self.directory, &names), self.group(&self.catalog, &names)];
+        let judgement =
+            judge(&Facts { confirmed, nodes: &nodes, groups: &groups, under_replicated: totals.shortfalls });
+        Status {
+            version: admin::VERSION,
+            cluster: self.identity.cluster.to_string(),
+            node: self.identity.node.0,
+            name: self.identity.name.clone(),
+            region: names.region(self.identity.region),
+            confirmed,
+            verdict: judgement.verdict,
+            summary: judgement.summary,
+            findings: judgement.findings,
+            feature_level: directory.cluster().ok().flatten().map_or(0, |cluster| cluster.feature_level),
+            nodes,
+            regions: names.regions.into_values().collect(),
+            groups,
+            under_replicated: totals.shortfalls,
+            totals: Totals {
+                repositories: totals.repositories,
+                manifests: totals.manifests,
+                tags: totals.tags,
+                blobs: totals.blobs,
+                blob_bytes: totals.blob_bytes,
+                uploads: totals.uploads,
+            },
+        }
+    }
+
+    fn node(&self, node: NodeId, record: &NodeRecord, names: &Names) -> NodeStatus {
+        let member = self.members.get(node);
+        NodeStatus {
+            id: node.0,
+            name: record.info.name.clone(),
+            region: names.region(record.region),
+            zone: record.info.zone.clone(),
+            live: self.members.is_live(node),
+            state: match record.state {
+                NodeState::Active => "active",
+                NodeState::Draining => "draining",
+                NodeState::Removed => "removed",
+            }
+            .to_owned(),
+            version: member.as_ref().map_or_else(|| record.info.version.clone(), |member| member.version.clone()),
+            api_url: record.info.api_url.clone(),
+            peer_address: record.info.peer_address.clone(),
+            disks: disks(member.as_ref(), record),
+        }
+    }
+
+    fn group<M: Machine>(&self, group: &Group<M>, names: &Names) -> GroupStatus {
+        let status: group::GroupStatus = group.status();
+        let named = |nodes: &[NodeId]| nodes.iter().map(|node| names.node(*node)).collect::<Vec<_>>();
+        let stopped = status.role == group::Role::Stopped;
+        let live: Vec<NodeId> = status
+            .voters
+            .iter()
+            .copied()
+            .filter(|node| self.members.is_live(*node) && !(stopped && *node == self.members.own()))
+            .collect();
+        GroupStatus {
+            name: status.group.to_string(),
+            leader: status.leader.filter(|leader| live.contains(leader)).map(|leader| names.node(leader)),
+            term: status.term,
+            applied: status.applied_index.unwrap_or(0),
+            quorum: live.len() > status.voters.len() / 2,
+            live_voters: named(&live),
+            voters: named(&status.voters),
+            learners: named(&status.learners),
+            lag: status.lag.iter().map(|(node, lag)| (names.node(*node), *lag)).collect(),
+        }
+    }
+}
+
+/// The disks of a node, with figures if it is a member that was heard from.
+fn disks(member: Option<&Member>, record: &NodeRecord) -> Vec<DiskStatus> {
+    match member {
+        Some(member) => member
+            .disks
+            .iter()
+            .map(|disk| DiskStatus {
+                id: disk.id.to_string(),
+                capacity_bytes: disk.capacity_bytes,
+                available_bytes: member.live.then_some(disk.available_bytes),
+                writable: member.live.then_some(disk.writable),
+            })
+            .collect(),
+        None => record
+            .info
+            .disks
+            .iter()
+            .map(|disk| DiskStatus {
+                id: disk.id.to_string(),
+                capacity_bytes: disk.capacity_bytes,
+                available_bytes: None,
+                writable: None,
+            })
+            .collect(),
+    }
+}

@@ -1,0 +1,128 @@
+//! Whether this node takes requests, and why not: what `/readyz` says.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::metrics::gauge::Gauge;
+use raft::catalog::Catalog;
+use raft::directory::{Directory, NodeState, View};
+use raft::group::Group;
+use raft::machine::Machine;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use tracing::{info, warn};
+
+use crate::members::Members;
+
+/// Time between two looks while ready.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// Time between two looks while not ready.
+const HASTE: Duration = Duration::from_millis(100);
+/// Bound on a group's confirmation.
+const CONFIRMATION: Duration = Duration::from_secs(3);
+
+/// Whether the node takes requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Readiness {
+    /// Why not, in sentences. Empty when it does.
+    pub reasons: Vec<String>,
+}
+
+impl Readiness {
+    /// A node that has just begun.
+    #[must_use]
+    pub fn starting() -> Self {
+        Self { reasons: vec!["the node is starting".to_owned()] }
+    }
+
+    /// Whether it takes requests.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.reasons.is_empty()
+    }
+}
+
+/// Keeps a node's readiness up to date.
+#[derive(Debug)]
+pub struct ReadinessTask {
+    /// Own disks.
+    pub members: Members,
+    /// The cluster's directory.
+    pub directory: Arc<Group<Directory>>,
+    /// The region's catalog.
+    pub catalog: Arc<Group<Catalog>>,
+    /// Why the cluster cannot be founded, if it cannot.
+    pub founding: watch::Receiver<Option<String>>,
+    /// Where the outcome goes.
+    pub outcome: watch::Sender<Readiness>,
+    /// 1 while ready.
+    pub gauge: Gauge,
+}
+
+impl ReadinessTask {
+    /// Looks again and again. Never ends.
+    pub async fn keep(self) {
+        loop {
+            let (directory, catalog) = tokio::join!(confirm(&self.directory), confirm(&self.catalog));
+            let mut reasons: Vec<String> = self.founding.borrow().iter().cloned().collect();
+            reasons.extend(directory);
+            reasons.extend(catalog);
+            reasons.extend(self.membership());
+            reasons.extend(self.disks());
+            let readiness = Readiness { reasons };
+            let ready = readiness.is_ready();
+            self.gauge.set(i64::from(ready));
+            self.outcome.send_if_modified(|present| {
+                let changed = *present != readiness;
+                if changed {
+                    match (present.is_ready(), ready) {
+                        (false, true) => info!("ready"),
+                        (true, false) => warn!(reasons = readiness.reasons.join("; "), "not ready"),
+                        _ => {}
+                    }
+                    *present = readiness;
+                }
+                changed
+            });
+            sleep(if ready { INTERVAL } else { HASTE }).await;
+        }
+    }
+
+    fn membership(&self) -> Option<String> {
+        match View::new(self.directory.state()).node(self.members.own()) {
+            Ok(None) => Some("the directory does not know this node yet".to_owned()),
+            Ok(Some(record)) if record.state == NodeState::Removed => {
+                Some("this node was removed from the cluster".to_owned())
+            }
+            Ok(Some(_)) if self.members.get(self.members.own()).is_none() => {
+                Some("this node's members are not read yet".to_owned())
+            }
+            Ok(Some(_)) => None,
+            Err(error) => Some(format!("the directory cannot be read: {error}")),
+        }
+    }
+
+    /// A full disk keeps a node from nothing but taking more; one that fails is another matter.
+    fn disks(&self) -> Option<String> {
+        let disks = self.members.beat().disks;
+        let works = disks.iter().any(|disk| disk.writable || (disk.capacity_bytes > 0 && disk.available_bytes == 0));
+        (!works).then(|| "none of this node's disks answers".to_owned())
+    }
+}
+
+/// Why a group is not ready: a read confirmed by its leader, and applied here, means that it is.
+async fn confirm<M: Machine>(group: &Group<M>) -> Option<String> {
+    let id = group.id();
+    match timeout(CONFIRMATION, group.read_barrier()).await {
+        Ok(Ok(())) => None,
+        outcome => {
+            let status = group.status();
+            Some(match (status.failure, status.leader, outcome) {
+                (Some(failure), ..) => format!("group {id} has stopped: {failure}"),
+                (None, None, _) => format!("group {id} has no leader"),
+                (None, Some(_), Ok(Err(error))) => error.to_string(),
+                (None, Some(leader), _) => format!("group {id}: node {leader}, its leader, does not confirm reads"),
+            })
+        }
+    }
+}
