@@ -1,0 +1,232 @@
+//! The command line: every command, option and default, as `--help` shows them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Text behind the help of the whole program.
+const AFTER_HELP: &str = "\
+Exit codes:
+  0  done; for `status`: healthy
+  1  the command failed; the message says why and what to do
+  2  the command line or the configuration is wrong
+  3  no node answers: it is not running, or not on this data directory
+  4  `status` only: the cluster serves but needs attention
+  5  `status` only: the cluster does not serve
+
+First steps:
+  regnode dev --nodes 3                  a local cluster to try things with
+  regnode init --data-dir /var/lib/regnode   found a cluster on the first machine
+  regnode join HOST:7000 --token TOKEN   add this machine to it";
+
+/// A replicated container registry in one binary.
+#[derive(Debug, Parser)]
+#[command(name = "regnode", version, about, after_help = AFTER_HELP, max_term_width = 100)]
+pub(crate) struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a throw-away local cluster without any configuration.
+    Dev(Dev),
+    /// Found a cluster on this machine, print how others join it, and serve.
+    Init(Init),
+    /// Join this machine to a cluster, and serve.
+    Join(Join),
+    /// Serve: run the node whose data directory was prepared by `init` or `join`.
+    Serve(Serve),
+    /// Make a one-time token with which another machine may join.
+    Token(Token),
+    /// Say how the cluster is: nodes, groups, disks, redundancy, and a verdict.
+    Status(Status),
+    /// Show, check and explain the configuration.
+    Config(Config),
+    /// Print shell completions, for example: regnode completions bash > /etc/bash_completion.d/regnode
+    Completions(Completions),
+}
+
+/// Options that say how a node runs. Each stands above the environment, which stands above the file.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct NodeOptions {
+    /// Configuration file (TOML). Without it, /etc/regnode/regnode.toml is read if it exists.
+    #[arg(long, value_name = "FILE", env = "REGNODE_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Directory for identity, metadata and, unless configured otherwise, blobs.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Address on which clients are served, HOST:PORT.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<String>,
+    /// Address on which peers are served, HOST:PORT.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) peer_listen: Option<String>,
+    /// Address that peers are told to reach this node at, if it is not the one it listens on.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) peer_advertise: Option<String>,
+    /// Name of this node, for people.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Rack or room of this node; placement spreads over zones.
+    #[arg(long, value_name = "ZONE")]
+    pub(crate) zone: Option<String>,
+    /// Any configuration key, for example --set log.format=json. See `regnode config reference`.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_and_value)]
+    pub(crate) settings: Vec<(String, String)>,
+}
+
+fn key_and_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.trim().to_owned())),
+        _ => Err("KEY=VALUE is expected, for example log.format=json".to_owned()),
+    }
+}
+
+/// `regnode dev`.
+#[derive(Debug, Args)]
+pub(crate) struct Dev {
+    /// Number of nodes, each a process of its own.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=16))]
+    pub(crate) nodes: u16,
+    /// Address of the first node; the others take the ports behind it.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5000")]
+    pub(crate) listen: std::net::SocketAddr,
+    /// Directory for all data, one folder per node. It is kept, and continued by the next run.
+    #[arg(long, value_name = "DIR", default_value = "regnode-data")]
+    pub(crate) data_dir: PathBuf,
+    /// Any configuration key, for all nodes, for example --set log.level=debug.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_and_value)]
+    pub(crate) settings: Vec<(String, String)>,
+    /// Print commands to try once all nodes serve.
+    #[arg(long)]
+    pub(crate) show_examples: bool,
+}
+
+/// `regnode init`.
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// How the node runs.
+    #[command(flatten)]
+    pub(crate) node: NodeOptions,
+    /// Name of the first region.
+    #[arg(long, value_name = "REGION", default_value = "main")]
+    pub(crate) region: String,
+    /// Stop once the cluster is founded, for a service manager to run `regnode serve`.
+    #[arg(long)]
+    pub(crate) exit: bool,
+}
+
+/// `regnode join`.
+#[derive(Debug, Args)]
+pub(crate) struct Join {
+    /// Peer addresses of nodes of the cluster, HOST:PORT; any one will do.
+    #[arg(value_name = "ADDRESS", required = true)]
+    pub(crate) addresses: Vec<String>,
+    /// The one-time token, from `regnode token` on a node of the cluster.
+    #[arg(long, value_name = "TOKEN", env = "REGNODE_JOIN_TOKEN", hide_env_values = true)]
+    pub(crate) token: String,
+    /// How the node runs.
+    #[command(flatten)]
+    pub(crate) node: NodeOptions,
+    /// Name of the region to join.
+    #[arg(long, value_name = "REGION", default_value = "main")]
+    pub(crate) region: String,
+    /// Stop once the node has joined and serves, for a service manager to run `regnode serve`.
+    #[arg(long)]
+    pub(crate) exit: bool,
+}
+
+/// `regnode serve`.
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// How the node runs.
+    #[command(flatten)]
+    pub(crate) node: NodeOptions,
+}
+
+/// Which node a command speaks to.
+#[derive(Debug, Args)]
+pub(crate) struct LocalNode {
+    /// Configuration file (TOML) of the node on this machine.
+    #[arg(long, value_name = "FILE", env = "REGNODE_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Data directory of the node on this machine; its socket is there.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+/// `regnode token`.
+#[derive(Debug, Args)]
+pub(crate) struct Token {
+    /// The node to ask.
+    #[command(flatten)]
+    pub(crate) node: LocalNode,
+    /// How long the token is good for, for example 30m or 2h.
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = humantime::parse_duration)]
+    pub(crate) lifetime: Duration,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `regnode status`.
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// The node to ask.
+    #[command(flatten)]
+    pub(crate) node: LocalNode,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `regnode config`.
+#[derive(Debug, Args)]
+pub(crate) struct Config {
+    /// What to show.
+    #[command(subcommand)]
+    pub(crate) action: ConfigAction,
+}
+
+/// What `regnode config` does.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigAction {
+    /// Print every key with its type, default and meaning.
+    Reference,
+    /// Print a configuration file with all defaults, commented out.
+    Example,
+    /// Read the configuration as `serve` would, and say whether it is right.
+    Check(NodeOptions),
+    /// Print the configuration in force, from file, environment and options.
+    Show(NodeOptions),
+}
+
+/// `regnode completions`.
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// The shell.
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn settings_need_a_key_and_a_value() {
+        assert_eq!(key_and_value("a.b = c=d"), Ok(("a.b".to_owned(), "c=d".to_owned())));
+        assert!(key_and_value("a.b").is_err());
+        assert!(key_and_value("=c").is_err());
+    }
+}

@@ -1,0 +1,159 @@
+//! Starts the nodes of a local cluster, tells when they serve, and ends them all on ctrl-c.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use http::Method;
+use node::environment::Environment;
+use node::identity::Store;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, sleep};
+
+use super::child::NodeProcess;
+use super::plan::{PlannedNode, plan};
+use crate::admin_client;
+use crate::arguments::Dev;
+use crate::http::request;
+
+/// Longest time that a node may take to serve.
+const START_DEADLINE: Duration = Duration::from_secs(120);
+/// Time that the nodes have to finish their requests once ctrl-c was pressed.
+const STOP_DEADLINE: Duration = Duration::from_secs(15);
+const POLL: Duration = Duration::from_millis(100);
+
+/// Runs the cluster until ctrl-c or SIGTERM.
+pub(crate) async fn run(environment: &Environment, dev: Dev) -> Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt()).context("listening for ctrl-c")?;
+    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+    let mut processes = Vec::new();
+    let outcome = tokio::select! {
+        outcome = serve(environment, &dev, &mut processes) => outcome,
+        _ = interrupt.recv() => Ok(()),
+        _ = terminate.recv() => Ok(()),
+    };
+    stop(processes).await;
+    outcome
+}
+
+/// Starts all nodes, then watches them until all have ended.
+#[expect(clippy::print_stdout, reason = "what the command is for")]
+async fn serve(environment: &Environment, dev: &Dev, processes: &mut Vec<NodeProcess>) -> Result<()> {
+    let nodes = plan(environment, dev).await?;
+    let new = is_new(environment, &nodes).await?;
+    for (node, new) in nodes.iter().zip(&new) {
+        // A new node joins through the first one, which has to serve by then. Known ones start together, since no
+        // one of them is a quorum.
+        let arguments = match (new, node.number) {
+            (false, _) => vec!["serve".to_owned()],
+            (true, 1) => vec!["init".to_owned()],
+            (true, _) => {
+                wait_until_serving(environment, &nodes[0], processes).await?;
+                let token = admin_client::token(&nodes[0].data_dir, Duration::from_secs(600)).await?.token;
+                vec!["join".to_owned(), nodes[0].peer.clone(), "--token".to_owned(), token]
+            }
+        };
+        let config = ["--config".to_owned(), node.config.display().to_string()];
+        let arguments: Vec<String> = arguments.into_iter().chain(config).collect();
+        let process = NodeProcess::start(node.number, node.url(), node.log(), &arguments)?;
+        println!("{}", line(&process));
+        processes.push(process);
+    }
+    for node in &nodes {
+        wait_until_serving(environment, node, processes).await?;
+    }
+    match nodes.len() {
+        1 => println!("the node serves"),
+        count => println!("all {count} nodes serve"),
+    }
+    if dev.show_examples {
+        println!("\n{}\n", examples(&nodes));
+    }
+    println!("ctrl-c ends all; the data stays in {}", dev.data_dir.display());
+    report_ends(processes, &nodes).await
+}
+
+fn line(process: &NodeProcess) -> String {
+    let pid = process.pid().map_or_else(|| "ended".to_owned(), |pid| pid.to_string());
+    format!("node {}  {}  pid {pid}  log {}", process.number, process.url, process.log.display())
+}
+
+async fn is_new(environment: &Environment, nodes: &[PlannedNode]) -> Result<Vec<bool>> {
+    let (files, nodes) = (environment.files.clone(), nodes.to_vec());
+    let is_new = move |node: &PlannedNode| Ok(Store::new(files.clone(), &node.data_dir).identity()?.is_none());
+    environment.exec.run(move || nodes.iter().map(is_new).collect()).await
+}
+
+/// Polls the node's health page until it is ready. Fails when the process ends or takes too long.
+async fn wait_until_serving(
+    environment: &Environment,
+    node: &PlannedNode,
+    processes: &mut [NodeProcess],
+) -> Result<()> {
+    let deadline = Instant::now() + START_DEADLINE;
+    let address = node.listen.to_string();
+    let log = node.log();
+    loop {
+        let ended = processes.iter_mut().find(|process| process.number == node.number).and_then(NodeProcess::has_ended);
+        if let Some(status) = ended {
+            bail!("node {} ended while it started ({status}): see {}", node.number, log.display());
+        }
+        let mut reason = "it does not answer".to_owned();
+        if let Ok(stream) = environment.network.connect(&address).await {
+            match request(stream, Method::GET, "/readyz", Vec::new(), Duration::from_secs(5)).await {
+                Ok((status, _)) if status.is_success() => return Ok(()),
+                Ok((_, body)) => reason = String::from_utf8_lossy(&body).trim().to_owned(),
+                Err(error) => reason = format!("{error:#}"),
+            }
+        }
+        if Instant::now() > deadline {
+            bail!("node {} does not serve after {START_DEADLINE:?}: {reason}; see {}", node.number, log.display());
+        }
+        sleep(POLL).await;
+    }
+}
+
+/// Says when a node ends, and how to bring it back. Returns once none is left.
+#[expect(clippy::print_stdout, reason = "what the command is for")]
+async fn report_ends(processes: &mut [NodeProcess], nodes: &[PlannedNode]) -> Result<()> {
+    let mut ended = vec![false; processes.len()];
+    while ended.iter().any(|ended| !ended) {
+        for (index, process) in processes.iter_mut().enumerate() {
+            if let Some(status) = process.has_ended().filter(|_| !ended[index]) {
+                ended[index] = true;
+                let config = nodes[index].config.display();
+                println!("node {} ended ({status}); bring it back with: regnode serve --config {config}", process.number);
+            }
+        }
+        sleep(POLL).await;
+    }
+    bail!("no node is left; the logs are in each node's folder")
+}
+
+async fn stop(processes: Vec<NodeProcess>) {
+    for process in &processes {
+        process.terminate();
+    }
+    for process in processes {
+        process.finish(STOP_DEADLINE).await;
+    }
+}
+
+/// Commands to try, for the end of the quickstart.
+fn examples(nodes: &[PlannedNode]) -> String {
+    let first = nodes[0].listen;
+    let last = nodes[nodes.len() - 1].listen;
+    let mut text = format!(
+        "Try it (docker and podman work the same way):\n\
+         \n\
+         \x20 skopeo copy --dest-tls-verify=false docker://docker.io/library/alpine docker://{first}/library/alpine\n\
+         \x20 skopeo inspect --tls-verify=false docker://{last}/library/alpine\n\
+         \x20 regnode status --data-dir {}",
+        nodes[0].data_dir.display()
+    );
+    if nodes.len() > 2 {
+        text.push_str(
+            "\n\nThen kill one node (kill -9 and its pid from above): pushes and pulls through the others go on.",
+        );
+    }
+    text
+}

@@ -1,0 +1,67 @@
+//! The `regnode` program: sets up and runs nodes, and speaks to the node on this machine for the operator.
+//!
+//! Architecture invariant: what a command does to a cluster happens in `node`; here are only the command line, the
+//! text that a person reads, and the child processes of `regnode dev`.
+
+mod admin_client;
+mod arguments;
+mod command;
+mod dev;
+mod exit;
+mod http;
+mod progress;
+mod settings;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::arguments::{Arguments, Command};
+use crate::exit::{Code, Exit};
+
+/// Returns memory to the system sooner than the default allocator, and costs a GET 10 to 30% less CPU.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    dev::follow_parent();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&anyhow::Error::new(error).context("starting the asynchronous runtime")),
+    };
+    let outcome = runtime.block_on(run(arguments.command));
+    // Blocking work in flight has nobody left to answer.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Dev(dev) => command::dev(dev).await,
+        Command::Init(init) => command::init(init).await,
+        Command::Join(join) => command::join(join).await,
+        Command::Serve(serve) => command::serve(serve).await,
+        Command::Token(token) => command::token(token).await,
+        Command::Status(status) => command::status(status).await,
+        Command::Config(config) => command::config(config).await,
+        Command::Completions(completions) => {
+            command::completions(&completions);
+            Ok(())
+        }
+    }
+}
+
+/// Prints an error with its causes, once, and finds its exit code.
+#[expect(clippy::print_stderr, reason = "the program's own error output")]
+fn fail(error: &anyhow::Error) -> ExitCode {
+    let code = error.chain().find_map(|cause| cause.downcast_ref::<Exit>()).map_or(Code::Failed, |exit| exit.code);
+    let causes: Vec<String> = error.chain().map(ToString::to_string).filter(|text| !text.is_empty()).collect();
+    if !causes.is_empty() {
+        eprintln!("regnode: {}", causes.join(": "));
+    }
+    ExitCode::from(code as u8)
+}
