@@ -1,1 +1,32 @@
-//! tests.
+//! The black-box runner: real `regnode` processes, real sockets, real clients.
+//!
+//! What holds here: the runner knows the program by its command line, its HTTP interface, its logs and its files, and
+//! by nothing else; it does not link any other crate of the project. Everything it waits for has a deadline; nothing
+//! sleeps for a fixed time. A cluster that a failed test leaves behind keeps its folder, and the end of each node's
+//! log is printed.
+//!
+//! How the tests are laid out: each file of `tests/tests` is one subject. Tests that only use the interface are plain
+//! functions (*behaviours*), each named by what it shows and documented by the section that demands it; a [`suite`]
+//! runs all behaviours of a file against one server, and again against three nodes with every request sent to the next
+//! node, so that the whole interface is also a test of "any node answers any request". Tests that break nodes start
+//! clusters of their own.
+//!
+//! The program is taken from `REGNODE_BINARY`, else from beside the test binaries. `./tests/run` builds it first.
+
+pub mod cluster;
+pub mod command;
+pub mod content;
+pub mod damage;
+pub mod digest;
+pub mod image;
+pub mod layout;
+pub mod metrics;
+pub mod ports;
+pub mod process;
+pub mod raw;
+pub mod registry;
+pub mod small_disk;
+pub mod status;
+pub mod suite;
+pub mod tools;
+pub mod wait;

@@ -1,0 +1,394 @@
+//! Clusters of real processes: started, killed, restarted; their logs kept when a test fails.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use tempfile::TempDir;
+
+use crate::command::NodeOptions;
+use crate::ports::{self, Port};
+use crate::process::{self, Process};
+use crate::registry::Registry;
+use crate::status::Status;
+use crate::wait::eventually;
+use crate::{command, metrics};
+
+/// How long a node may take until it serves: debug builds beside other tests on two cores.
+const START_DEADLINE: Duration = Duration::from_mins(1);
+/// How long a command of the program may take.
+const COMMAND_DEADLINE: Duration = Duration::from_mins(1);
+/// How long an orderly end may take.
+const STOP_DEADLINE: Duration = Duration::from_secs(40);
+/// How much of each log a failed test prints.
+const LOG_TAIL_BYTES: u64 = 12_000;
+
+/// What a cluster is started with.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Configuration keys of every node and their values.
+    pub keys: Vec<(String, String)>,
+    /// Folder of the first node's data, when it is not to lie in the cluster's own folder.
+    pub data: Option<PathBuf>,
+}
+
+/// One node.
+#[derive(Debug)]
+pub struct Node {
+    number: usize,
+    options: NodeOptions,
+    log: PathBuf,
+    /// Keeps the ports for restarts.
+    _ports: [Port; 2],
+    process: Option<Process>,
+}
+
+impl Node {
+    /// Its number, from 0.
+    #[must_use]
+    pub fn number(&self) -> usize {
+        self.number
+    }
+
+    /// Address of its interface for clients.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.options.listen
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.options.name
+    }
+
+    /// URL of its interface for clients.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address())
+    }
+
+    /// Folder of its data.
+    #[must_use]
+    pub fn data(&self) -> &Path {
+        &self.options.data
+    }
+
+    /// A client of this node alone.
+    #[must_use]
+    pub fn registry(&self) -> Registry {
+        Registry::new(&[self.url()])
+    }
+
+    /// Its process id.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn id(&self) -> Result<u32> {
+        Ok(self.process.as_ref().with_context(|| format!("node {} does not run", self.number))?.id())
+    }
+
+    /// The highest memory that it has used since it was started, in bytes.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn peak_memory_bytes(&self) -> Result<u64> {
+        process::peak_memory_bytes(self.id()?)
+    }
+
+    /// Its whole log.
+    #[must_use]
+    pub fn log(&self) -> String {
+        process::log_tail(&self.log, u64::MAX)
+    }
+
+    /// Its metrics.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn metrics(&self) -> Result<metrics::Samples> {
+        let answer = self.registry().get("/metrics").await?.expect(200)?;
+        Ok(metrics::Samples::parse(&answer.text()))
+    }
+
+    /// What `regnode status --json` says on this node.
+    ///
+    /// # Errors
+    /// When the command fails.
+    pub async fn status(&self) -> Result<Status> {
+        let output = tokio::process::Command::from(command::status(&self.options.data, true)?)
+            .kill_on_drop(true)
+            .output()
+            .await
+            .context("regnode status --json")?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        Status::parse(&text).with_context(|| {
+            format!("regnode status --json ({}): {text}{}", output.status, String::from_utf8_lossy(&output.stderr))
+        })
+    }
+
+    /// What `regnode status` says on this node, for people.
+    ///
+    /// # Errors
+    /// When the command fails to run. Its exit code may speak of the cluster's state and is not judged here.
+    pub async fn status_text(&self) -> Result<String> {
+        let output = tokio::process::Command::from(command::status(&self.options.data, false)?)
+            .kill_on_drop(true)
+            .output()
+            .await
+            .context("regnode status")?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Starts its process; see [`wait_ready`](Self::wait_ready).
+    ///
+    /// # Errors
+    /// When it runs already or cannot be started.
+    pub fn serve(&mut self) -> Result<()> {
+        self.launch(command::serve(&self.options)?)
+    }
+
+    fn launch(&mut self, command: Command) -> Result<()> {
+        ensure!(self.process.is_none(), "node {} runs already", self.number);
+        self.process = Some(Process::start(command, &self.log)?);
+        Ok(())
+    }
+
+    /// Waits until it says that it can serve.
+    ///
+    /// # Errors
+    /// When it ends or does not get ready in time.
+    pub async fn wait_ready(&mut self) -> Result<()> {
+        let (number, registry) = (self.number, self.registry());
+        let process = self.process.as_mut().with_context(|| format!("node {number} does not run"))?;
+        let reason = eventually(&format!("node {number} is ready"), START_DEADLINE, async || {
+            if let Some(status) = process.ended()? {
+                return Ok(Some(Err(status)));
+            }
+            let answer = registry.get("/readyz").await?;
+            ensure!(answer.status == 200, "{}", answer.text());
+            Ok(Some(Ok(())))
+        })
+        .await?;
+        reason.map_err(|status| anyhow::anyhow!("node {number} ended while it started: {status}"))
+    }
+
+    /// Kills it as a power cut of the process would.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn kill(&mut self) -> Result<()> {
+        self.process.take().with_context(|| format!("node {} does not run", self.number))?.kill()
+    }
+
+    /// Ends it in order.
+    ///
+    /// # Errors
+    /// When it does not end in time, or not with success.
+    pub async fn stop(&mut self) -> Result<()> {
+        let mut process = self.process.take().with_context(|| format!("node {} does not run", self.number))?;
+        let status = process.stop(STOP_DEADLINE).await?;
+        ensure!(status.success(), "node {} ended with {status}", self.number);
+        Ok(())
+    }
+
+    /// Starts it again and waits until it serves.
+    ///
+    /// # Errors
+    /// When it runs already or does not get ready.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.serve()?;
+        self.wait_ready().await
+    }
+
+    /// Fails when it has ended by itself, or panicked, or logged an internal inconsistency.
+    ///
+    /// # Errors
+    /// Then.
+    pub fn check_sound(&mut self) -> Result<()> {
+        if let Some(process) = self.process.as_mut()
+            && let Some(status) = process.ended()?
+        {
+            bail!("node {} ended by itself: {status}", self.number);
+        }
+        let log = self.log();
+        match log.lines().find(|line| line.contains("panicked at")) {
+            Some(line) => bail!("node {} panicked: {line}", self.number),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A cluster. Ended when dropped; after a failed test its folder stays and its logs are printed.
+#[derive(Debug)]
+pub struct Cluster {
+    nodes: Vec<Node>,
+    folder: Option<TempDir>,
+}
+
+impl Cluster {
+    /// A cluster of `count` nodes that all serve.
+    ///
+    /// # Errors
+    /// When it does not come up; the logs have been printed then.
+    pub async fn start(count: usize) -> Result<Self> {
+        Self::start_with(count, Settings::default()).await
+    }
+
+    /// A cluster with settings.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_with(count: usize, settings: Settings) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("regnode-test-").tempdir()?;
+        let mut nodes = Vec::with_capacity(count);
+        for number in 0..count {
+            let name = format!("node{}", number + 1);
+            let own = folder.path().join(&name);
+            let data = settings.data.clone().filter(|_| number == 0).unwrap_or(own);
+            let log = folder.path().join(format!("{name}.log"));
+            let ports = [ports::reserve()?, ports::reserve()?];
+            let [listen, peer_listen] = [ports[0].address(), ports[1].address()];
+            let options = NodeOptions { name, data, listen, peer_listen, settings: settings.keys.clone() };
+            nodes.push(Node { number, options, log, _ports: ports, process: None });
+        }
+        let mut cluster = Self { nodes, folder: Some(folder) };
+        match cluster.bring_up().await {
+            Ok(()) => Ok(cluster),
+            Err(error) => {
+                cluster.print_logs();
+                Err(error)
+            }
+        }
+    }
+
+    async fn bring_up(&mut self) -> Result<()> {
+        let (first, others) = self.nodes.split_first_mut().context("a cluster of no nodes")?;
+        first.launch(command::init(&first.options)?)?;
+        first.wait_ready().await?;
+        for node in &mut *others {
+            let invitation = process::output(command::token(first.data())?, COMMAND_DEADLINE).await?;
+            node.launch(command::join(&node.options, &command::parse_invitation(&invitation)?)?)?;
+            node.wait_ready().await?;
+        }
+        if !others.is_empty() {
+            self.wait_whole().await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until every node votes in every group of its region, so that the loss of one is borne.
+    ///
+    /// # Errors
+    /// When that does not come.
+    pub async fn wait_whole(&self) -> Result<()> {
+        let first = self.node(0);
+        eventually("the cluster is whole", START_DEADLINE, async || {
+            let status = first.status().await?;
+            ensure!(status.is_whole(self.nodes.len()), "not yet: {status}");
+            Ok(Some(()))
+        })
+        .await
+    }
+
+    /// A node, numbered from 0.
+    ///
+    /// # Panics
+    /// When there are not so many.
+    #[must_use]
+    pub fn node(&self, number: usize) -> &Node {
+        &self.nodes[number]
+    }
+
+    /// A node, numbered from 0.
+    ///
+    /// # Panics
+    /// When there are not so many.
+    pub fn node_mut(&mut self, number: usize) -> &mut Node {
+        &mut self.nodes[number]
+    }
+
+    /// All nodes.
+    #[must_use]
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// A client that sends each request to the next node.
+    #[must_use]
+    pub fn registry(&self) -> Registry {
+        Registry::new(&self.nodes.iter().map(Node::url).collect::<Vec<_>>())
+    }
+
+    /// Kills all nodes at once.
+    ///
+    /// # Errors
+    /// When one does not run.
+    pub fn kill_all(&mut self) -> Result<()> {
+        // All signals first: the nodes are to die together, as in a power cut.
+        for node in &self.nodes {
+            node.process.as_ref().context("a node does not run")?.signal(rustix::process::Signal::KILL)?;
+        }
+        self.nodes.iter_mut().try_for_each(Node::kill)
+    }
+
+    /// Starts all nodes that do not run and waits until they serve.
+    ///
+    /// # Errors
+    /// When one does not get ready.
+    pub async fn restart_all(&mut self) -> Result<()> {
+        let mut started = Vec::new();
+        for node in self.nodes.iter_mut().filter(|node| node.process.is_none()) {
+            node.serve()?;
+            started.push(node);
+        }
+        for node in started {
+            node.wait_ready().await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until nothing is below its redundancy.
+    ///
+    /// # Errors
+    /// When that does not come in time.
+    pub async fn wait_redundant(&self, deadline: Duration) -> Result<()> {
+        let first = self.nodes.iter().find(|node| node.process.is_some()).context("no node runs")?;
+        eventually("everything has its full redundancy", deadline, async || {
+            let status = first.status().await?;
+            ensure!(status.under_replicated()? == 0, "not yet: {status}");
+            Ok(Some(()))
+        })
+        .await
+    }
+
+    /// Fails when a node has ended by itself or panicked.
+    ///
+    /// # Errors
+    /// Then.
+    pub fn check_sound(&mut self) -> Result<()> {
+        self.nodes.iter_mut().try_for_each(Node::check_sound)
+    }
+
+    fn print_logs(&mut self) {
+        let mut out = std::io::stderr().lock();
+        for node in &self.nodes {
+            let tail = process::log_tail(&node.log, LOG_TAIL_BYTES);
+            let _ = writeln!(out, "--- end of the log of node {} ---\n{tail}", node.number + 1);
+        }
+        if let Some(folder) = self.folder.take() {
+            let _ = writeln!(out, "--- data and logs are kept in {} ---", folder.keep().display());
+        }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.print_logs();
+        }
+    }
+}

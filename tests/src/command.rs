@@ -1,0 +1,146 @@
+//! The command lines of `regnode`, all of them: a renamed flag is changed here and nowhere else.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+/// Where the program is: `REGNODE_BINARY`, else `regnode` in the folder above the test binary's.
+///
+/// # Errors
+/// When there is none, with the way to build it.
+pub fn binary() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("REGNODE_BINARY") {
+        return Ok(path.into());
+    }
+    let own = std::env::current_exe().context("the test binary's own path")?;
+    let folder = own.parent().and_then(Path::parent).context("the test binary lies in no build folder")?;
+    let path = folder.join("regnode");
+    ensure!(path.is_file(), "{} is missing: build it with `cargo build --workspace --all-targets`", path.display());
+    Ok(path)
+}
+
+/// What `regnode token` hands out, as the arguments of `regnode join`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invitation {
+    /// Address of the node that admits.
+    pub address: String,
+    /// One-time token.
+    pub token: String,
+}
+
+/// How a node runs.
+#[derive(Clone, Debug)]
+pub struct NodeOptions {
+    /// Its name.
+    pub name: String,
+    /// Folder of its data.
+    pub data: PathBuf,
+    /// Address for clients.
+    pub listen: SocketAddr,
+    /// Address for the other nodes.
+    pub peer_listen: SocketAddr,
+    /// Configuration keys and their values.
+    pub settings: Vec<(String, String)>,
+}
+
+/// Founds a cluster and serves its first node.
+///
+/// # Errors
+/// Without the program.
+pub fn init(node: &NodeOptions) -> Result<Command> {
+    with_options("init", node)
+}
+
+/// Joins a cluster and serves.
+///
+/// # Errors
+/// Without the program.
+pub fn join(node: &NodeOptions, invitation: &Invitation) -> Result<Command> {
+    let mut command = with_options("join", node)?;
+    command.arg(&invitation.address).args(["--token", &invitation.token]);
+    Ok(command)
+}
+
+/// Serves a node that was set up by `init` or `join`.
+///
+/// # Errors
+/// Without the program.
+pub fn serve(node: &NodeOptions) -> Result<Command> {
+    with_options("serve", node)
+}
+
+/// Prints the command that admits one more node.
+///
+/// # Errors
+/// Without the program.
+pub fn token(data: &Path) -> Result<Command> {
+    with_data("token", data)
+}
+
+/// Takes the invitation out of what [`token`] printed.
+///
+/// # Errors
+/// When no line holds a join command.
+pub fn parse_invitation(output: &str) -> Result<Invitation> {
+    let words: Vec<&str> = output.split_whitespace().filter(|word| *word != "\\").collect();
+    let after = |name: &str| words.iter().position(|word| *word == name).and_then(|place| words.get(place + 1));
+    let missing = || format!("no join command in the output of `regnode token`:\n{output}");
+    Ok(Invitation {
+        address: (*after("join").with_context(missing)?).to_owned(),
+        token: (*after("--token").with_context(missing)?).to_owned(),
+    })
+}
+
+/// Asks a node how the cluster is; `json` for machines.
+///
+/// # Errors
+/// Without the program.
+pub fn status(data: &Path, json: bool) -> Result<Command> {
+    let mut command = with_data("status", data)?;
+    if json {
+        command.arg("--json");
+    }
+    Ok(command)
+}
+
+/// A local cluster of child processes.
+///
+/// # Errors
+/// Without the program.
+pub fn dev(data: &Path, nodes: usize, listen: SocketAddr) -> Result<Command> {
+    let mut command = with_data("dev", data)?;
+    command.args(["--nodes", &nodes.to_string(), "--listen", &listen.to_string()]);
+    Ok(command)
+}
+
+fn with_data(name: &str, data: &Path) -> Result<Command> {
+    let mut command = Command::new(binary()?);
+    command.arg(name).arg("--data-dir").arg(data);
+    Ok(command)
+}
+
+fn with_options(name: &str, node: &NodeOptions) -> Result<Command> {
+    let mut command = with_data(name, &node.data)?;
+    command.args(["--name", &node.name]);
+    command.args(["--listen", &node.listen.to_string(), "--peer-listen", &node.peer_listen.to_string()]);
+    for (key, value) in &node.settings {
+        command.arg("--set").arg(format!("{key}={value}"));
+    }
+    Ok(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_invitation_is_found_in_the_printed_command() {
+        let printed =
+            "On the new node, within 1 hour:\n\n  regnode join 10.0.0.1:5001 \\\n    --token abc.def --data-dir DIR\n";
+        let expected = Invitation { address: "10.0.0.1:5001".to_owned(), token: "abc.def".to_owned() };
+        assert_eq!(parse_invitation(printed).unwrap(), expected);
+        assert!(parse_invitation("nothing").is_err());
+    }
+}

@@ -1,0 +1,70 @@
+//! Damage to what lies on a disk: the files behind the program's back.
+
+use std::collections::BTreeSet;
+use std::fs::{self, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+/// Folder of the shard files below a node's data.
+const DISK: &str = "disk";
+/// Smallest file that is taken for a shard file: the rest are identities and markers.
+const SMALLEST_SHARD_BYTES: u64 = 4 << 10;
+
+/// All shard files below a node's data.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn shard_files(data: &Path) -> Result<BTreeSet<PathBuf>> {
+    let mut files = BTreeSet::new();
+    collect(&data.join(DISK), &mut files)?;
+    Ok(files)
+}
+
+fn collect(folder: &Path, files: &mut BTreeSet<PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))? {
+        let path = entry?.path();
+        // A file may go while we look.
+        let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
+        if metadata.is_dir() {
+            collect(&path, files)?;
+        } else if metadata.len() >= SMALLEST_SHARD_BYTES {
+            files.insert(path);
+        }
+    }
+    Ok(())
+}
+
+/// Flips one bit in the middle of a file.
+///
+/// # Errors
+/// When the file cannot be changed.
+pub fn flip_bit(path: &Path) -> Result<()> {
+    let mut file = OpenOptions::new().read(true).write(true).open(path)?;
+    let middle = file.metadata()?.len() / 2;
+    let mut byte = [0];
+    file.seek(SeekFrom::Start(middle))?;
+    file.read_exact(&mut byte)?;
+    file.seek(SeekFrom::Start(middle))?;
+    file.write_all(&[byte[0] ^ 0x10])?;
+    Ok(())
+}
+
+/// Cuts a file to half its length.
+///
+/// # Errors
+/// When the file cannot be changed.
+pub fn truncate(path: &Path) -> Result<()> {
+    let file = OpenOptions::new().write(true).open(path)?;
+    file.set_len(file.metadata()?.len() / 2)?;
+    Ok(())
+}
+
+/// Removes a file.
+///
+/// # Errors
+/// When it cannot be removed.
+pub fn remove(path: &Path) -> Result<()> {
+    fs::remove_file(path).with_context(|| format!("removing {}", path.display()))
+}

@@ -1,0 +1,33 @@
+//! The real clients that are installed.
+
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use crate::process;
+
+/// How long one command of a client may take.
+const DEADLINE: Duration = Duration::from_mins(3);
+
+/// A client's command, or `None` when it is not installed.
+///
+/// `./tests/run` installs the clients and sets `REGNODE_REQUIRE_CLIENTS`, so that nothing is skipped silently there.
+///
+/// # Errors
+/// When it is missing and must not be.
+pub fn find(name: &str) -> Result<Option<Command>> {
+    let installed = std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(name).is_file()));
+    let required = std::env::var_os("REGNODE_REQUIRE_CLIENTS").is_some();
+    ensure!(installed || !required, "{name} is not installed; `./tests/run clients` installs it");
+    Ok(installed.then(|| Command::new(name)))
+}
+
+/// Runs a client's command to its end and returns its standard output.
+///
+/// # Errors
+/// When it fails, with both its outputs.
+pub async fn run(command: Command) -> Result<String> {
+    process::output(command, DEADLINE).await
+}
