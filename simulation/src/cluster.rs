@@ -178,7 +178,7 @@ where
     });
     loop {
         let finished = simulation.step().map_err(|error| anyhow!("{error}"))?;
-        carry_out(&mut simulation, &control);
+        trace.between_steps(|| carry_out(&mut simulation, &control));
         if finished {
             break;
         }

@@ -1,9 +1,11 @@
-//! The trace of a run: every log event of every node with its virtual time, as lines and as one digest.
+//! The trace of a run: every log event of every node and every message on the network with its virtual time, as lines
+//! and as one digest.
 //!
 //! The same seed, binary and platform give the same digest; when they do not, the first line that differs says where
 //! a clock, a thread or a hash order leaks in.
 
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
@@ -16,12 +18,22 @@ use tracing_subscriber::registry::LookupSpan;
 #[derive(Clone, Default)]
 pub struct Trace {
     lines: Arc<Mutex<Vec<String>>>,
+    muted: Arc<AtomicBool>,
 }
 
 impl Trace {
     /// Adds a line of the scenario's own.
     pub fn note(&self, text: &str) {
         self.push(format!("{:>10} scenario {text}", elapsed_microseconds()));
+    }
+
+    /// Does something between two steps of the simulation, where virtual time stands still and turmoil's clock shows
+    /// real time: nothing of it is recorded.
+    pub fn between_steps<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.muted.store(true, Ordering::Relaxed);
+        let result = work();
+        self.muted.store(false, Ordering::Relaxed);
+        result
     }
 
     /// All lines so far.
@@ -50,6 +62,17 @@ fn elapsed_microseconds() -> u128 {
     turmoil::sim_elapsed().unwrap_or_default().as_micros()
 }
 
+/// What the project says down to its debug lines, and every message on the network. Other libraries print the wall
+/// clock in their own way; they are recorded from warnings on.
+fn recorded(target: &str, level: Level) -> bool {
+    const OWN: [&str; 3] = ["node", "raft", "storage"];
+    match target.split("::").next() {
+        Some(own) if OWN.contains(&own) => level <= Level::DEBUG,
+        Some("turmoil") => true,
+        _ => level <= Level::WARN,
+    }
+}
+
 struct Fields(String);
 
 impl Visit for Fields {
@@ -66,7 +89,7 @@ impl Visit for Fields {
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Trace {
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let metadata = event.metadata();
-        if *metadata.level() > Level::DEBUG {
+        if self.muted.load(Ordering::Relaxed) || !recorded(metadata.target(), *metadata.level()) {
             return;
         }
         let mut fields = Fields(String::new());

@@ -113,7 +113,7 @@ fn writes_stop_before_the_reserve() {
         let error = writer.append(sum, &block).unwrap_err();
         assert!(error.is_no_space());
         assert!(
-            error.to_string().contains("95% full, uploads are refused above 95% (disk.reserve_percent)"),
+            error.to_string().contains("95% full, uploads are refused above 95% (storage.reserve_percent)"),
             "{error}"
         );
     }

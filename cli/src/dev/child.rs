@@ -10,6 +10,9 @@ use tokio::process::{Child, Command};
 /// Set for child processes: they end when their parent does, however that comes about.
 pub(crate) const CHILD_MARK: &str = "REGNODE_DEV_CHILD";
 
+/// Variable that `regnode join` takes its token from.
+const JOIN_TOKEN: &str = "REGNODE_JOIN_TOKEN";
+
 /// A running node.
 #[derive(Debug)]
 pub(crate) struct NodeProcess {
@@ -23,14 +26,22 @@ pub(crate) struct NodeProcess {
 }
 
 impl NodeProcess {
-    /// Starts `regnode` with these arguments, output appended to `log`.
-    pub(crate) fn start(number: u16, url: String, log: PathBuf, arguments: &[String]) -> Result<Self> {
+    /// Starts `regnode` with these arguments, output appended to `log`. The join token goes through the environment,
+    /// where other users of the machine cannot read it.
+    pub(crate) fn start(
+        number: u16,
+        url: String,
+        log: PathBuf,
+        arguments: &[String],
+        token: Option<String>,
+    ) -> Result<Self> {
         let program = std::env::current_exe().context("finding the program's own path")?;
         let output = append_to(&log).with_context(|| format!("opening {}", log.display()))?;
         let errors = output.try_clone().context("opening the log twice")?;
         let process = Command::new(program)
             .args(arguments)
             .env(CHILD_MARK, "1")
+            .envs(token.map(|token| (JOIN_TOKEN, token)))
             .stdin(Stdio::null())
             .stdout(output)
             .stderr(errors)

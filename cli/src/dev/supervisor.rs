@@ -20,6 +20,7 @@ const START_DEADLINE: Duration = Duration::from_secs(120);
 /// Time that the nodes have to finish their requests once ctrl-c was pressed.
 const STOP_DEADLINE: Duration = Duration::from_secs(15);
 const POLL: Duration = Duration::from_millis(100);
+const TOKEN_LIFETIME: Duration = Duration::from_secs(600);
 
 /// Runs the cluster until ctrl-c or SIGTERM.
 pub(crate) async fn run(environment: &Environment, dev: Dev) -> Result<()> {
@@ -41,22 +42,26 @@ async fn serve(environment: &Environment, dev: &Dev, processes: &mut Vec<NodePro
     let nodes = plan(environment, dev).await?;
     let new = is_new(environment, &nodes).await?;
     for (node, new) in nodes.iter().zip(&new) {
-        // A new node joins through the first one, which has to serve by then. Known ones start together, since no
+        // New nodes join one after the other, so that ids follow the numbers. Known ones start together, since no
         // one of them is a quorum.
+        let mut token = None;
         let arguments = match (new, node.number) {
             (false, _) => vec!["serve".to_owned()],
             (true, 1) => vec!["init".to_owned()],
             (true, _) => {
                 wait_until_serving(environment, &nodes[0], processes).await?;
-                let token = admin_client::token(&nodes[0].data_dir, Duration::from_secs(600)).await?.token;
-                vec!["join".to_owned(), nodes[0].peer.clone(), "--token".to_owned(), token]
+                token = Some(admin_client::token(&nodes[0].data_dir, TOKEN_LIFETIME).await?.token);
+                vec!["join".to_owned(), nodes[0].peer.clone()]
             }
         };
         let config = ["--config".to_owned(), node.config.display().to_string()];
         let arguments: Vec<String> = arguments.into_iter().chain(config).collect();
-        let process = NodeProcess::start(node.number, node.url(), node.log(), &arguments)?;
+        let process = NodeProcess::start(node.number, node.url(), node.log(), &arguments, token)?;
         println!("{}", line(&process));
         processes.push(process);
+        if *new {
+            wait_until_serving(environment, node, processes).await?;
+        }
     }
     for node in &nodes {
         wait_until_serving(environment, node, processes).await?;

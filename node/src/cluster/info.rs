@@ -16,7 +16,7 @@ use crate::environment::Entropy;
 /// Time between two attempts.
 const RETRY: Duration = Duration::from_secs(2);
 /// Time between two looks at whether the directory still says the same.
-const INTERVAL: Duration = Duration::from_secs(60);
+const INTERVAL: Duration = Duration::from_mins(1);
 
 /// What a node with this name, these settings and disks says of itself.
 #[must_use]

@@ -1,5 +1,6 @@
 //! Joining a cluster: the request is written down first, so that every repetition of it gets the same node id.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -93,7 +94,7 @@ pub async fn join(
     let security = match certificates {
         Certificates::Issued => {
             // The pinned verifier takes any node of the cluster: which name is dialled does not matter.
-            let name = ServerName::try_from("regnode").expect("it is a DNS name");
+            let name = ServerName::from(IpAddr::from(Ipv4Addr::UNSPECIFIED));
             Security::tls(pinned_client(token.authority_fingerprint, &environment.clock)?, name)
         }
         Certificates::None => Security::Plaintext,
@@ -134,13 +135,12 @@ fn begin(
         return if joined { Ok(Progress::Done(present)) } else { Err(already(settings.data_dir.clone(), &present)) };
     }
     let entropy = environment.entropy.as_ref();
-    let joining = match held.store.joining()? {
-        Some(joining) => joining,
-        None => {
-            let joining = Joining { request: RequestId(entropy.id()), name: name(settings, entropy) };
-            held.store.write_joining(&joining)?;
-            joining
-        }
+    let joining = if let Some(joining) = held.store.joining()? {
+        joining
+    } else {
+        let joining = Joining { request: RequestId(entropy.id()), name: name(settings, entropy) };
+        held.store.write_joining(&joining)?;
+        joining
     };
     let key = match (certificates, held.store.key()?) {
         (Certificates::None, _) => None,

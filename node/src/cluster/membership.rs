@@ -19,7 +19,7 @@ use crate::members::Members;
 /// Time between two looks.
 const INTERVAL: Duration = Duration::from_millis(500);
 /// A voter that has not answered for so long is replaced, if somebody can take its place.
-const REPLACED_AFTER: Duration = Duration::from_secs(300);
+const REPLACED_AFTER: Duration = Duration::from_mins(5);
 
 /// The membership of this node's groups.
 #[derive(Debug)]

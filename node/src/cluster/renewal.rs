@@ -15,9 +15,9 @@ use crate::identity::{
 };
 
 /// Time between two looks at the certificate.
-const INTERVAL: Duration = Duration::from_secs(3600);
+const INTERVAL: Duration = Duration::from_hours(1);
 /// Time between two looks while a renewal is due but fails.
-const RETRY: Duration = Duration::from_secs(60);
+const RETRY: Duration = Duration::from_mins(1);
 
 /// Renews the certificate of one node.
 #[derive(Debug)]

@@ -16,9 +16,9 @@ settings! {
     /// This node.
     node: NodeSettings {
         /// Name of the node, unique in the cluster, for people. Empty: one is made up when the node is set up.
-        name: String = String::new(), expected "letters, digits, '.', '_' and '-', at most 63" where is_name_or_empty;
+        name: String = String::new(), expected "letters, digits, '.', '_' and '-', at most 63" where |name: &String| is_name_or_empty(name);
         /// Rack or room. Shards and voters are spread over zones.
-        zone: String = "default".to_owned(), expected "letters, digits, '.', '_' and '-', at most 63" where is_name;
+        zone: String = "default".to_owned(), expected "letters, digits, '.', '_' and '-', at most 63" where |name: &String| is_name(name);
     }
 
     /// Shard files.
@@ -35,7 +35,8 @@ settings! {
     /// The registry as clients see it.
     api: ApiSettings {
         /// Address that clients connect to.
-        listen: String = "127.0.0.1:5000".to_owned(), expected "host:port" where is_address;
+        listen: String = "127.0.0.1:5000".to_owned(), expected "host:port" where
+            |address: &String| is_address(address);
         /// URL at which clients reach this node, shown to people. Empty: made of `api.listen`.
         public_url: String = String::new();
         /// Certificate chain of the registry, PEM, the node's own first. Read again when it changes.
@@ -56,7 +57,8 @@ settings! {
     /// The other nodes.
     peer: PeerSettings {
         /// Address that other nodes connect to.
-        listen: String = "127.0.0.1:7000".to_owned(), expected "host:port" where is_address;
+        listen: String = "127.0.0.1:7000".to_owned(), expected "host:port" where
+            |address: &String| is_address(address);
         /// `host:port` at which other nodes reach this one. Empty: `peer.listen`, which must name a host then.
         advertise: String = String::new(), expected "host:port, or \"\"" where
             |address: &String| address.is_empty() || is_address(address);
@@ -157,14 +159,14 @@ impl Settings {
     }
 }
 
-fn is_name(text: &String) -> bool {
+fn is_name(text: &str) -> bool {
     !text.is_empty() && is_name_or_empty(text)
 }
 
-fn is_name_or_empty(text: &String) -> bool {
+fn is_name_or_empty(text: &str) -> bool {
     text.len() <= 63 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
-fn is_address(text: &String) -> bool {
+fn is_address(text: &str) -> bool {
     text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
 }

@@ -16,12 +16,11 @@ use super::ClusterId;
 use super::certificate::server_name;
 use crate::environment::Entropy;
 
-const HOUR: Duration = Duration::from_secs(3600);
-const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+const YEAR_HOURS: u64 = 365 * 24;
 /// Certificates begin a little in the past, for machines whose clocks are behind.
-const BACKDATED: Duration = HOUR;
-const NODE_VALIDITY: Duration = YEAR;
-const AUTHORITY_VALIDITY: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+const BACKDATED: Duration = Duration::from_hours(1);
+const NODE_VALIDITY: Duration = Duration::from_hours(YEAR_HOURS);
+const AUTHORITY_VALIDITY: Duration = Duration::from_hours(30 * YEAR_HOURS);
 /// Version byte of a wrapped key.
 const WRAPPED_VERSION: u8 = 1;
 

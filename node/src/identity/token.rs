@@ -142,7 +142,7 @@ mod tests {
         assert_eq!(text.replace("rj1", "rj2").parse::<JoinToken>(), Err(InvalidToken::Version("rj2".to_owned())));
         assert!(matches!(text[..text.len() - 4].parse::<JoinToken>(), Err(InvalidToken::Length(_))));
         assert!(matches!(format!("{text}AAAA").parse::<JoinToken>(), Err(InvalidToken::Length(_))));
-        assert_eq!(text.replacen(|c: char| c == 'A', "$", 1).parse::<JoinToken>(), Err(InvalidToken::Characters));
+        assert_eq!(text.replacen('A', "$", 1).parse::<JoinToken>(), Err(InvalidToken::Characters));
     }
 
     proptest! {

@@ -41,7 +41,7 @@ impl Limits {
         Self {
             max_connections,
             handshake_timeout: Duration::from_secs(10),
-            header_timeout: Duration::from_secs(60),
+            header_timeout: Duration::from_mins(1),
             buffer_bytes: 128 << 10,
             send_buffer_bytes: 128 << 10,
             stream_window_bytes: 1 << 20,

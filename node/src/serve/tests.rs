@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::get;
 use raft::time::{Clock, Timestamp};
+use storage::disk::{Files, RealFiles};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -15,17 +16,17 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::{Drain, Limits, Protection, Server, serve};
+use super::{CertificateFiles, Drain, Limits, Protection, Server, serve};
 use crate::environment::{Listener, real};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
 #[derive(Debug)]
-struct Fixed;
+struct Fixed(Timestamp);
 
 impl Clock for Fixed {
     fn now(&self) -> Timestamp {
-        Timestamp(784_111_777_000)
+        self.0
     }
 }
 
@@ -36,13 +37,21 @@ struct Running {
 }
 
 async fn start(router: Router, limits: Limits, within: Duration) -> Running {
-    let engines = Arc::new(storage::kv::MemoryEngines::new(Arc::new(storage::disk::RealFiles)));
-    let environment = real(Arc::new(storage::disk::RealFiles), engines);
+    start_with(router, limits, within, Protection::Plaintext).await
+}
+
+async fn start_with(router: Router, limits: Limits, within: Duration, protection: Protection) -> Running {
+    let engines = Arc::new(storage::kv::MemoryEngines::new(Arc::new(RealFiles)));
+    let environment = real(Arc::new(RealFiles), engines);
     let listener: Box<dyn Listener> = environment.network.listen("127.0.0.1:0").await.unwrap();
     let address = listener.local_address().unwrap();
-    let server = Server { name: "test", listener, router, protection: Protection::Plaintext, limits };
+    let server = Server { name: "test", listener, router, protection, limits };
     let drain = CancellationToken::new();
-    let task = tokio::spawn(serve(server, Arc::new(Fixed), Drain { begin: drain.clone(), timeout: within }));
+    let task = tokio::spawn(serve(
+        server,
+        Arc::new(Fixed(Timestamp(784_111_777_000))),
+        Drain { begin: drain.clone(), timeout: within },
+    ));
     Running { address, drain, task }
 }
 
@@ -67,6 +76,45 @@ async fn the_date_is_the_environments() {
     let text = read_all(&mut stream).await.unwrap();
     assert_eq!(text.matches("date:").count(), 1, "{text}");
     assert!(text.contains("date: Sun, 06 Nov 1994 08:49:37 GMT"), "{text}");
+    server.drain.cancel();
+    server.task.await.unwrap();
+}
+
+#[tokio::test]
+async fn clients_are_served_over_tls_and_a_silent_handshake_holds_up_nobody() {
+    let directory = tempfile::tempdir().unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let files: Arc<dyn Files> = Arc::new(RealFiles);
+    let (certificate_file, key_file) = (directory.path().join("a.crt"), directory.path().join("a.key"));
+    files.replace(&certificate_file, certificate.pem().as_bytes()).unwrap();
+    files.replace(&key_file, key.serialize_pem().as_bytes()).unwrap();
+    let opened = CertificateFiles::open(files, certificate_file, key_file).unwrap();
+    let clock: Arc<dyn Clock> = Arc::new(Fixed(Timestamp(1_800_000_000_000)));
+    let protection = Protection::Tls(opened.server_config(&clock).unwrap());
+    let router = Router::new().route("/", get(|| async { "hello" }));
+    let limits = Limits { handshake_timeout: Duration::from_millis(300), ..Limits::local() };
+    let server = start_with(router, limits, DEADLINE, protection).await;
+    let mut silent = connect(server.address).await;
+
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(certificate.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let client = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = "localhost".try_into().unwrap();
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(client));
+    let mut stream = connector.connect(name, connect(server.address).await).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut text = Vec::new();
+    // The end may come without a closing alert; what was sent counts.
+    let _ = timeout(DEADLINE, stream.read_to_end(&mut text)).await.unwrap();
+    assert!(String::from_utf8_lossy(&text).ends_with("hello"));
+    read_all(&mut silent).await.unwrap_or_default();
     server.drain.cancel();
     server.task.await.unwrap();
 }

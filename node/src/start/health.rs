@@ -27,6 +27,6 @@ async fn readyz(State(readiness): State<watch::Receiver<Readiness>>) -> Response
     if readiness.is_ready() {
         return "ready\n".into_response();
     }
-    let reasons: String = readiness.reasons.iter().map(|reason| format!("{reason}\n")).collect();
-    (StatusCode::SERVICE_UNAVAILABLE, reasons).into_response()
+    let reasons = readiness.reasons.join("\n");
+    (StatusCode::SERVICE_UNAVAILABLE, format!("{reasons}\n")).into_response()
 }

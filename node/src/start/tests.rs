@@ -12,22 +12,22 @@ use hyper_util::rt::TokioIo;
 use sha2::{Digest as _, Sha256};
 use storage::disk::RealFiles;
 use storage::kv::RocksEngines;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 use super::{Node, StartError};
-use crate::admin::{Status, Verdict};
+use crate::admin::{ConfigAnswer, ErrorAnswer, SOCKET, Status, TokenAnswer, Verdict};
 use crate::cluster::{Certificates, SetupError, init, join};
 use crate::config::Settings;
-use crate::environment::{Environment, real};
+use crate::environment::{Environment, Stream, real};
 
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 fn environment() -> Environment {
     real(Arc::new(RealFiles), Arc::new(RocksEngines::new()))
 }
 
-#[expect(clippy::disallowed_methods, reason = "the test looks for a free port before a node listens on it")]
+/// A port that is free a moment before a node listens on it.
 fn free_port() -> u16 {
     Probe::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
@@ -44,9 +44,8 @@ fn settings(data_dir: &Path, name: &str) -> Settings {
 
 async fn start(environment: &Environment, settings: &Settings) -> Node {
     let node = Node::start(environment.clone(), settings.clone(), Certificates::Issued).await.unwrap();
-    if timeout(DEADLINE, node.wait_ready()).await.is_err() {
-        panic!("not ready: {:?}, {:?}", node.readiness(), node.status().await);
-    }
+    let ready = timeout(DEADLINE, node.wait_ready()).await;
+    assert!(ready.is_ok(), "not ready: {:?}", node.readiness());
     node
 }
 
@@ -59,6 +58,10 @@ struct Answer {
 async fn call(node: &Node, method: Method, path: &str, content_type: &str, body: &[u8]) -> Answer {
     #[expect(clippy::disallowed_methods, reason = "a client of the node, outside of its environment")]
     let stream = TcpStream::connect(node.api_address()).await.unwrap();
+    call_over(stream, method, path, content_type, body).await
+}
+
+async fn call_over(stream: impl Stream, method: Method, path: &str, content_type: &str, body: &[u8]) -> Answer {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
     let connection = tokio::spawn(connection);
     let request = Request::builder()
@@ -157,12 +160,30 @@ async fn one_node_keeps_what_was_pushed_over_a_restart() {
     let status = node.status().await;
     assert_eq!(status.verdict, Verdict::Healthy, "{status:#?}");
     assert!(status.summary.contains("no redundancy"), "{}", status.summary);
+    ask_the_local_socket(&settings.data_dir.join(SOCKET)).await;
     timeout(DEADLINE, node.shutdown()).await.unwrap();
 
     let node = start(&environment, &settings).await;
     assert_eq!(pull_manifest(&node, "v1").await, manifest);
     assert_eq!(pull_blob(&node, &digest(&layer)).await, layer);
     timeout(DEADLINE, node.shutdown()).await.unwrap();
+}
+
+async fn ask_the_local_socket(socket: &Path) {
+    let ask = async |method, path, body: &str| {
+        let stream = UnixStream::connect(socket).await.unwrap();
+        call_over(stream, method, path, "application/json", body.as_bytes()).await
+    };
+    let status: Status = serde_json::from_slice(&ask(Method::GET, "/status", "").await.body).unwrap();
+    assert_eq!((status.node, status.name.as_str()), (1, "n1"));
+    let token = ask(Method::POST, "/token", r#"{"lifetime_seconds":60}"#).await;
+    assert_eq!(token.status, StatusCode::OK);
+    assert!(serde_json::from_slice::<TokenAnswer>(&token.body).unwrap().token.starts_with("rj1."));
+    let refused = ask(Method::POST, "/token", r#"{"lifetime_seconds":0}"#).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    assert!(serde_json::from_slice::<ErrorAnswer>(&refused.body).unwrap().error.contains("1 to 2592000"));
+    let config: ConfigAnswer = serde_json::from_slice(&ask(Method::GET, "/config", "").await.body).unwrap();
+    assert!(config.keys.iter().any(|entry| entry.key == "node.name" && entry.value == "\"n1\""));
 }
 
 async fn wait_for(node: &Node, what: &str, until: impl Fn(&Status) -> bool) -> Status {
@@ -175,10 +196,10 @@ async fn wait_for(node: &Node, what: &str, until: impl Fn(&Status) -> bool) -> S
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
-    match timeout(DEADLINE, waiting).await {
-        Ok(status) => status,
-        Err(_elapsed) => panic!("{what}: {:#?}", node.status().await),
+    if let Ok(status) = timeout(DEADLINE, waiting).await {
+        return status;
     }
+    panic!("{what}: {:#?}", node.status().await);
 }
 
 fn is_whole(status: &Status, nodes: usize) -> bool {

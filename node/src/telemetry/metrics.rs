@@ -37,6 +37,9 @@ impl Metrics {
     }
 
     /// All metrics in the OpenMetrics text format.
+    ///
+    /// # Panics
+    /// Never: a string takes any text.
     #[must_use]
     pub fn encode(&self) -> String {
         let mut text = String::new();

@@ -74,7 +74,7 @@ impl DiskSpace {
 /// A write would reach into the reserve. Nothing of it was written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "disk {path:?}: {used_percent}% full, uploads are refused above {limit_percent}% (disk.reserve_percent); free \
+    "disk {path:?}: {used_percent}% full, uploads are refused above {limit_percent}% (storage.reserve_percent); free \
      space or add a disk"
 )]
 pub struct NoSpace {

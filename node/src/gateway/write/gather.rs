@@ -11,8 +11,9 @@ pub(super) struct Gather {
 
 impl Gather {
     /// Moves bytes from the front of a frame into the batch, until it has `size` bytes or the frame is empty. Returns
-    /// the batch when it is full.
+    /// the batch when it is full. When the size has become smaller meanwhile, the batch gets a multiple of it.
     pub(super) fn take(&mut self, frame: &mut Bytes, size: usize) -> Option<Vec<u8>> {
+        let size = self.batch.len().max(1).next_multiple_of(size.max(1));
         if self.batch.is_empty() && self.full {
             // The client has filled a batch before: it will fill this one too.
             self.batch.reserve_exact(size);
@@ -51,5 +52,15 @@ mod tests {
         assert!(batches.iter().all(|batch| batch.len() == 50));
         assert_eq!(batches.len(), 5);
         assert_eq!([batches.concat(), gather.rest()].concat(), bytes);
+    }
+
+    #[test]
+    fn a_smaller_size_keeps_batches_whole() {
+        let mut gather = Gather::default();
+        let mut frame = Bytes::from(vec![1; 100]);
+        assert!(gather.take(&mut frame, 200).is_none());
+        frame = Bytes::from(vec![1; 100]);
+        assert_eq!(gather.take(&mut frame, 30).unwrap().len(), 120);
+        assert_eq!(gather.take(&mut frame, 30).unwrap().len(), 30);
     }
 }

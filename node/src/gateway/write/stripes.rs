@@ -39,7 +39,13 @@ impl Cutter {
         let available = self.waiting.len().min(room);
         let whole = available - available % stripe_bytes;
         let taken = if end && self.waiting.len() <= room { self.waiting.len() } else { whole };
-        (taken > 0).then(|| self.waiting.split_to(taken))
+        if taken > 0 {
+            return Some(self.waiting.split_to(taken));
+        }
+        // What waits for the next batch must not keep the budget's share of the last one: if all uploads did, none
+        // would get its next batch.
+        self.waiting = Bytes::copy_from_slice(&self.waiting);
+        None
     }
 }
 

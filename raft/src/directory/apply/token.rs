@@ -60,6 +60,15 @@ pub(super) fn admit(
     if record.expires <= context.now {
         return Ok(Err(Refusal::TokenExpired));
     }
+    // A machine whose first answer was lost, and whose operator has made another token meanwhile.
+    let nodes = Nodes::scan::<()>(context.state, (), None, usize::MAX)?;
+    let repeated =
+        |node: &&(NodeId, NodeRecord)| node.1.admitted_by == context.request && node.1.state != NodeState::Removed;
+    if let Some((id, admitted)) = nodes.iter().find(repeated) {
+        record.used_by = Some(*id);
+        JoinTokens::put(context.state, &token, &record);
+        return Ok(Ok(Response::Admitted { node: *id, region: admitted.region }));
+    }
     let regions = Regions::scan::<()>(context.state, (), None, usize::MAX)?;
     let Some((region, _)) = regions.into_iter().find(|(_, found)| found.name == region) else {
         return Ok(Err(Refusal::RegionUnknown(region.to_owned())));

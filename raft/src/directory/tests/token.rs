@@ -24,6 +24,17 @@ fn a_token_admits_one_node_and_a_repetition_gets_the_same_answer() {
 }
 
 #[test]
+fn a_repetition_with_another_token_gets_the_same_answer() {
+    let mut store = Store::founded();
+    store.apply(add(TOKEN));
+    store.apply(add([8; 8]));
+    let admitted = store.apply(admit(TOKEN, "two"));
+    assert_eq!(store.repeat(admit([8; 8], "two")), admitted);
+    assert_eq!(store.view().nodes().unwrap().len(), 2);
+    assert_eq!(store.view().join_token([8; 8]).unwrap().unwrap().used_by, Some(NodeId(2)));
+}
+
+#[test]
 fn a_wrong_secret_or_an_unknown_token_is_refused() {
     let mut store = Store::founded();
     store.apply(add(TOKEN));

@@ -12,7 +12,7 @@ use crate::connection::Endpoint;
 #[derive(Debug, Parser)]
 #[command(name = "bench", max_term_width = 100)]
 pub(crate) struct Options {
-    /// The registry to compare with: NAME=URL[,URL…][@PID,…]. Children of the processes are counted in.
+    /// The registry to compare with: `NAME=URL[,URL…][@PID,…]`. Children of the processes are counted in.
     #[arg(long, value_name = "REGISTRY")]
     pub(crate) a: Target,
     /// The registry in question. Without it only A is measured.
