@@ -181,8 +181,7 @@ mod tests {
 
     fn shortfall(missing: &[u8]) -> ShortfallRecord {
         let missing: Vec<ShardIndex> = missing.iter().copied().map(ShardIndex).collect();
-        let reason =
-            if missing.is_empty() { ShortfallReason::DegradedWrite } else { ShortfallReason::ShardMissing };
+        let reason = if missing.is_empty() { ShortfallReason::DegradedWrite } else { ShortfallReason::ShardMissing };
         ShortfallRecord { attempt: Attempt(1), missing, reason, since: Timestamp(0) }
     }
 

@@ -53,8 +53,7 @@ impl Gateway {
         digest: &Digest,
         from: Option<&RepositoryName>,
     ) -> Result<Option<u64>, BlobError> {
-        let command =
-            Command::MountBlob { repository: repository.clone(), digest: *digest, from: from.cloned() };
+        let command = Command::MountBlob { repository: repository.clone(), digest: *digest, from: from.cloned() };
         match self.core.propose(command).await? {
             Response::Mounted { length_bytes } => Ok(Some(length_bytes)),
             Response::BlobUnknown => Ok(None),

@@ -34,7 +34,6 @@ use crate::environment::Entropy;
 use crate::members::Members;
 use crate::shards::Shards;
 
-
 pub use error::{BlobError, BodyError, RETRY_AFTER_SECONDS, ReadError, UploadError};
 pub use metrics::Metrics;
 pub use options::Options;

@@ -40,11 +40,7 @@ pub(super) fn first_window(geometry: &Geometry, range: Range<u64>, stripes_max: 
 }
 
 /// All windows of a range, in order.
-pub(super) fn windows(
-    geometry: Geometry,
-    range: Range<u64>,
-    stripes_max: u64,
-) -> impl Iterator<Item = Window> + Send {
+pub(super) fn windows(geometry: Geometry, range: Range<u64>, stripes_max: u64) -> impl Iterator<Item = Window> + Send {
     let mut start = range.start;
     std::iter::from_fn(move || {
         let window = first_window(&geometry, start..range.end, stripes_max)?;
@@ -64,9 +60,8 @@ impl Window {
             let within = position - stripe_start;
             let block = u64::from(geometry.block_length_bytes(stripe)).max(1);
             let start = within % block;
-            let length = (block - start)
-                .min(geometry.stripe_length_bytes(stripe) - within)
-                .min(self.bytes.end - position);
+            let length =
+                (block - start).min(geometry.stripe_length_bytes(stripe) - within).min(self.bytes.end - position);
             pieces.push(Piece { stripe, shard: index(within / block), bytes: index(start)..index(start + length) });
             position += length;
         }

@@ -30,11 +30,7 @@ pub(super) enum FetchError {
 }
 
 /// Fetches the verified bytes of a window, in order.
-pub(super) async fn fetch(
-    core: &Arc<Core>,
-    source: &ExtentSource,
-    window: &Window,
-) -> Result<Vec<Bytes>, FetchError> {
+pub(super) async fn fetch(core: &Arc<Core>, source: &ExtentSource, window: &Window) -> Result<Vec<Bytes>, FetchError> {
     let mut fetch = Fetch::new(core, source, window);
     fetch.ask_wanted();
     let mut hedge_at = Instant::now() + core.options.hedge_delay;
@@ -168,7 +164,8 @@ impl<'a> Fetch<'a> {
                 continue;
             }
             for stripe in wanted.clone().filter(|stripe| self.block(shard, *stripe).is_none()) {
-                need = if need.is_empty() { stripe..stripe + 1 } else { need.start.min(stripe)..need.end.max(stripe + 1) };
+                need =
+                    if need.is_empty() { stripe..stripe + 1 } else { need.start.min(stripe)..need.end.max(stripe + 1) };
             }
         }
         need

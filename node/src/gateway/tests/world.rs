@@ -487,8 +487,7 @@ impl Sink for WorldSink {
                 return Err(ShardError::NoSpace { place, message: "disk full".to_owned() });
             }
             // Copied, as a disk or a wire does, so that the budget's share is given back.
-            let copies =
-                blocks.into_iter().map(|block| Block { bytes: Bytes::copy_from_slice(&block.bytes), ..block });
+            let copies = blocks.into_iter().map(|block| Block { bytes: Bytes::copy_from_slice(&block.bytes), ..block });
             state.shards.get_mut(&(place.location, place.name)).unwrap().blocks.extend(copies);
             Ok(())
         })

@@ -208,11 +208,7 @@ impl ExtentWriter {
     }
 
     fn lost_error(&self) -> WriteError {
-        WriteError::Lost {
-            object: self.coding.name.object,
-            extent: self.index.0,
-            profile: self.placement.profile,
-        }
+        WriteError::Lost { object: self.coding.name.object, extent: self.index.0, profile: self.placement.profile }
     }
 }
 

@@ -34,7 +34,8 @@ pub(super) struct ObjectWriter {
 impl ObjectWriter {
     /// Writes extents from index `next` on. `hash` is the state before the first byte.
     pub(super) fn new(core: &Arc<Core>, object: ObjectId, next: ExtentIndex, hash: RunningDigest) -> Self {
-        let data_shards = core.place(&std::collections::BTreeSet::new(), object, next).map_or(1, |it| it.profile.data());
+        let data_shards =
+            core.place(&std::collections::BTreeSet::new(), object, next).map_or(1, |it| it.profile.data());
         let stripe = core.options.block_size_bytes as usize * data_shards;
         let batch_bytes = Arc::new(AtomicUsize::new(batch_size(core, stripe)));
         Self {

@@ -123,12 +123,8 @@ mod tests {
 
     fn coding(profile: &str) -> Coding {
         let profile: Profile = profile.parse().unwrap();
-        let name = ShardName {
-            object: ObjectId([3; 16]),
-            extent: ExtentIndex(1),
-            attempt: Attempt(5),
-            shard: ShardIndex(0),
-        };
+        let name =
+            ShardName { object: ObjectId([3; 16]), extent: ExtentIndex(1), attempt: Attempt(5), shard: ShardIndex(0) };
         Coding { codec: Arc::new(Codec::new(profile)), block_size_bytes: 8, name }
     }
 

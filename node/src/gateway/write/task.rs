@@ -65,7 +65,7 @@ pub(in crate::gateway) struct UploadTask {
 }
 
 impl UploadTask {
-    /// Begins behind the session's position. `hash` is the state there.
+    /// Begins behind the session's position, where the object has so many extents. `hash` is the state there.
     pub(in crate::gateway) fn begin(
         core: &Arc<Core>,
         session: SessionId,
@@ -78,7 +78,7 @@ impl UploadTask {
         let writer = ObjectWriter::new(core, record.object, ExtentIndex(extents), hash);
         let batch_bytes = writer.batch_bytes();
         let (steps, queue) = mpsc::channel(QUEUE_BATCHES);
-        let writing = Writing { core: Arc::clone(core), session, record, purpose };
+        let writing = Writing { core: Arc::clone(core), session, record, extents, purpose };
         let task = core.tasks.spawn(writing.run(writer, queue));
         Self { core: Arc::clone(core), steps, task, batch_bytes, room_bytes }
     }
@@ -126,6 +126,8 @@ struct Writing {
     core: Arc<Core>,
     session: SessionId,
     record: UploadRecord,
+    /// Extents committed before.
+    extents: u32,
     purpose: Purpose,
 }
 
@@ -158,12 +160,7 @@ impl Writing {
         self.record.position.offset_bytes.saturating_add(length as u64) <= self.core.options.inline_size_bytes_max
     }
 
-    async fn conclude(
-        self,
-        mut writer: ObjectWriter,
-        rest: Bytes,
-        inline: bool,
-    ) -> Result<Outcome, UploadError> {
+    async fn conclude(self, mut writer: ObjectWriter, rest: Bytes, inline: bool) -> Result<Outcome, UploadError> {
         if self.purpose == Purpose::Append && inline && rest.is_empty() {
             return Ok(Outcome::Advanced { offset_bytes: self.record.position.offset_bytes });
         }
@@ -214,10 +211,9 @@ impl Writing {
         if let Purpose::Publish(expected) = self.purpose
             && !streamed
         {
-            let first_new = writer.written().first().map_or(u32::MAX, |written| written.index.0);
             let new = extents.iter().map(|extent| extent.body.clone());
             let object = self.record.object;
-            let actual = digest_of(&self.core, expected.algorithm(), object, first_new, new).await?;
+            let actual = digest_of(&self.core, expected.algorithm(), object, self.extents, new).await?;
             check(expected, actual)?;
         }
         Ok(Advance {
@@ -236,12 +232,7 @@ impl Writing {
         })
     }
 
-    async fn commit(
-        self,
-        writer: ObjectWriter,
-        replaced: Replaced,
-        advance: Advance,
-    ) -> Result<Outcome, UploadError> {
+    async fn commit(self, writer: ObjectWriter, replaced: Replaced, advance: Advance) -> Result<Outcome, UploadError> {
         let session = self.session;
         let command = match self.purpose {
             Purpose::Append => Command::AdvanceUpload { session, advance },
