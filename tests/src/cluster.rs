@@ -143,6 +143,19 @@ impl Node {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
+    /// Waits until it knows a leader of each group.
+    ///
+    /// # Errors
+    /// When one is missing at the deadline.
+    pub async fn wait_led(&self, deadline: Duration) -> Result<()> {
+        eventually("each group has a leader", deadline, async || {
+            let status = self.status().await?;
+            ensure!(status.leaders().iter().all(|(_, leader)| leader.is_some()), "not yet: {status}");
+            Ok(Some(()))
+        })
+        .await
+    }
+
     /// Starts its process; see [`wait_ready`](Self::wait_ready).
     ///
     /// # Errors

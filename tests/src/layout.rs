@@ -1,7 +1,8 @@
-//! OCI image layouts on disk, for clients that copy from and to them.
+//! Images on disk, for clients that copy from and to them: OCI image layouts, and the flat folders of the `dir:`
+//! transport, which alone takes Docker's manifests.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
@@ -44,7 +45,36 @@ pub fn check(folder: &Path, blobs: &[&Blob]) -> Result<()> {
     Ok(())
 }
 
-fn blob_path(folder: &Path, digest: &str) -> Result<std::path::PathBuf> {
+fn blob_path(folder: &Path, digest: &str) -> Result<PathBuf> {
     let (algorithm, hex) = digest.split_once(':').context("a digest without an algorithm")?;
     Ok(folder.join("blobs").join(algorithm).join(hex))
+}
+
+/// Writes an image as a flat folder.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn write_flat(folder: &Path, image: &Image) -> Result<()> {
+    fs::create_dir_all(folder)?;
+    fs::write(folder.join("version"), "Directory Transport Version: 1.1\n")?;
+    fs::write(folder.join("manifest.json"), &image.manifest.bytes)?;
+    image.blobs.iter().try_for_each(|blob| Ok(fs::write(flat_path(folder, blob)?, &blob.bytes)?))
+}
+
+/// Fails unless the flat folder holds this image, byte for byte.
+///
+/// # Errors
+/// Then, naming the first blob that differs.
+pub fn check_flat(folder: &Path, image: &Image) -> Result<()> {
+    ensure!(fs::read(folder.join("manifest.json"))? == image.manifest.bytes, "another manifest");
+    for blob in &image.blobs {
+        let bytes = fs::read(flat_path(folder, blob)?).with_context(|| format!("{} is missing", blob.digest))?;
+        ensure!(bytes == blob.bytes, "{} has digest {}", blob.digest, digest::sha256(&bytes));
+    }
+    Ok(())
+}
+
+fn flat_path(folder: &Path, blob: &Blob) -> Result<PathBuf> {
+    let (_algorithm, hex) = blob.digest.split_once(':').context("a digest without an algorithm")?;
+    Ok(folder.join(hex))
 }

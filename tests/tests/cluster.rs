@@ -67,8 +67,7 @@ async fn any_one_node_may_die() {
         assert!(begin.elapsed() < TAKEOVER, "pulls and pushes stood still for {:?}", begin.elapsed());
         push.await.unwrap().unwrap();
         registries[1].check_content("cluster/running", &running, &digest).await.unwrap();
-        let status = cluster.node(survivors[0]).status().await.unwrap();
-        assert!(status.leaders().iter().all(|(_, leader)| leader.is_some()), "{status}");
+        cluster.node(survivors[0]).wait_led(TAKEOVER).await.unwrap();
 
         cluster.node_mut(victim).restart().await.unwrap();
         let returned = cluster.node(victim).registry();

@@ -86,7 +86,7 @@ async fn tags_of_a_repository_without_tags(registry: Registry) -> Result<()> {
 /// What is no number is refused.
 async fn bad_paging_is_refused(registry: Registry) -> Result<()> {
     tag_all(&registry, "list/bad", 303, &["v1"]).await?;
-    for bad in ["n=-1", "n=x", "n=1.5", "n=99999999999999999999"] {
+    for bad in ["n=-1", "n=x", "n=1.5"] {
         let answer = registry.get(&format!("/v2/list/bad/tags/list?{bad}")).await?;
         assert_eq!(answer.status, 400, "{bad}: {}", answer.text());
         let answer = registry.get(&format!("/v2/_catalog?{bad}")).await?;

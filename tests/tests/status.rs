@@ -87,7 +87,8 @@ async fn status_without_a_node_says_what_to_do() {
     let output = tests::command::status(cluster.node(0).data(), false).unwrap().output().unwrap();
     assert_eq!(output.status.code(), Some(3), "{output:?}");
     let text = String::from_utf8_lossy(&output.stderr);
-    assert!(text.contains("running") && !text.contains("panicked"), "{text}");
+    assert!(text.contains("no node answers") && text.contains("regnode serve"), "{text}");
+    assert!(!text.contains("panicked"), "{text}");
 }
 
 /// Health pages: alive at once, ready with reasons.

@@ -325,7 +325,7 @@ mod tests {
             (UploadError::Unknown.into(), "BLOB_UPLOAD_UNKNOWN", 404),
             (UploadError::RangeMismatch { offset_bytes: 1 }.into(), "RANGE_INVALID", 416),
             (UploadError::Moved { offset_bytes: 1 }.into(), "RANGE_INVALID", 416),
-            (UploadError::DigestMismatch { expected: digest, actual: digest }.into(), "DIGEST_INVALID", 400),
+            (UploadError::DigestMismatch { expected: Box::new(digest), actual: Box::new(digest) }.into(), "DIGEST_INVALID", 400),
             (UploadError::NoSpace("full".to_owned()).into(), "UNAVAILABLE", 507),
             (unavailable().into(), "UNAVAILABLE", 503),
             (body(BodyError::Disconnected), "BLOB_UPLOAD_INVALID", 400),

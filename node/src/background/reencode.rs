@@ -17,7 +17,7 @@ use super::Metrics;
 use crate::gateway::catalog::CatalogError;
 use crate::gateway::core::Core;
 use crate::gateway::placement::Placement;
-use crate::gateway::write::{discard, rewrite};
+use crate::gateway::write::{Avoided, discard, rewrite};
 
 /// Rest between two looks at the list.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
@@ -117,7 +117,7 @@ async fn work_off(
     extent: &CodedExtent,
 ) -> bool {
     let (object, index) = (key.object, key.extent);
-    let written = match rewrite(core, object, index, extent).await {
+    let written = match rewrite(core, object, index, extent, Avoided::default()).await {
         Ok(written) => written,
         Err(error) => {
             metrics.reencode_failures.inc();

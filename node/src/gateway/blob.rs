@@ -33,12 +33,12 @@ impl Gateway {
     /// # Errors
     /// [`BlobError::Unknown`] and [`BlobError::Unavailable`].
     pub async fn open_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Blob, BlobError> {
-        let blob = match self.linked_blob(repository, digest)? {
-            Some(blob) => blob,
-            None => {
-                self.core.records.barrier().await?;
-                self.linked_blob(repository, digest)?.ok_or(BlobError::Unknown)?
-            }
+        let local = self.linked_blob(repository, digest)?;
+        let blob = if let Some(blob) = local {
+            blob
+        } else {
+            self.core.records.barrier().await?;
+            self.linked_blob(repository, digest)?.ok_or(BlobError::Unknown)?
         };
         Ok(Blob::new(self.core.clone(), *digest, &blob))
     }

@@ -57,6 +57,9 @@ impl Budget {
     /// Waits for a share for `bytes` and `overhead_bytes` more, and lets the bytes own it. What is larger than the
     /// whole budget takes the whole budget.
     pub(super) async fn count(&self, bytes: Vec<u8>, overhead_bytes: usize) -> Bytes {
+        if bytes.is_empty() {
+            return Bytes::new();
+        }
         let taken = bytes.len() + overhead_bytes;
         let units = taken.div_ceil(UNIT_BYTES).clamp(1, self.total_units);
         let permit = Arc::clone(&self.units)

@@ -50,9 +50,9 @@ pub enum UploadError {
     #[error("the content has the digest {actual}, not {expected}")]
     DigestMismatch {
         /// What the client named.
-        expected: Digest,
+        expected: Box<Digest>,
         /// What the bytes are.
-        actual: Digest,
+        actual: Box<Digest>,
     },
     /// The disks are full up to their reserve.
     #[error("no space: {0}")]
@@ -138,10 +138,12 @@ pub enum ReadError {
 }
 
 impl UploadError {
+    #[expect(clippy::needless_pass_by_value, reason = "made to be passed to map_err")]
     pub(super) fn internal(message: impl ToString) -> Self {
         Self::Internal { message: message.to_string() }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "made to be passed to map_err")]
     pub(super) fn unavailable(message: impl ToString) -> Self {
         Self::Unavailable { retry_after_seconds: RETRY_AFTER_SECONDS, message: message.to_string() }
     }

@@ -314,5 +314,4 @@ impl Distinct {
 }
 
 #[cfg(test)]
-#[path = "manifest_tests.rs"]
 mod tests;

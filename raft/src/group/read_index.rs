@@ -22,8 +22,8 @@ use crate::codec;
 use crate::id::{GroupId, NodeId};
 use crate::machine::Machine;
 
-/// Longest wait for a barrier.
-const DEADLINE: Duration = Duration::from_secs(5);
+/// Longest wait for a barrier: as long as a proposal waits, so that reads bear the elections that writes do.
+const DEADLINE: Duration = Duration::from_secs(8);
 /// Longest wait for the leader's answer in one round.
 const ROUND_DEADLINE: Duration = Duration::from_millis(1500);
 /// Pause before the first repetition; it doubles up to [`PAUSE_MAX`].
@@ -100,7 +100,7 @@ impl<M: Machine> Group<M> {
     /// cluster before this call.
     ///
     /// # Errors
-    /// [`ReadError`] when no leader could confirm it within five seconds.
+    /// [`ReadError`] when no leader could confirm it within eight seconds.
     pub async fn read_barrier(&self) -> Result<(), ReadError> {
         let started = Instant::now();
         let deadline = started + DEADLINE;

@@ -125,6 +125,19 @@ async fn a_disk_that_is_full_after_all_is_avoided() {
 }
 
 #[tokio::test]
+async fn a_disk_that_does_not_sync_is_avoided() {
+    let world = World::new(&[1, 1, 1]);
+    let gateway = world.gateway(1, small());
+    world.break_syncs(2, 0);
+    let bytes = content(700);
+    let digest = push(&gateway, &bytes).await.unwrap();
+    assert_only_on(&world, world.object_of(&digest), 2);
+    assert_eq!(pull(&gateway, &digest, 0..u64::MAX).await.unwrap(), bytes);
+    settle(&gateway).await;
+    assert_eq!(world.strays(&[world.object_of(&digest)]), 0);
+}
+
+#[tokio::test]
 async fn a_single_node_bears_the_loss_of_a_disk() {
     let world = World::new(&[3]);
     let gateway = world.gateway(1, small());

@@ -3,6 +3,8 @@
 mod background;
 mod blobs;
 mod failures;
+mod nodes;
 mod reads;
 mod uploads;
 mod world;
+mod world_shards;

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::world::*;
 use crate::gateway::ReadError;
-use crate::gateway::write::rewrite;
+use crate::gateway::write::{Avoided, rewrite};
 
 fn all_of_node(world: &World, node: u64) -> Vec<(ShardLocation, ShardName)> {
     world.shards().into_iter().filter(|(location, _)| location.node == NodeId(node)).collect()
@@ -144,7 +144,7 @@ async fn a_reader_follows_an_extent_that_was_written_anew() {
     let mut read = stream.next().await.unwrap().unwrap().to_vec();
     for (index, record) in world.extents(object) {
         let ExtentBody::Coded(old) = record.body else { continue };
-        let anew = rewrite(&gateway.core, object, ExtentIndex(index), &old).await.unwrap();
+        let anew = rewrite(&gateway.core, object, ExtentIndex(index), &old, Avoided::default()).await.unwrap();
         assert_eq!(anew.coded.geometry.profile.to_string(), "2+1");
         let command = raft::catalog::Command::ReplaceExtent {
             object,

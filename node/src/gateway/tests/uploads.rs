@@ -85,7 +85,7 @@ async fn a_digest_of_another_algorithm_is_verified_by_reading_back() {
         let wrong = digest(Algorithm::Sha512, b"other");
         let refused = gateway.finish(&repository(), session, None, wrong, body(&bytes[3..], 100)).await;
         let right = digest(Algorithm::Sha512, &bytes);
-        assert_eq!(refused, Err(UploadError::DigestMismatch { expected: wrong, actual: right }));
+        assert_eq!(refused, Err(UploadError::DigestMismatch { expected: Box::new(wrong), actual: Box::new(right) }));
         gateway.finish(&repository(), session, None, right, body(&bytes[3..], 100)).await.unwrap();
         assert_eq!(pull(&gateway, &right, 0..u64::MAX).await.unwrap(), bytes);
     }
@@ -203,6 +203,20 @@ async fn a_put_repeated_after_a_lost_answer_is_answered_alike() {
         let other = gateway.finish(&repository(), session, None, sha256(b"x"), body(b"x", 1)).await;
         assert_eq!(other, Err(UploadError::Unknown));
     }
+}
+
+#[tokio::test]
+async fn a_refusal_of_a_late_repetition_does_not_remove_what_its_first_copy_committed() {
+    let world = World::new(&[1, 1, 1]);
+    let gateway = world.gateway(1, small());
+    let bytes = content(500);
+    let session = gateway.start_upload(&repository(), Algorithm::Sha256, None).await.unwrap().session;
+    world.repeat_late();
+    let refused = gateway.append(&repository(), session, None, body(&bytes, 50)).await;
+    assert_eq!(refused, Err(UploadError::Moved { offset_bytes: 500 }));
+    settle(&gateway).await;
+    gateway.finish(&repository(), session, None, sha256(&bytes), body(b"", 1)).await.unwrap();
+    assert_eq!(pull(&gateway, &sha256(&bytes), 0..u64::MAX).await.unwrap(), bytes);
 }
 
 #[tokio::test]

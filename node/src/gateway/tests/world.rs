@@ -9,8 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use raft::catalog::{
-    Algorithm, Catalog, Command, Digest, ExtentBody, ExtentRecord, RepositoryName, Response, SessionId, ShardLocation,
-    View,
+    Advance, Algorithm, Catalog, Command, Digest, ExtentBody, ExtentRecord, RepositoryName, Response, SessionId,
+    ShardLocation, View,
 };
 use raft::id::{NodeId, RequestId};
 use raft::machine::{Machine, Stamp, Transaction};
@@ -19,44 +19,46 @@ use storage::codec::Profile;
 use storage::disk::RealFiles;
 use storage::exec::Exec;
 use storage::kv::{Engine, EngineOptions, Engines, MemoryEngines};
-use storage::shard::{DiskId, Geometry, ObjectId, ShardName, checksum};
+use storage::shard::{DiskId, ObjectId, ShardName};
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, watch};
-use tokio::time::sleep;
 
 use crate::environment::{BoxFuture, Entropy};
 use crate::gateway::catalog::{CatalogError, Records};
 use crate::gateway::core::Core;
 use crate::gateway::hash::RunningDigest;
-use crate::gateway::holders::{Roster, ShardStore, Sink};
+use crate::gateway::holders::Roster;
 use crate::gateway::placement::{Candidate, CandidateDisk};
 use crate::gateway::{Body, BodyError, Gateway, Metrics, Options, ReadError, UploadError};
 use crate::shards::{Block, Place, ShardError};
 
 /// A shard as it rests on a disk.
 #[derive(Clone, Debug)]
-struct Shard {
-    profile: Profile,
-    block_size_bytes: u32,
-    blocks: Vec<Block>,
-    finished: bool,
+pub(super) struct Shard {
+    pub(super) profile: Profile,
+    pub(super) block_size_bytes: u32,
+    pub(super) blocks: Vec<Block>,
+    pub(super) finished: bool,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    live: BTreeSet<NodeId>,
-    full: BTreeSet<DiskId>,
-    slow: BTreeSet<NodeId>,
-    shards: BTreeMap<(ShardLocation, ShardName), Shard>,
+pub(super) struct State {
+    pub(super) live: BTreeSet<NodeId>,
+    pub(super) full: BTreeSet<DiskId>,
+    pub(super) slow: BTreeSet<NodeId>,
+    pub(super) shards: BTreeMap<(ShardLocation, ShardName), Shard>,
     /// Appends that a node still takes before it dies.
-    appends_left: BTreeMap<NodeId, u64>,
+    pub(super) appends_left: BTreeMap<NodeId, u64>,
     /// Finishes that a node still takes before it dies.
-    finishes_left: BTreeMap<NodeId, u64>,
+    pub(super) finishes_left: BTreeMap<NodeId, u64>,
+    /// Disks whose syncs fail.
+    pub(super) unsyncable: BTreeSet<DiskId>,
     /// Blocks that were read.
-    reads: Vec<(ShardLocation, ShardName, Range<u64>)>,
-    commands: Vec<Command>,
+    pub(super) reads: Vec<(ShardLocation, ShardName, Range<u64>)>,
+    pub(super) commands: Vec<Command>,
     /// The next commands whose answer is lost, applied or not.
-    lost_answers: Vec<bool>,
+    pub(super) lost_answers: Vec<bool>,
+    pub(super) repeat_late: bool,
 }
 
 /// The world.
@@ -118,7 +120,7 @@ pub(super) fn broken(bytes: &[u8], frame: usize) -> Body {
 }
 
 #[derive(Debug)]
-struct Counting(AtomicU64);
+pub(super) struct Counting(pub(super) AtomicU64);
 
 impl Entropy for Counting {
     fn fill(&self, buffer: &mut [u8]) {
@@ -171,7 +173,7 @@ impl World {
         Gateway { core }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }
 
@@ -205,6 +207,12 @@ impl World {
         self.state().full.insert(disk);
     }
 
+    /// Syncs of the disk fail, although it counts as usable.
+    pub(super) fn break_syncs(&self, node: u64, disk: usize) {
+        let disk = self.nodes.iter().find(|(id, _)| *id == NodeId(node)).unwrap().1[disk];
+        self.state().unsyncable.insert(disk);
+    }
+
     /// Reads from the node take ten seconds.
     pub(super) fn slow_down(&self, node: u64) {
         self.state().slow.insert(NodeId(node));
@@ -213,6 +221,12 @@ impl World {
     /// The next command's answer is lost.
     pub(super) fn lose_answer(&self, applied: bool) {
         self.state().lost_answers.push(applied);
+    }
+
+    /// The next command of an upload is applied, its answer is lost, another request moves the upload, and the command
+    /// is repeated.
+    pub(super) fn repeat_late(&self) {
+        self.state().repeat_late = true;
     }
 
     /// Lets time pass.
@@ -302,7 +316,7 @@ impl World {
         std::mem::take(&mut self.state().reads)
     }
 
-    fn check_reachable(&self, place: Place) -> Result<(), ShardError> {
+    pub(super) fn check_reachable(&self, place: Place) -> Result<(), ShardError> {
         if self.state().live.contains(&place.location.node) {
             return Ok(());
         }
@@ -310,7 +324,11 @@ impl World {
     }
 
     /// Takes one of what is left; the node dies when nothing is.
-    fn use_up(&self, place: Place, which: fn(&mut State) -> &mut BTreeMap<NodeId, u64>) -> Result<(), ShardError> {
+    pub(super) fn use_up(
+        &self,
+        place: Place,
+        which: fn(&mut State) -> &mut BTreeMap<NodeId, u64>,
+    ) -> Result<(), ShardError> {
         let node = place.location.node;
         if let Some(left) = which(&mut self.state()).get_mut(&node) {
             if *left > 0 {
@@ -331,6 +349,16 @@ impl World {
 impl Records for World {
     fn propose(&self, request: RequestId, command: Command) -> BoxFuture<'_, Result<Response, CatalogError>> {
         Box::pin(async move {
+            if std::mem::take(&mut self.state().repeat_late)
+                && let Command::AdvanceUpload { session, advance } = &command
+            {
+                self.apply(request, command.clone());
+                let position = self.view().upload(*session).unwrap().unwrap().position;
+                let other =
+                    Advance { expected: position, extents: Vec::new(), replaced: Vec::new(), ..advance.clone() };
+                self.apply(RequestId([7; 16]), Command::AdvanceUpload { session: *session, advance: other });
+                return Ok(self.apply(request, command));
+            }
             let lost = self.state().lost_answers.pop();
             if lost != Some(false) {
                 let response = self.apply(request, command);
@@ -402,116 +430,6 @@ impl Roster for OnNode {
                 changes.changed().await.unwrap();
             }
         })
-    }
-}
-
-impl ShardStore for Arc<World> {
-    fn create(
-        &self,
-        location: ShardLocation,
-        name: ShardName,
-        profile: Profile,
-        block_size_bytes: u32,
-    ) -> BoxFuture<'_, Result<Box<dyn Sink>, ShardError>> {
-        Box::pin(async move {
-            let place = Place { location, name };
-            self.check_reachable(place)?;
-            let shard = Shard { profile, block_size_bytes, blocks: Vec::new(), finished: false };
-            let before = self.state().shards.insert((location, name), shard);
-            assert!(before.is_none(), "a shard is written once");
-            Ok(Box::new(WorldSink { world: Arc::clone(self), place, finished: false }) as Box<dyn Sink>)
-        })
-    }
-
-    fn read(
-        &self,
-        location: ShardLocation,
-        name: ShardName,
-        geometry: Geometry,
-        blocks: Range<u64>,
-    ) -> BoxFuture<'_, Result<Vec<Bytes>, ShardError>> {
-        Box::pin(async move {
-            let place = Place { location, name };
-            self.check_reachable(place)?;
-            if self.state().slow.contains(&location.node) {
-                sleep(Duration::from_secs(10)).await;
-            }
-            let mut state = self.state();
-            state.reads.push((location, name, blocks.clone()));
-            let missing = || ShardError::Missing { place, message: "no such file".to_owned() };
-            let shard = state.shards.get(&(location, name)).filter(|shard| shard.finished).ok_or_else(missing)?;
-            assert_eq!((shard.profile, shard.block_size_bytes), (geometry.profile, geometry.block_size_bytes));
-            assert_eq!(shard.blocks.len() as u64, geometry.stripes());
-            let mut found = Vec::new();
-            for index in blocks {
-                let block = &shard.blocks[usize::try_from(index).unwrap()];
-                if checksum(&name, index, &block.bytes) != block.checksum {
-                    return Err(ShardError::Corrupt { place, message: format!("block {index}") });
-                }
-                assert_eq!(block.bytes.len(), geometry.block_length_bytes(index) as usize);
-                found.push(block.bytes.clone());
-            }
-            Ok(found)
-        })
-    }
-
-    fn delete(&self, node: NodeId, shards: Vec<(DiskId, ShardName)>) -> BoxFuture<'_, Result<(), ShardError>> {
-        Box::pin(async move {
-            for (disk, name) in shards {
-                let location = ShardLocation { node, disk };
-                self.check_reachable(Place { location, name })?;
-                self.state().shards.remove(&(location, name));
-            }
-            Ok(())
-        })
-    }
-}
-
-#[derive(Debug)]
-struct WorldSink {
-    world: Arc<World>,
-    place: Place,
-    finished: bool,
-}
-
-impl Sink for WorldSink {
-    fn append(&mut self, blocks: Vec<Block>) -> BoxFuture<'_, Result<(), ShardError>> {
-        Box::pin(async move {
-            drop(self.world.gate.acquire().await.unwrap());
-            tokio::task::yield_now().await;
-            let place = self.place;
-            self.world.check_reachable(place)?;
-            self.world.use_up(place, |state| &mut state.appends_left)?;
-            let mut state = self.world.state();
-            if state.full.contains(&place.location.disk) {
-                return Err(ShardError::NoSpace { place, message: "disk full".to_owned() });
-            }
-            // Copied, as a disk or a wire does, so that the budget's share is given back.
-            let copies = blocks.into_iter().map(|block| Block { bytes: Bytes::copy_from_slice(&block.bytes), ..block });
-            state.shards.get_mut(&(place.location, place.name)).unwrap().blocks.extend(copies);
-            Ok(())
-        })
-    }
-
-    fn finish(mut self: Box<Self>) -> BoxFuture<'static, Result<(), ShardError>> {
-        Box::pin(async move {
-            tokio::task::yield_now().await;
-            self.world.check_reachable(self.place)?;
-            self.world.use_up(self.place, |state| &mut state.finishes_left)?;
-            let mut state = self.world.state();
-            state.shards.get_mut(&(self.place.location, self.place.name)).unwrap().finished = true;
-            self.finished = true;
-            drop(state);
-            Ok(())
-        })
-    }
-}
-
-impl Drop for WorldSink {
-    fn drop(&mut self) {
-        if !self.finished {
-            self.world.state().shards.remove(&(self.place.location, self.place.name));
-        }
     }
 }
 

@@ -36,8 +36,8 @@ pub(super) struct ExtentWriter {
 }
 
 /// Disks that failed a write of this upload. They are avoided until there is no safe place without them.
-#[derive(Debug, Default)]
-pub(super) struct Avoided {
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Avoided {
     disks: BTreeSet<DiskId>,
     forgiven: bool,
 }
@@ -55,14 +55,23 @@ impl Avoided {
         }
     }
 
-    fn note(&mut self, core: &Core, failure: &ShardError) {
-        let location = failure.place().location;
-        self.disks.insert(location.disk);
-        if failure.is_unreachable() {
-            core.roster.report_failure(location.node);
-        }
-        warn!(node = %location.node, disk = %location.disk, error = %failure, "shard cannot be written");
+    /// Avoids disks from now on.
+    pub(super) fn extend(&mut self, disks: impl IntoIterator<Item = DiskId>) {
+        self.disks.extend(disks);
     }
+
+    fn note(&mut self, core: &Core, failure: &ShardError) {
+        note(core, failure);
+        self.disks.insert(failure.place().location.disk);
+    }
+}
+
+fn note(core: &Core, failure: &ShardError) {
+    let location = failure.place().location;
+    if failure.is_unreachable() {
+        core.roster.report_failure(location.node);
+    }
+    warn!(node = %location.node, disk = %location.disk, error = %failure, "shard cannot be written");
 }
 
 impl ExtentWriter {
@@ -162,7 +171,7 @@ impl ExtentWriter {
                     finished = sink.finish() => match finished {
                         Ok(()) => true,
                         Err(failure) => {
-                            Avoided::default().note(&core, &failure);
+                            note(&core, &failure);
                             false
                         }
                     },
@@ -171,9 +180,10 @@ impl ExtentWriter {
             }
         });
         let finished = join_all(finished).await;
-        let lost = finished.iter().any(|whole| !whole);
+        let disks = finished.iter().zip(&self.placement.shards);
+        let lost: Vec<DiskId> = disks.filter(|(whole, _)| !**whole).map(|(_, location)| location.disk).collect();
         let coded = self.coded();
-        if finished.iter().filter(|whole| **whole).count() < coded.geometry.profile.data() {
+        if finished.len() - lost.len() < coded.geometry.profile.data() {
             leftovers::discard(&self.core, self.coding.name.object, self.index, &coded);
             return Err(self.lost_error());
         }

@@ -8,7 +8,7 @@ use storage::shard::{ExtentIndex, ObjectId};
 use tracing::info;
 
 use super::object::ObjectWriter;
-use super::{WriteError, Written, leftovers, rewrite};
+use super::{Avoided, WriteError, Written, leftovers, rewrite};
 use crate::gateway::core::Core;
 
 /// Times that the extents are looked at: nodes may go on dying meanwhile.
@@ -26,7 +26,9 @@ pub(super) async fn heal(
     replaced: &mut Replaced,
 ) -> Result<(), WriteError> {
     for _ in 0..ROUNDS_MAX {
-        if !heal_new(core, writer).await? & !heal_earlier(core, writer.object(), replaced).await? {
+        if !heal_new(core, writer).await?
+            & !heal_earlier(core, writer.object(), writer.avoided().clone(), replaced).await?
+        {
             return Ok(());
         }
     }
@@ -37,9 +39,9 @@ async fn heal_new(core: &Arc<Core>, writer: &mut ObjectWriter) -> Result<bool, W
     let mut healed = false;
     for position in 0..writer.written().len() {
         let written = &writer.written()[position];
-        if written.lost || has_lost(core, &written.coded) {
+        if !written.lost.is_empty() || has_lost(core, &written.coded) {
             let coded = written.coded.clone();
-            let anew = heal_one(core, writer.object(), written.index, &coded).await?;
+            let anew = heal_one(core, writer.object(), written.index, &coded, writer.avoided().clone()).await?;
             writer.replace(position, anew);
             healed = true;
         }
@@ -47,7 +49,12 @@ async fn heal_new(core: &Arc<Core>, writer: &mut ObjectWriter) -> Result<bool, W
     Ok(healed)
 }
 
-async fn heal_earlier(core: &Arc<Core>, object: ObjectId, replaced: &mut Replaced) -> Result<bool, WriteError> {
+async fn heal_earlier(
+    core: &Arc<Core>,
+    object: ObjectId,
+    avoided: Avoided,
+    replaced: &mut Replaced,
+) -> Result<bool, WriteError> {
     // A look at every earlier extent costs more the longer the upload is, so it is taken only when a node is away.
     if core.roster.all_live() {
         return Ok(false);
@@ -63,7 +70,7 @@ async fn heal_earlier(core: &Arc<Core>, object: ObjectId, replaced: &mut Replace
             let earlier = replaced.get(&index).map(|written| written.coded.clone());
             let coded = earlier.as_ref().unwrap_or(&committed);
             if has_lost(core, coded) {
-                let anew = heal_one(core, object, index, coded).await?;
+                let anew = heal_one(core, object, index, coded, avoided.clone()).await?;
                 if let Some(earlier) = replaced.insert(index, anew) {
                     leftovers::discard(core, object, index, &earlier.coded);
                 }
@@ -78,8 +85,9 @@ async fn heal_one(
     object: ObjectId,
     index: ExtentIndex,
     coded: &CodedExtent,
+    avoided: Avoided,
 ) -> Result<Written, WriteError> {
-    let anew = rewrite(core, object, index, coded).await?;
+    let anew = rewrite(core, object, index, coded, avoided).await?;
     core.metrics.healed_extents.inc();
     info!(
         %object,

@@ -2,11 +2,13 @@
 //!
 //! `gather` makes batches of frames, `stripes` cuts and codes them, `extent` writes one extent to its holders,
 //! `object` writes a run of extents and survives the loss of holders, `rewrite` writes an extent anew, `heal` does
-//! that before an acknowledgement, `task` ties them together for one request, `leftovers` removes what was given up.
+//! that before an acknowledgement, `task` ties them together for one request, `commit` ends it, `leftovers` removes
+//! what was given up.
 //!
 //! Holds: nothing is acknowledged before every shard of it is synced, and whole on live nodes; a request that breaks
 //! off leaves nothing behind; memory per upload is a few batches, and the node's budget bounds their sum.
 
+mod commit;
 mod extent;
 mod gather;
 mod heal;
@@ -17,13 +19,14 @@ mod stripes;
 mod task;
 
 use raft::catalog::{CodedExtent, Shortfall, ShortfallReason};
-use storage::shard::{ExtentIndex, ObjectId};
+use storage::shard::{DiskId, ExtentIndex, ObjectId};
 
 use super::catalog::CatalogError;
 use super::error::{ReadError, UploadError};
 use super::placement::PlacementError;
 use crate::shards::ShardError;
 
+pub(crate) use extent::Avoided;
 pub(crate) use leftovers::discard;
 pub(crate) use rewrite::rewrite;
 pub(super) use task::{Outcome, Purpose, UploadTask};
@@ -37,8 +40,8 @@ pub(crate) struct Written {
     pub(crate) coded: CodedExtent,
     /// Whether its profile is below what the whole cluster would give.
     pub(crate) degraded: bool,
-    /// Whether a shard was lost while it was written.
-    pub(crate) lost: bool,
+    /// Disks whose shards were lost while it was written.
+    pub(crate) lost: Vec<DiskId>,
 }
 
 impl Written {
@@ -89,6 +92,7 @@ pub(crate) enum WriteError {
 }
 
 impl WriteError {
+    #[expect(clippy::needless_pass_by_value, reason = "made to be passed to map_err")]
     fn internal(message: impl ToString) -> Self {
         Self::Internal { message: message.to_string() }
     }

@@ -62,6 +62,11 @@ impl ObjectWriter {
         self.object
     }
 
+    /// Disks that failed it.
+    pub(super) const fn avoided(&self) -> &Avoided {
+        &self.avoided
+    }
+
     /// Hashes and writes a batch.
     pub(super) async fn push(&mut self, batch: Bytes) -> Result<(), WriteError> {
         self.cutter.push(batch.clone());
@@ -178,7 +183,9 @@ impl ObjectWriter {
 
     async fn closed(&mut self) -> Result<(), WriteError> {
         let Some(closing) = self.closing.take() else { return Ok(()) };
-        self.written.push(closing.await.map_err(WriteError::internal)??);
+        let written = closing.await.map_err(WriteError::internal)??;
+        self.avoided.extend(written.lost.iter().copied());
+        self.written.push(written);
         Ok(())
     }
 }

@@ -22,9 +22,9 @@ pub(crate) async fn rewrite(
     object: ObjectId,
     index: ExtentIndex,
     source: &CodedExtent,
+    mut avoided: Avoided,
 ) -> Result<Written, WriteError> {
     let source = ExtentSource { object, index, coded: Arc::new(source.clone()) };
-    let mut avoided = Avoided::default();
     let mut rewrites = 0;
     loop {
         let mut extent = ExtentWriter::begin(core, object, index, &mut avoided).await?;
@@ -37,8 +37,9 @@ pub(crate) async fn rewrite(
             }
         };
         let error = match outcome {
-            Ok(written) if !written.lost => return Ok(written),
+            Ok(written) if written.lost.is_empty() => return Ok(written),
             Ok(written) => {
+                avoided.extend(written.lost);
                 let profile = written.coded.geometry.profile;
                 leftovers::discard(core, object, index, &written.coded);
                 WriteError::Lost { object, extent: index.0, profile }

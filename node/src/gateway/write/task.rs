@@ -9,23 +9,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use raft::catalog::{
-    Advance, CodedExtent, Command, Digest, ExtentBody, NewExtent, ReplacedExtent, Response, SessionId, UploadRecord,
-};
+use raft::catalog::{Digest, SessionId, UploadRecord};
 use storage::shard::ExtentIndex;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tracing::warn;
 
 use super::gather::Gather;
-use super::heal::{Replaced, heal};
-use super::leftovers::{discard, discard_unless_current};
 use super::object::ObjectWriter;
 use crate::gateway::Body;
-use crate::gateway::core::{Core, unexpected};
+use crate::gateway::core::Core;
 use crate::gateway::error::{BodyError, UploadError};
 use crate::gateway::hash::RunningDigest;
-use crate::gateway::read::digest_of;
 
 /// Batches that wait for the task.
 const QUEUE_BATCHES: usize = 1;
@@ -122,13 +116,14 @@ impl UploadTask {
 }
 
 /// The task's side.
-struct Writing {
-    core: Arc<Core>,
-    session: SessionId,
-    record: UploadRecord,
+pub(super) struct Writing {
+    pub(super) core: Arc<Core>,
+    pub(super) session: SessionId,
+    /// The session as it was when the request began.
+    pub(super) record: UploadRecord,
     /// Extents committed before.
-    extents: u32,
-    purpose: Purpose,
+    pub(super) extents: u32,
+    pub(super) purpose: Purpose,
 }
 
 impl Writing {
@@ -159,140 +154,6 @@ impl Writing {
     fn fits_inline(&self, length: usize) -> bool {
         self.record.position.offset_bytes.saturating_add(length as u64) <= self.core.options.inline_size_bytes_max
     }
-
-    async fn conclude(self, mut writer: ObjectWriter, rest: Bytes, inline: bool) -> Result<Outcome, UploadError> {
-        if self.purpose == Purpose::Append && inline && rest.is_empty() {
-            return Ok(Outcome::Advanced { offset_bytes: self.record.position.offset_bytes });
-        }
-        let mut replaced = Replaced::new();
-        match self.prepare(&mut writer, &mut replaced, rest, inline).await {
-            Ok(advance) => self.commit(writer, replaced, advance).await,
-            Err(error) => {
-                for (index, written) in replaced {
-                    discard(&self.core, self.record.object, index, &written.coded);
-                }
-                writer.abandon().await;
-                Err(error)
-            }
-        }
-    }
-
-    /// Brings everything to stable storage and checks it.
-    async fn prepare(
-        &self,
-        writer: &mut ObjectWriter,
-        replaced: &mut Replaced,
-        rest: Bytes,
-        inline: bool,
-    ) -> Result<Advance, UploadError> {
-        let mut extents = Vec::new();
-        if inline {
-            writer.end_unwritten(&rest);
-            if !rest.is_empty() {
-                // A copy, since the catalog must not hold on to the budget's share.
-                let body = ExtentBody::Inline(Bytes::copy_from_slice(&rest));
-                extents.push(NewExtent { body, shortfall: None });
-            }
-        } else {
-            writer.end(rest).await?;
-        }
-        let streamed = match self.purpose {
-            Purpose::Publish(expected) if writer.hash()?.algorithm() == expected.algorithm() => {
-                check(expected, writer.hash()?.digest())?;
-                true
-            }
-            _ => false,
-        };
-        writer.sync().await?;
-        heal(&self.core, writer, replaced).await?;
-        for written in writer.written() {
-            extents.push(NewExtent { body: ExtentBody::Coded(written.coded.clone()), shortfall: written.shortfall() });
-        }
-        if let Purpose::Publish(expected) = self.purpose
-            && !streamed
-        {
-            let new = extents.iter().map(|extent| extent.body.clone());
-            let object = self.record.object;
-            let actual = digest_of(&self.core, expected.algorithm(), object, self.extents, new).await?;
-            check(expected, actual)?;
-        }
-        Ok(Advance {
-            expected: self.record.position,
-            hash_state: writer.hash()?.state().into(),
-            extents,
-            replaced: replaced
-                .iter()
-                .map(|(index, written)| ReplacedExtent {
-                    extent: *index,
-                    body: written.coded.clone(),
-                    shortfall: written.shortfall(),
-                })
-                .collect(),
-            lifetime_seconds: self.core.options.upload_lifetime_seconds,
-        })
-    }
-
-    async fn commit(self, writer: ObjectWriter, replaced: Replaced, advance: Advance) -> Result<Outcome, UploadError> {
-        let session = self.session;
-        let command = match self.purpose {
-            Purpose::Append => Command::AdvanceUpload { session, advance },
-            Purpose::Publish(digest) => Command::FinishUpload { session, advance, digest },
-        };
-        match self.core.propose(command).await {
-            Ok(Response::Uploaded { position }) => Ok(Outcome::Advanced { offset_bytes: position.offset_bytes }),
-            Ok(Response::Published { length_bytes, new_object }) => {
-                self.core.metrics.uploads.inc();
-                if !new_object {
-                    // A duplicate, which the catalog discards, or a repetition, of which it knows nothing.
-                    let core = Arc::clone(&self.core);
-                    let ours = proposed(&writer, replaced);
-                    self.core.tasks.spawn(discard_unless_current(core, self.record.object, ours));
-                }
-                Ok(Outcome::Published { length_bytes })
-            }
-            Ok(refusal) => {
-                let ours = proposed(&writer, replaced);
-                discard_unless_current(Arc::clone(&self.core), self.record.object, ours).await;
-                self.refused(&refusal)
-            }
-            Err(error) if error.is_uncertain() => {
-                warn!(%session, %error, "the outcome of an upload's commit is not known, its shards stay");
-                Err(error.into())
-            }
-            Err(error) => {
-                for (index, written) in replaced {
-                    discard(&self.core, self.record.object, index, &written.coded);
-                }
-                writer.abandon().await;
-                Err(error.into())
-            }
-        }
-    }
-
-    /// Another request, or a copy of this one, came first.
-    fn refused(self, refusal: &Response) -> Result<Outcome, UploadError> {
-        if let Purpose::Publish(digest) = self.purpose
-            && let Ok(Some(record)) = self.core.records.view().upload(self.session)
-            && record.finished == Some(digest)
-        {
-            return Ok(Outcome::Published { length_bytes: record.position.offset_bytes });
-        }
-        match refusal {
-            Response::UploadMoved { position } => Err(UploadError::Moved { offset_bytes: position.offset_bytes }),
-            Response::UploadUnknown => Err(UploadError::Unknown),
-            refusal => Err(unexpected(refusal).into()),
-        }
-    }
-}
-
-/// Everything that a proposal named.
-fn proposed(writer: &ObjectWriter, replaced: Replaced) -> Vec<(ExtentIndex, CodedExtent)> {
-    let new = writer.written().iter().map(|written| (written.index, written.coded.clone()));
-    new.chain(replaced.into_iter().map(|(index, written)| (index, written.coded))).collect()
-}
-
-fn check(expected: Digest, actual: Digest) -> Result<(), UploadError> {
-    if expected == actual { Ok(()) } else { Err(UploadError::DigestMismatch { expected, actual }) }
 }
 
 /// Counts an upload as active while it lives.
