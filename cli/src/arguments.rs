@@ -16,9 +16,9 @@ Exit codes:
   5  `status` only: the cluster does not serve
 
 First steps:
-  regnode dev --nodes 3                  a local cluster to try things with
-  regnode init --data-dir /var/lib/regnode   found a cluster on the first machine
-  regnode join HOST:7000 --token TOKEN   add this machine to it";
+  regnode dev --nodes 3                 a local cluster to try things with
+  regnode init                          found a cluster on the first machine
+  regnode join HOST:7000 --token TOKEN  add this machine to it";
 
 /// A replicated container registry in one binary.
 #[derive(Debug, Parser)]

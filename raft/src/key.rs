@@ -7,7 +7,7 @@
 use storage::shard::{Attempt, DiskId, ExtentIndex, ObjectId, ShardIndex};
 
 use crate::catalog::{Algorithm, Digest, RepositoryName, SessionId, Tag};
-use crate::id::{NodeId, RegionId};
+use crate::id::{NodeId, RegionId, RequestId};
 use crate::time::Timestamp;
 
 /// One part of a key.
@@ -83,7 +83,7 @@ macro_rules! wrapped_part {
     };
 }
 
-wrapped_part!(Timestamp, NodeId, RegionId, ObjectId, DiskId, SessionId, ExtentIndex, Attempt, ShardIndex);
+wrapped_part!(Timestamp, NodeId, RegionId, RequestId, ObjectId, DiskId, SessionId, ExtentIndex, Attempt, ShardIndex);
 
 macro_rules! name_part {
     ($($name:ident),+) => {

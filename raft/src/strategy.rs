@@ -121,9 +121,9 @@ pub(crate) fn any_object_record() -> impl Strategy<Value = ObjectRecord> {
 
 pub(crate) fn any_upload_record() -> impl Strategy<Value = UploadRecord> {
     let names = (repository(), object(), option::of(text()), any_bytes(), request());
-    let rest = (any::<u64>(), any::<u64>(), timestamp(), timestamp(), option::of(digest()));
+    let rest = (any::<u64>(), any::<u64>(), any::<u8>(), timestamp(), timestamp(), option::of(digest()));
     (names, rest).prop_map(|((repository, object, principal, hash_state, last_request), rest)| {
-        let (offset_bytes, epoch, started, expires, finished) = rest;
+        let (offset_bytes, epoch, parity, started, expires, finished) = rest;
         UploadRecord {
             repository,
             object,
@@ -131,6 +131,7 @@ pub(crate) fn any_upload_record() -> impl Strategy<Value = UploadRecord> {
             algorithm: Algorithm::Sha512,
             hash_state,
             position: UploadPosition { offset_bytes, epoch },
+            parity,
             last_request,
             started,
             expires,
@@ -239,6 +240,10 @@ pub(crate) fn any_event() -> impl Strategy<Value = Event> {
     (timestamp(), kind).prop_map(|(time, kind)| Event { time, kind })
 }
 
+pub(crate) fn any_response() -> impl Strategy<Value = Response> {
+    prop_oneof![Just(Response::Done), any::<bool>().prop_map(|created| Response::ManifestStored { created })]
+}
+
 pub(crate) fn any_totals_record() -> impl Strategy<Value = TotalsRecord> {
     any::<[u64; 8]>().prop_map(|counts| TotalsRecord {
         repositories: counts[0],
@@ -253,13 +258,14 @@ pub(crate) fn any_totals_record() -> impl Strategy<Value = TotalsRecord> {
 }
 
 pub(crate) fn any_clock_record() -> impl Strategy<Value = ClockRecord> {
-    (timestamp(), any::<u64>(), any::<u64>(), timestamp(), any::<u64>()).prop_map(
-        |(now, next_sequence, first_sequence, first_event, next_generation)| ClockRecord {
+    (timestamp(), any::<u64>(), any::<u64>(), timestamp(), any::<u64>(), option::of(timestamp())).prop_map(
+        |(now, next_sequence, first_sequence, first_event, next_generation, first_request_expiry)| ClockRecord {
             now,
             next_sequence,
             first_sequence,
             first_event,
             next_generation,
+            first_request_expiry,
         },
     )
 }
@@ -295,7 +301,12 @@ pub(crate) fn any_node() -> impl Strategy<Value = NodeRecord> {
             version,
         },
     );
-    let state = prop_oneof![Just(NodeState::Active), Just(NodeState::Draining), Just(NodeState::Removed)];
+    let state = prop_oneof![
+        Just(NodeState::Joining),
+        Just(NodeState::Active),
+        Just(NodeState::Draining),
+        Just(NodeState::Removed)
+    ];
     (info, region(), state, timestamp(), request()).prop_map(|(info, region, state, joined, admitted_by)| NodeRecord {
         info,
         region,

@@ -155,6 +155,21 @@ pub(crate) trait Table {
         Self::rows(state, &scan)
     }
 
+    /// Rows in key order behind `after` whose keys are below `end`, a leading run of parts.
+    fn scan_between<P: Key>(
+        state: &impl State,
+        after: Option<KeyRef<'_, Self>>,
+        end: P::Ref<'_>,
+        limit: usize,
+    ) -> Result<Rows<Self>, StateError> {
+        let mut scan = Scan::prefix(Self::COLUMN, &[Self::KIND], limit);
+        if let Some(after) = after {
+            scan = scan.after(&Self::key::<Self::Key>(after));
+        }
+        scan.end = Some(Self::key::<P>(end).into());
+        Self::rows(state, &scan)
+    }
+
     /// Rows of any scan within this table.
     fn rows(state: &impl State, scan: &Scan) -> Result<Rows<Self>, StateError> {
         let mut rows = Vec::new();

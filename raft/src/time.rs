@@ -29,6 +29,23 @@ pub fn advance(previous: Option<Timestamp>, stamped: Timestamp) -> Timestamp {
     }
 }
 
+/// Seconds by which a state machine's clock may be behind without anybody minding.
+const TOLERATED_SECONDS: u64 = 60;
+
+/// How many commands it takes to bring a state machine's clock to within a minute of `now`. After a long silence each
+/// moves it by [`MAX_JUMP_SECONDS`] only; a clock that never ran takes the first stamp as it is.
+#[must_use]
+pub const fn ticks_behind(clock: Timestamp, now: Timestamp) -> u64 {
+    let behind = now.0.saturating_sub(clock.0);
+    if behind <= TOLERATED_SECONDS * 1000 {
+        0
+    } else if clock.0 == 0 {
+        1
+    } else {
+        behind.div_ceil(MAX_JUMP_SECONDS * 1000)
+    }
+}
+
 crate::versioned! {
     Timestamp = 1, "timestamp";
 }
@@ -42,6 +59,24 @@ pub trait Clock: Debug + Send + Sync + 'static {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn as_many_ticks_as_needed_bring_the_clock_to_the_present() {
+        let begin = Timestamp(1_000_000);
+        assert_eq!(ticks_behind(begin, Timestamp(5)), 0);
+        assert_eq!(ticks_behind(begin, begin.plus_seconds(60)), 0);
+        assert_eq!(ticks_behind(begin, begin.plus_seconds(61)), 1);
+        assert_eq!(ticks_behind(Timestamp::default(), begin), 1);
+        for seconds in [3600, 3601, 86_400, 30 * 86_400 + 7] {
+            let now = begin.plus_seconds(seconds);
+            let mut clock = begin;
+            for _ in 0..ticks_behind(begin, now) {
+                assert!(clock < now);
+                clock = advance(Some(clock), now);
+            }
+            assert_eq!(clock, now, "{seconds} seconds");
+        }
+    }
 
     #[test]
     fn the_clock_never_goes_back_and_never_jumps_far() {

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use storage::codec::Profile;
-use storage::disk::{DiskError, Files, RealFiles};
+use storage::disk::{DiskError, Files, KnownDisks, RealFiles};
 use storage::shard::{DiskId, ShardWriter, checksum};
-use support::{NAME, StagedFiles, disk, disk_on, golden, open};
+use support::{NAME, StagedFiles, disk, disk_on, golden, open, open_known};
 
 fn real() -> Arc<dyn Files> {
     Arc::new(RealFiles)
@@ -72,6 +72,40 @@ fn shards_without_an_identity_are_refused() {
     RealFiles.remove(&path.join("identity")).unwrap();
     let error = open(real(), &[path]).unwrap_err();
     assert!(matches!(error, DiskError::Damaged { .. }), "{error}");
+}
+
+#[test]
+fn a_directory_whose_disk_is_not_mounted_is_refused_and_not_touched() {
+    let directory = tempfile::tempdir().unwrap();
+    let paths = [directory.path().join("a"), directory.path().join("b")];
+    let known = KnownDisks { disks: open(real(), &paths).unwrap().by_directory(), list: "identity/disks.toml".into() };
+    assert!(open_known(real(), &paths, &known).is_ok());
+
+    RealFiles.rename(&paths[1], &directory.path().join("unmounted")).unwrap();
+    let missing = |error: DiskError| {
+        assert!(matches!(error, DiskError::Gone { expected: DiskId([2, ..]), .. }), "{error}");
+        let text = error.to_string();
+        for part in [paths[1].to_str().unwrap(), &DiskId([2; 16]).to_string(), "disks.toml"] {
+            assert!(text.contains(part), "{part} is missing in {text}");
+        }
+    };
+    missing(open_known(real(), &paths, &known).unwrap_err());
+    assert!(RealFiles.list(&paths[1]).is_err(), "nothing was created");
+    RealFiles.create_directory_all(&paths[1]).unwrap();
+    missing(open_known(real(), &paths, &known).unwrap_err());
+    assert_eq!(RealFiles.list(&paths[1]).unwrap(), []);
+
+    // Elsewhere it is the same disk.
+    let moved = [paths[0].clone(), directory.path().join("unmounted")];
+    let disks = open_known(real(), &moved, &known).unwrap();
+    assert_eq!(disks.all()[1].id(), DiskId([2; 16]));
+    drop(disks);
+    // Two disks that changed places are known by their identities.
+    RealFiles.remove_directory_all(&paths[1]).unwrap();
+    RealFiles.rename(&paths[0], &paths[1]).unwrap();
+    RealFiles.rename(&moved[1], &paths[0]).unwrap();
+    let disks = open_known(real(), &paths, &known).unwrap();
+    assert_eq!(disks.all()[0].id(), DiskId([2; 16]));
 }
 
 #[test]

@@ -115,8 +115,15 @@ pub fn dev(data: &Path, nodes: usize, listen: SocketAddr) -> Result<Command> {
     Ok(command)
 }
 
+/// The program takes every variable with this prefix for a configuration key and refuses those that are none.
+const PREFIX: &str = "REGNODE_";
+
 fn with_data(name: &str, data: &Path) -> Result<Command> {
     let mut command = Command::new(binary()?);
+    // The caller's configuration is none of the tests', and their own variables are no configuration.
+    for (variable, _) in std::env::vars_os().filter(|(variable, _)| variable.to_string_lossy().starts_with(PREFIX)) {
+        command.env_remove(variable);
+    }
     command.arg(name).arg("--data-dir").arg(data);
     Ok(command)
 }

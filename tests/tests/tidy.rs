@@ -36,7 +36,7 @@ const CONFINED: &[(&str, &[&str])] = &[
             "tests/",
         ],
     ),
-    ("openraft", &["raft/src/group/", "raft/tests/"]),
+    ("openraft::", &["raft/src/group/"]),
     ("bincode::", &["raft/src/codec.rs"]),
     ("reed_solomon", &["storage/src/codec/"]),
     ("tonic::", &["node/src/peer/", "node/build.rs"]),

@@ -19,17 +19,18 @@ pub(crate) fn text(status: &Status) -> String {
     line(
         &mut page,
         format_args!(
-            "{} repositories, {} tags, {} manifests, {} blobs ({}), {} open uploads, {} extents below full redundancy",
-            totals.repositories,
-            totals.tags,
-            totals.manifests,
-            totals.blobs,
+            "{}, {}, {}, {} ({}), {}, {} below full redundancy",
+            count(totals.repositories, "repository", "repositories"),
+            count(totals.tags, "tag", "tags"),
+            count(totals.manifests, "manifest", "manifests"),
+            count(totals.blobs, "blob", "blobs"),
             size(totals.blob_bytes),
-            totals.uploads,
-            status.under_replicated,
+            count(totals.uploads, "open upload", "open uploads"),
+            count(status.under_replicated, "extent", "extents"),
         ),
     );
-    page
+    // A table fills each cell up to its column's width.
+    page.lines().map(str::trim_end).flat_map(|line| [line, "\n"]).collect()
 }
 
 fn line(page: &mut String, text: std::fmt::Arguments<'_>) {
@@ -91,6 +92,10 @@ fn groups(groups: &[GroupStatus]) -> Table {
     rows
 }
 
+fn count(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
 /// Bytes with a binary unit.
 fn size(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
@@ -148,6 +153,7 @@ mod tests {
                 term: 3,
                 applied: 42,
                 voters: vec!["node1".to_owned(), "node2".to_owned()],
+                seats: 2,
                 live_voters: vec!["node1".to_owned()],
                 learners: Vec::new(),
                 lag: vec![("node2".to_owned(), 7)],
@@ -160,7 +166,7 @@ mod tests {
 
     #[test]
     fn the_page_reads_well() {
-        insta::assert_snapshot!(text(&status()).lines().map(str::trim_end).collect::<Vec<_>>().join("\n"));
+        insta::assert_snapshot!(text(&status()));
     }
 
     #[test]
@@ -168,6 +174,6 @@ mod tests {
         assert_eq!(size(0), "0 B");
         assert_eq!(size(1023), "1023 B");
         assert_eq!(size(1536), "1.5 KiB");
-        assert_eq!(size(u64::MAX), "16384.0 PiB");
+        assert_eq!(size(u64::MAX), "16383.9 PiB");
     }
 }

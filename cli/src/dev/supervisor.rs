@@ -66,6 +66,7 @@ async fn serve(environment: &Environment, dev: &Dev, processes: &mut Vec<NodePro
     for node in &nodes {
         wait_until_serving(environment, node, processes).await?;
     }
+    wait_until_all_vote(&nodes[0]).await?;
     match nodes.len() {
         1 => println!("the node serves"),
         count => println!("all {count} nodes serve"),
@@ -117,6 +118,21 @@ async fn wait_until_serving(
     }
 }
 
+/// Waits until each group has all its voters: from then on one node of three may be killed.
+async fn wait_until_all_vote(first: &PlannedNode) -> Result<()> {
+    let deadline = Instant::now() + START_DEADLINE;
+    loop {
+        let status = admin_client::status(&first.data_dir).await?;
+        if status.groups.iter().all(|group| group.voters.len() as u64 >= group.seats) {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            bail!("not all nodes vote after {START_DEADLINE:?}: {}", status.findings.join("; "));
+        }
+        sleep(POLL).await;
+    }
+}
+
 /// Says when a node ends, and how to bring it back. Returns once none is left.
 #[expect(clippy::print_stdout, reason = "what the command is for")]
 async fn report_ends(processes: &mut [NodeProcess], nodes: &[PlannedNode]) -> Result<()> {
@@ -126,7 +142,10 @@ async fn report_ends(processes: &mut [NodeProcess], nodes: &[PlannedNode]) -> Re
             if let Some(status) = process.has_ended().filter(|_| !ended[index]) {
                 ended[index] = true;
                 let config = nodes[index].config.display();
-                println!("node {} ended ({status}); bring it back with: regnode serve --config {config}", process.number);
+                println!(
+                    "node {} ended ({status}); bring it back with: regnode serve --config {config}",
+                    process.number
+                );
             }
         }
         sleep(POLL).await;

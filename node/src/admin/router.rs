@@ -11,7 +11,7 @@ use raft::directory::Directory;
 use raft::group::Group;
 
 use super::types::{ConfigAnswer, ConfigEntry, ErrorAnswer, Status, TokenAnswer, TokenRequest, VERSION};
-use crate::cluster::{TokenError, create_token};
+use crate::cluster::{AgreedTime, TokenError, create_token};
 use crate::config::{KEYS, Settings};
 use crate::environment::Entropy;
 use crate::members::Members;
@@ -31,6 +31,8 @@ pub struct Admin {
     pub collector: Collector,
     /// Where tokens are kept.
     pub directory: Arc<Group<Directory>>,
+    /// By what time they expire.
+    pub time: AgreedTime,
     /// Where tokens can be used.
     pub members: Members,
     /// Own peer address, as other nodes know it.
@@ -51,7 +53,7 @@ impl Admin {
 
     /// Makes a join token.
     pub async fn create_token(&self, lifetime_seconds: u64) -> Result<TokenAnswer, TokenError> {
-        let token = create_token(&self.directory, self.entropy.as_ref(), lifetime_seconds).await?;
+        let token = create_token(&self.directory, &self.time, self.entropy.as_ref(), lifetime_seconds).await?;
         let others = self.members.live().into_iter().filter(|member| member.id != self.members.own());
         let addresses = std::iter::once(self.peer_address.clone()).chain(others.map(|member| member.address)).collect();
         Ok(TokenAnswer { version: VERSION, token: token.to_string(), addresses, lifetime_seconds })

@@ -65,7 +65,7 @@ pub struct NodeStatus {
     pub zone: String,
     /// Whether it answers.
     pub live: bool,
-    /// What it may do: `active` or `draining`.
+    /// What it may do: `joining`, `active` or `draining`.
     pub state: String,
     /// Version of its program.
     pub version: String,
@@ -103,6 +103,8 @@ pub struct GroupStatus {
     pub applied: u64,
     /// Names of the voters.
     pub voters: Vec<String>,
+    /// Voters that it is to have with the nodes there are.
+    pub seats: u64,
     /// Names of the voters that answer.
     pub live_voters: Vec<String>,
     /// Names of the learners.

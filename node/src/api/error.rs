@@ -258,6 +258,9 @@ impl From<UploadError> for ApiError {
                 Self::unavailable(message, retry_after_seconds)
             }
             UploadError::Body(error) => error.into(),
+            UploadError::TooManyChunks { .. } => {
+                Self::new(Code::BlobUploadInvalid, message).with_status(StatusCode::PAYLOAD_TOO_LARGE)
+            }
             UploadError::TooLarge { .. } => {
                 Self::new(Code::SizeInvalid, message).with_status(StatusCode::PAYLOAD_TOO_LARGE)
             }
@@ -325,12 +328,17 @@ mod tests {
             (UploadError::Unknown.into(), "BLOB_UPLOAD_UNKNOWN", 404),
             (UploadError::RangeMismatch { offset_bytes: 1 }.into(), "RANGE_INVALID", 416),
             (UploadError::Moved { offset_bytes: 1 }.into(), "RANGE_INVALID", 416),
-            (UploadError::DigestMismatch { expected: Box::new(digest), actual: Box::new(digest) }.into(), "DIGEST_INVALID", 400),
+            (
+                UploadError::DigestMismatch { expected: Box::new(digest), actual: Box::new(digest) }.into(),
+                "DIGEST_INVALID",
+                400,
+            ),
             (UploadError::NoSpace("full".to_owned()).into(), "UNAVAILABLE", 507),
             (unavailable().into(), "UNAVAILABLE", 503),
             (body(BodyError::Disconnected), "BLOB_UPLOAD_INVALID", 400),
             (body(BodyError::TimedOut), "BLOB_UPLOAD_INVALID", 408),
             (UploadError::TooLarge { limit_bytes: 1 }.into(), "SIZE_INVALID", 413),
+            (UploadError::TooManyChunks { limit: 1 }.into(), "BLOB_UPLOAD_INVALID", 413),
             (BlobError::Unknown.into(), "BLOB_UNKNOWN", 404),
             (BlobError::InUse { manifest: digest }.into(), "UNSUPPORTED", 405),
             (ApiError::manifest_too_large(1), "SIZE_INVALID", 413),

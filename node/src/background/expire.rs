@@ -1,14 +1,17 @@
-//! Upload sessions without progress are ended, and the catalog's clock is moved on when nothing else does it.
+//! Upload sessions without progress are ended, and the catalog's clock is moved on when nothing else does it: to the
+//! present at once after a downtime, since one command moves it by an hour at most.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use raft::catalog::{Command, Response};
-use raft::time::Timestamp;
+use raft::time::{Timestamp, ticks_behind};
 use tokio::time::sleep;
 use tracing::{debug, info};
 
-use super::Metrics;
+use super::{Metrics, Present};
+use crate::cluster::TICKS_AT_ONCE;
 use crate::gateway::catalog::CatalogError;
 use crate::gateway::core::Core;
 
@@ -21,23 +24,32 @@ const SESSIONS_PER_COMMAND: u32 = 256;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Action {
     Nothing,
-    Tick,
+    Ticks(u64),
     Expire,
 }
 
-/// Decides by the catalog's clock, the one that was seen at the last look, and the first expiry.
-fn plan(now: Timestamp, before: Option<Timestamp>, next_expiry: Option<Timestamp>) -> Action {
-    if next_expiry.is_some_and(|expiry| expiry <= now) {
+/// Decides by the catalog's clock, the present moment if it is certain, the clock that was seen at the last look, and the
+/// first expiry.
+fn plan(
+    now: Timestamp,
+    present: Option<Timestamp>,
+    before: Option<Timestamp>,
+    next_expiry: Option<Timestamp>,
+) -> Action {
+    let behind = present.map_or(0, |present| ticks_behind(now, present));
+    if behind > 0 {
+        Action::Ticks(behind.min(TICKS_AT_ONCE))
+    } else if next_expiry.is_some_and(|expiry| expiry <= now) {
         Action::Expire
     } else if before == Some(now) {
-        Action::Tick
+        Action::Ticks(1)
     } else {
         Action::Nothing
     }
 }
 
 /// Works until the node stops.
-pub(super) async fn run(core: Arc<Core>, metrics: Metrics) {
+pub(super) async fn run(core: Arc<Core>, present: Present, metrics: Metrics) {
     let mut before = None;
     loop {
         sleep(LOOK_INTERVAL).await;
@@ -45,21 +57,32 @@ pub(super) async fn run(core: Arc<Core>, metrics: Metrics) {
             before = None;
             continue;
         }
-        match round(&core, &metrics, before).await {
+        match round(&core, &present, &metrics, before).await {
             Ok(now) => before = Some(now),
             Err(error) => debug!(%error, "upload sessions cannot be expired"),
         }
     }
 }
 
-async fn round(core: &Core, metrics: &Metrics, before: Option<Timestamp>) -> Result<Timestamp, CatalogError> {
-    loop {
+async fn round(
+    core: &Core,
+    present: &Present,
+    metrics: &Metrics,
+    mut before: Option<Timestamp>,
+) -> Result<Timestamp, CatalogError> {
+    while core.records.is_leader() {
         let view = core.records.view();
-        match plan(view.clock()?, before, view.next_upload_expiry()?) {
+        let clock = view.clock()?;
+        match plan(clock, present(), before, view.next_upload_expiry()?) {
             Action::Nothing => break,
-            Action::Tick => {
-                core.propose(Command::Tick).await?;
-                break;
+            Action::Ticks(count) => {
+                for outcome in join_all((0..count).map(|_| core.propose(Command::Tick))).await {
+                    outcome?;
+                }
+                if core.records.view().clock()? == clock {
+                    break;
+                }
+                before = None;
             }
             Action::Expire => {
                 let response = core.propose(Command::ExpireUploads { limit: SESSIONS_PER_COMMAND }).await?;
@@ -82,9 +105,17 @@ mod tests {
     #[test]
     fn the_clock_is_moved_on_only_when_it_stands_still() {
         let now = Timestamp(1000);
-        assert_eq!(plan(now, None, None), Action::Nothing);
-        assert_eq!(plan(now, Some(Timestamp(999)), None), Action::Nothing);
-        assert_eq!(plan(now, Some(now), Some(Timestamp(1001))), Action::Tick);
-        assert_eq!(plan(now, Some(now), Some(now)), Action::Expire);
+        assert_eq!(plan(now, None, None, None), Action::Nothing);
+        assert_eq!(plan(now, None, Some(Timestamp(999)), None), Action::Nothing);
+        assert_eq!(plan(now, None, Some(now), Some(Timestamp(1001))), Action::Ticks(1));
+        assert_eq!(plan(now, None, Some(now), Some(now)), Action::Expire);
+    }
+
+    #[test]
+    fn after_a_downtime_the_clock_comes_first() {
+        let now = Timestamp(1000);
+        assert_eq!(plan(now, Some(now.plus_seconds(30)), None, None), Action::Nothing);
+        assert_eq!(plan(now, Some(now.plus_seconds(7201)), None, Some(now)), Action::Ticks(3));
+        assert_eq!(plan(now, Some(now.plus_seconds(30 * 86_400)), None, None), Action::Ticks(TICKS_AT_ONCE));
     }
 }

@@ -9,11 +9,17 @@ mod metrics;
 mod reencode;
 mod sweep;
 
+use std::sync::Arc;
+
+use raft::time::Timestamp;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::gateway::Gateway;
 
 pub use metrics::Metrics;
+
+/// Tells the present moment; `None` while it is not certain that this node's clock is right.
+pub type Present = Arc<dyn Fn() -> Option<Timestamp> + Send + Sync>;
 
 /// The running background work of a node. Dropping it ends the work.
 #[derive(Debug)]
@@ -24,12 +30,12 @@ pub struct Background {
 impl Background {
     /// Begins the work.
     #[must_use]
-    pub fn start(gateway: &Gateway, metrics: &Metrics) -> Self {
+    pub fn start(gateway: &Gateway, present: Present, metrics: &Metrics) -> Self {
         let core = gateway.core();
         let tasks = [
             tokio::spawn(reencode::run(core.clone(), metrics.clone())),
             tokio::spawn(sweep::run(core.clone(), metrics.clone())),
-            tokio::spawn(expire::run(core.clone(), metrics.clone())),
+            tokio::spawn(expire::run(core.clone(), present, metrics.clone())),
         ];
         Self { tasks: tasks.into_iter().map(AbortOnDropHandle::new).collect() }
     }

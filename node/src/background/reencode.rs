@@ -117,7 +117,7 @@ async fn work_off(
     extent: &CodedExtent,
 ) -> bool {
     let (object, index) = (key.object, key.extent);
-    let written = match rewrite(core, object, index, extent, Avoided::default()).await {
+    let written = match rewrite(core, object, index, extent, &mut Avoided::default()).await {
         Ok(written) => written,
         Err(error) => {
             metrics.reencode_failures.inc();

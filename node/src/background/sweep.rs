@@ -2,6 +2,7 @@
 //!
 //! A discard never becomes undone and names its attempt, so unlinking what a stale leader believes discarded is
 //! harmless. A set is forgotten when every holder has unlinked its shards; one that is away is asked when it is back.
+//! The queue is looked at page by page to its end, so that sets that wait for a holder hold up no others.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,10 +20,13 @@ use crate::gateway::core::Core;
 
 /// Rest between two looks at the queue when nothing is left to do.
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
-/// Sets looked at in one round, besides those that wait for a holder.
-const ROUND_SETS: usize = 512;
-/// Sets that wait for a holder and are looked behind.
-const WAITING_SETS_MAX: usize = 16 << 10;
+/// Rest between two pages of the queue.
+const PAGE_REST: Duration = Duration::from_millis(20);
+/// Sets of one page.
+const PAGE_SETS: usize = 512;
+/// What is remembered to be unlinked already, of sets that wait for a holder. More is unlinked again and again, which
+/// is harmless.
+const UNLINKED_MAX: usize = 256 << 10;
 
 /// Holders that have unlinked their shards of a set that is not forgotten yet.
 type Unlinked = BTreeSet<(DiscardKey, NodeId)>;
@@ -70,26 +74,31 @@ fn finished(
 /// Works until the node stops.
 pub(super) async fn run(core: Arc<Core>, metrics: Metrics) {
     let mut unlinked = Unlinked::new();
+    let mut cursor: Option<DiscardKey> = None;
     loop {
-        if core.records.is_leader() {
-            match round(&core, &metrics, &mut unlinked).await {
-                Ok(true) => continue,
-                Ok(false) => {}
-                Err(error) => warn!(%error, "discarded shards cannot be swept"),
-            }
+        let next = if core.records.is_leader() {
+            round(&core, &metrics, &mut unlinked, cursor.as_ref()).await.unwrap_or_else(|error| {
+                warn!(%error, "discarded shards cannot be swept");
+                None
+            })
         } else {
             unlinked.clear();
-        }
-        sleep(LOOK_INTERVAL).await;
+            None
+        };
+        sleep(if next.is_some() { PAGE_REST } else { LOOK_INTERVAL }).await;
+        cursor = next;
     }
 }
 
-/// Returns whether more can be done at once.
-async fn round(core: &Arc<Core>, metrics: &Metrics, unlinked: &mut Unlinked) -> Result<bool, CatalogError> {
-    let waiting: BTreeSet<DiscardKey> = unlinked.iter().map(|(key, _)| *key).collect();
-    let limit = ROUND_SETS + waiting.len().min(WAITING_SETS_MAX);
+/// Works off one page. Returns where to go on; `None` at the end of the queue.
+async fn round(
+    core: &Arc<Core>,
+    metrics: &Metrics,
+    unlinked: &mut Unlinked,
+    after: Option<&DiscardKey>,
+) -> Result<Option<DiscardKey>, CatalogError> {
     let view = core.records.view();
-    let discards = view.discards(view.clock()?, limit)?;
+    let discards = view.discards(view.clock()?, after, PAGE_SETS)?;
     for (node, unlink) in plan(&discards, unlinked, |node| core.roster.is_live(node)) {
         let shards = unlink.shards.len() as u64;
         match core.store.delete(node, unlink.shards).await {
@@ -101,13 +110,15 @@ async fn round(core: &Arc<Core>, metrics: &Metrics, unlinked: &mut Unlinked) -> 
         }
     }
     let finished = finished(&discards, unlinked, |node| core.roster.is_registered(node));
-    if finished.is_empty() {
-        return Ok(false);
+    if !finished.is_empty() {
+        core.propose(Command::Swept { discards: finished.clone() }).await?;
+        let finished: BTreeSet<DiscardKey> = finished.into_iter().collect();
+        unlinked.retain(|(key, _)| !finished.contains(key));
     }
-    core.propose(Command::Swept { discards: finished.clone() }).await?;
-    let finished: BTreeSet<DiscardKey> = finished.into_iter().collect();
-    unlinked.retain(|(key, _)| !finished.contains(key));
-    Ok(discards.len() == limit)
+    while unlinked.len() > UNLINKED_MAX {
+        unlinked.pop_last();
+    }
+    Ok(discards.last().map(|(key, _)| *key).filter(|_| discards.len() == PAGE_SETS))
 }
 
 #[cfg(test)]

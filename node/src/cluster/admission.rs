@@ -10,6 +10,8 @@ use sha2::{Digest as _, Sha256};
 use tracing::{info, warn};
 
 use super::application::Application;
+use super::clock::{AgreedTime, catch_up};
+use super::gate::Gate;
 use crate::environment::{BoxFuture, Environment};
 use crate::identity::{Authority, AuthorityError, ClusterId, ClusterKey, JoinToken};
 use crate::peer::{Admission, JoinAnswer, JoinError, JoinRequest};
@@ -17,7 +19,9 @@ use crate::peer::{Admission, JoinAnswer, JoinError, JoinRequest};
 /// Admits machines to the cluster.
 #[derive(Debug)]
 pub struct Admitter {
+    gate: Gate,
     directory: Arc<Group<Directory>>,
+    time: AgreedTime,
     environment: Environment,
     /// `None` without certificates (the simulator).
     cluster_key: Option<ClusterKey>,
@@ -26,8 +30,13 @@ pub struct Admitter {
 impl Admitter {
     /// The admission of one node.
     #[must_use]
-    pub fn new(directory: Arc<Group<Directory>>, environment: Environment, cluster_key: Option<ClusterKey>) -> Self {
-        Self { directory, environment, cluster_key }
+    pub fn new(
+        directory: Arc<Group<Directory>>,
+        time: AgreedTime,
+        environment: Environment,
+        cluster_key: Option<ClusterKey>,
+    ) -> Self {
+        Self { gate: Gate::new(Arc::clone(&directory)), directory, time, environment, cluster_key }
     }
 
     async fn admit(&self, request: JoinRequest) -> Result<JoinAnswer, JoinError> {
@@ -39,6 +48,9 @@ impl Admitter {
         if token.authority_fingerprint != *Sha256::digest(&cluster.ca_certificate) {
             return Err(refused("the join token is of another cluster".to_owned()));
         }
+        let _turn = self.gate.pass(&token, application.request).await?;
+        // Whether the token has expired is judged by the directory's clock.
+        catch_up(&self.directory, &self.time, self.environment.entropy.as_ref()).await;
         let command = Command::AdmitNode {
             token: token.id,
             secret_hash: token.secret_hash(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use raft::directory::{Command, Directory, DiskRecord, NodeInfo, Response, View};
+use raft::directory::{Command, Directory, DiskRecord, NodeInfo, NodeState, Response, View};
 use raft::group::Group;
 use raft::id::{NodeId, RequestId};
 use storage::disk::Disks;
@@ -13,6 +13,8 @@ use super::FEATURE_LEVEL;
 use crate::config::Settings;
 use crate::environment::Entropy;
 
+/// Time between two looks while the replica does not know this node yet.
+const HASTE: Duration = Duration::from_millis(200);
 /// Time between two attempts.
 const RETRY: Duration = Duration::from_secs(2);
 /// Time between two looks at whether the directory still says the same.
@@ -36,12 +38,12 @@ pub fn node_info(name: &str, settings: &Settings, api_url: &str, peer_address: &
     }
 }
 
-/// Tells the directory whenever it says something else than `info`. Never ends.
+/// Tells the directory whenever it says something else than `info`, or does not know that the node runs. Never ends.
 pub async fn keep_info(directory: Arc<Group<Directory>>, node: NodeId, info: NodeInfo, entropy: Arc<dyn Entropy>) {
     let mut request = RequestId(entropy.id());
     loop {
         let recorded = match View::new(directory.state()).node(node) {
-            Ok(record) => record.map(|record| record.info),
+            Ok(record) => record.map(|record| (record.state, record.info)),
             Err(error) => {
                 warn!(%error, "the directory cannot be read");
                 None
@@ -49,8 +51,8 @@ pub async fn keep_info(directory: Arc<Group<Directory>>, node: NodeId, info: Nod
         };
         let pause = match recorded {
             // A joiner's replica is still empty.
-            None => RETRY,
-            Some(recorded) if recorded == info => INTERVAL,
+            None => HASTE,
+            Some((state, recorded)) if recorded == info && state != NodeState::Joining => INTERVAL,
             Some(_) => match directory.propose(request, Command::UpdateNode { node, info: info.clone() }).await {
                 Ok(Response::Refused(refusal)) => {
                     warn!(%refusal, "the directory does not take what this node says of itself");

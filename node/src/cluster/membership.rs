@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use raft::catalog::Catalog;
-use raft::directory::{Directory, NodeRecord, NodeState, View};
+use raft::directory::{Directory, NodeRecord, View};
 use raft::group::{Group, GroupStatus, MembersError, Role};
-use raft::id::NodeId;
+use raft::id::{GroupId, NodeId};
 use raft::machine::Machine;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info, warn};
 
 use super::init::FIRST_REGION;
@@ -18,6 +18,8 @@ use crate::members::Members;
 
 /// Time between two looks.
 const INTERVAL: Duration = Duration::from_millis(500);
+/// Bound on the directory's confirmation.
+const CONFIRMATION: Duration = Duration::from_secs(3);
 /// A voter that has not answered for so long is replaced, if somebody can take its place.
 const REPLACED_AFTER: Duration = Duration::from_mins(5);
 
@@ -35,7 +37,8 @@ pub struct Membership {
 }
 
 impl Membership {
-    /// Looks after the groups. Never ends.
+    /// Looks after the groups. What this node's replica of the directory says is acted on only once a quorum has
+    /// confirmed it: a replica that is behind knows fewer nodes than there are. Never ends.
     pub async fn keep(self) {
         let mut silent_since = BTreeMap::new();
         loop {
@@ -44,6 +47,7 @@ impl Membership {
                 silent_since.clear();
                 continue;
             }
+            let confirmed = matches!(timeout(CONFIRMATION, self.directory.read_barrier()).await, Ok(Ok(())));
             let nodes = match View::new(self.directory.state()).nodes() {
                 Ok(nodes) => nodes,
                 Err(error) => {
@@ -52,11 +56,16 @@ impl Membership {
                 }
             };
             self.watch_silence(&nodes, &mut silent_since);
-            let astray = self.clock_is_astray();
-            tokio::join!(
-                self.tend(&self.directory, &nodes, &silent_since, astray),
-                self.tend(&self.catalog, &nodes, &silent_since, astray)
-            );
+            if let Some(offset) = self.clock_is_astray() {
+                tokio::join!(self.hand_over(&self.directory, offset), self.hand_over(&self.catalog, offset));
+            } else if confirmed {
+                tokio::join!(
+                    self.tend(&self.directory, &nodes, &silent_since),
+                    self.tend(&self.catalog, &nodes, &silent_since)
+                );
+            } else {
+                debug!("the directory is not confirmed, voters stay as they are");
+            }
         }
     }
 
@@ -71,31 +80,40 @@ impl Membership {
         }
     }
 
-    /// One step for one group, if this node leads it.
-    async fn tend<M: Machine>(
-        &self,
-        group: &Group<M>,
-        nodes: &[(NodeId, NodeRecord)],
-        silent_since: &BTreeMap<NodeId, Instant>,
-        astray: Option<i64>,
-    ) {
+    /// Gives away the leadership of a group, if this node has it and somebody can take it.
+    async fn hand_over<M: Machine>(&self, group: &Group<M>, offset: i64) {
         let status = group.status();
-        if status.role != Role::Leader {
-            return;
-        }
-        let voters: BTreeSet<NodeId> = status.voters.iter().copied().collect();
-        if let Some(offset) = astray
-            && let Some(heir) = voters.iter().find(|node| **node != self.members.own() && self.members.is_live(**node))
+        let can_lead = |node: &&NodeId| **node != self.members.own() && self.members.is_live(**node);
+        if status.role == Role::Leader
+            && let Some(heir) = status.voters.iter().find(can_lead)
         {
             warn!(
                 group = %status.group, %heir, offset_milliseconds = offset,
                 "this node's clock is far from its peers', the leadership is handed over: set the clock"
             );
             report(&status, group.transfer_leadership(*heir).await);
+        }
+    }
+
+    /// One step for one group, if this node leads it.
+    async fn tend<M: Machine>(
+        &self,
+        group: &Group<M>,
+        nodes: &[(NodeId, NodeRecord)],
+        silent_since: &BTreeMap<NodeId, Instant>,
+    ) {
+        let status = group.status();
+        if status.role != Role::Leader {
             return;
         }
+        let voters: BTreeSet<NodeId> = status.voters.iter().copied().collect();
         let learners = status.learners.iter().copied().collect();
-        let candidates = self.candidates(&status, nodes, silent_since);
+        let liveness = |node: NodeId| match silent_since.get(&node) {
+            None => Liveness::Live,
+            Some(since) if since.elapsed() < REPLACED_AFTER => Liveness::Away,
+            Some(_) => Liveness::Gone,
+        };
+        let candidates = candidates(self.members.own(), &status, nodes, liveness);
         let Some(step) = plan(self.members.own(), &candidates, &voters, &learners) else { return };
         info!(group = %status.group, ?step, "membership step");
         let outcome = match step {
@@ -107,44 +125,39 @@ impl Membership {
         report(&status, outcome);
     }
 
-    fn candidates(
-        &self,
-        status: &GroupStatus,
-        nodes: &[(NodeId, NodeRecord)],
-        silent_since: &BTreeMap<NodeId, Instant>,
-    ) -> Vec<Candidate> {
-        let own = self.members.own();
-        let liveness = |node: &NodeId| match silent_since.get(node) {
-            None => Liveness::Live,
-            Some(since) if since.elapsed() < REPLACED_AFTER => Liveness::Away,
-            Some(_) => Liveness::Gone,
-        };
-        let region = match status.group {
-            raft::id::GroupId::Directory => FIRST_REGION,
-            raft::id::GroupId::Catalog(region) => region,
-        };
-        let is_directory = status.group == raft::id::GroupId::Directory;
-        nodes
-            .iter()
-            .filter(|(_, record)| record.state != NodeState::Removed && (is_directory || record.region == region))
-            .map(|(node, record)| Candidate {
-                node: *node,
-                address: record.info.peer_address.clone(),
-                zone: record.info.zone.clone(),
-                state: record.state,
-                may_vote: record.region == region,
-                recorded_address: status.addresses.get(node).cloned(),
-                liveness: liveness(node),
-                lag: if *node == own { Some(0) } else { status.lag.get(node).copied() },
-            })
-            .collect()
-    }
-
     /// How far this node's clock is from the others', if that is too far. Two nodes cannot tell whose clock is wrong.
     fn clock_is_astray(&self) -> Option<i64> {
         let offsets: Vec<i64> = self.members.clock_offsets().into_values().collect();
         astray(offsets, self.max_clock_offset)
     }
+}
+
+/// The nodes that belong into a group, and those that did.
+pub(crate) fn candidates(
+    own: NodeId,
+    status: &GroupStatus,
+    nodes: &[(NodeId, NodeRecord)],
+    liveness: impl Fn(NodeId) -> Liveness,
+) -> Vec<Candidate> {
+    let region = match status.group {
+        GroupId::Directory => FIRST_REGION,
+        GroupId::Catalog(region) => region,
+    };
+    let belongs = |record: &NodeRecord| status.group == GroupId::Directory || record.region == region;
+    nodes
+        .iter()
+        .filter(|(_, record)| belongs(record))
+        .map(|(node, record)| Candidate {
+            node: *node,
+            address: record.info.peer_address.clone(),
+            zone: record.info.zone.clone(),
+            state: record.state,
+            may_vote: record.region == region,
+            recorded_address: status.addresses.get(node).cloned(),
+            liveness: liveness(*node),
+            lag: if *node == own { Some(0) } else { status.lag.get(node).copied() },
+        })
+        .collect()
 }
 
 /// How far the median of all clocks, this node's included, is from this node's, if that is beyond the limit.

@@ -5,7 +5,9 @@
 
 mod admission;
 mod application;
+mod clock;
 mod found;
+mod gate;
 mod info;
 mod init;
 mod join;
@@ -13,15 +15,20 @@ mod membership;
 mod plan;
 mod renewal;
 mod setup;
+mod throttle;
 mod token;
 
 pub use admission::Admitter;
+pub(crate) use clock::TICKS_AT_ONCE;
+pub use clock::{AgreedTime, keep_clock};
 pub use found::{FoundError, found};
 pub use info::{keep_info, node_info};
+pub(crate) use init::FIRST_REGION;
 pub use init::{InitOutcome, init};
 pub use join::{JoinOutcome, join};
 pub use membership::Membership;
-pub use plan::{CAUGHT_UP_ENTRIES, Candidate, Liveness, Step, plan};
+pub(crate) use membership::candidates;
+pub use plan::{CAUGHT_UP_ENTRIES, Candidate, Liveness, Step, is_wanted, plan, voters_of};
 pub use renewal::Renewal;
 pub(crate) use setup::peer_address;
 pub use setup::{Certificates, NoPeerAddress, SetupError};

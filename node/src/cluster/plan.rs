@@ -2,7 +2,8 @@
 //!
 //! Every member of the group learns it. Up to five of them vote, an odd number where there is a choice, spread over
 //! zones. A voter that is gone for long is replaced when somebody else can vote; it never just leaves, since a smaller
-//! quorum of what is left would be no safer. One step at a time, each safe by itself.
+//! quorum of what is left would be no safer. A member goes only when the directory says that it was removed: one that is
+//! not known may be one of which this node has not heard yet. One step at a time, each safe by itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +24,7 @@ pub enum Liveness {
     Gone,
 }
 
-/// A node that belongs into the group. Removed nodes are left out.
+/// A node that belongs into the group, or did until it was removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
     /// The node.
@@ -64,7 +65,8 @@ pub enum Step {
 
 /// Number of voters out of so many nodes that could vote. Two vote together although both are then needed: one vote
 /// alone would be lost with its node.
-const fn voters_of(available: usize) -> usize {
+#[must_use]
+pub const fn voters_of(available: usize) -> usize {
     match available {
         0..=3 => available,
         4 => 3,
@@ -80,11 +82,12 @@ pub fn plan(
     voters: &BTreeSet<NodeId>,
     learners: &BTreeSet<NodeId>,
 ) -> Option<Step> {
-    let known: BTreeMap<NodeId, &Candidate> = candidates.iter().map(|candidate| (candidate.node, candidate)).collect();
-    if let Some(stranger) = learners.iter().find(|node| !known.contains_key(node)) {
-        return Some(Step::Remove(*stranger));
+    let (removed, candidates): (Vec<&Candidate>, Vec<&Candidate>) =
+        candidates.iter().partition(|candidate| candidate.state == NodeState::Removed);
+    if let Some(removed) = removed.iter().find(|candidate| learners.contains(&candidate.node)) {
+        return Some(Step::Remove(removed.node));
     }
-    let to_record = |candidate: &&Candidate| match &candidate.recorded_address {
+    let to_record = |candidate: &&&Candidate| match &candidate.recorded_address {
         // One that does not answer could only hold up the others.
         None => candidate.liveness == Liveness::Live,
         Some(recorded) => *recorded != candidate.address,
@@ -92,13 +95,15 @@ pub fn plan(
     if let Some(Candidate { node, address, .. }) = candidates.iter().find(to_record) {
         return Some(Step::AddLearner { node: *node, address: address.clone() });
     }
-    let chosen = choose(own, candidates, voters);
+    let gone: BTreeSet<NodeId> = removed.iter().map(|candidate| candidate.node).collect();
+    let chosen = choose(own, &candidates, &(voters - &gone));
     if chosen.is_empty() || chosen == *voters {
         return None;
     }
     if voters.contains(&own) && !chosen.contains(&own) {
         let heir = chosen.iter().find(|node| {
-            voters.contains(node) && known.get(node).is_some_and(|candidate| candidate.liveness == Liveness::Live)
+            let live = |candidate: &&Candidate| candidate.node == **node && candidate.liveness == Liveness::Live;
+            voters.contains(node) && candidates.iter().copied().any(|candidate| live(&candidate))
         });
         if let Some(heir) = heir {
             return Some(Step::HandOver(*heir));
@@ -111,20 +116,35 @@ pub fn plan(
     Some(Step::SetVoters(chosen))
 }
 
-/// The voters that there should be now, out of present voters and learners that have caught up.
-fn choose(own: NodeId, candidates: &[Candidate], voters: &BTreeSet<NodeId>) -> BTreeSet<NodeId> {
+/// Whether a learner is to become a voter, seen from itself: the leader decides, once it has caught up. Of the others
+/// that answer it cannot tell whether they have.
+#[must_use]
+pub fn is_wanted(own: NodeId, leader: NodeId, candidates: &[Candidate], voters: &BTreeSet<NodeId>) -> bool {
+    let caught_up: Vec<Candidate> = candidates
+        .iter()
+        .filter(|candidate| candidate.state != NodeState::Removed)
+        .map(|candidate| Candidate { lag: Some(0), ..candidate.clone() })
+        .collect();
+    !voters.contains(&own) && choose(leader, &caught_up.iter().collect::<Vec<_>>(), voters).contains(&own)
+}
+
+/// The voters that there should be now, out of present voters and learners that have caught up. Voters that nobody
+/// knows keep their seats.
+fn choose(own: NodeId, candidates: &[&Candidate], voters: &BTreeSet<NodeId>) -> BTreeSet<NodeId> {
     let can_vote = |candidate: &&Candidate| {
         let caught_up =
             candidate.liveness == Liveness::Live && candidate.lag.is_some_and(|lag| lag <= CAUGHT_UP_ENTRIES);
-        candidate.may_vote && (voters.contains(&candidate.node) || caught_up)
+        let joined = candidate.state != NodeState::Joining;
+        candidate.may_vote && joined && (voters.contains(&candidate.node) || caught_up)
     };
     let (active, leaving): (Vec<&Candidate>, Vec<&Candidate>) =
-        candidates.iter().filter(can_vote).partition(|candidate| candidate.state == NodeState::Active);
+        candidates.iter().copied().filter(can_vote).partition(|candidate| candidate.state == NodeState::Active);
     // A node that is being emptied votes only while nobody else can.
     let mut rest = if active.is_empty() { leaving } else { active };
-    let mut chosen = BTreeSet::new();
+    let known = |node: &&NodeId| candidates.iter().any(|candidate| candidate.node == **node);
+    let mut chosen: BTreeSet<NodeId> = voters.iter().filter(|node| !known(node)).copied().collect();
     let mut zones: BTreeMap<&str, usize> = BTreeMap::new();
-    for _ in 0..voters_of(rest.len()) {
+    for _ in chosen.len()..voters_of(rest.len() + chosen.len()) {
         let best = rest.iter().enumerate().min_by_key(|(_, candidate)| {
             (
                 candidate.node != own,
@@ -262,7 +282,42 @@ mod tests {
 
     #[test]
     fn removed_nodes_leave() {
-        assert_eq!(settle(1, &candidates(2), &[1, 2, 3], &[4]), (vec![1, 2], vec![]));
+        let mut all = candidates(4);
+        all[2].state = NodeState::Removed;
+        all[3].state = NodeState::Removed;
+        assert_eq!(settle(1, &all, &[1, 2, 3], &[4]), (vec![1, 2], vec![]));
+    }
+
+    #[test]
+    fn members_that_nobody_knows_stay() {
+        assert_eq!(settle(1, &candidates(1), &[1, 2, 3], &[4]), (vec![1, 2, 3], vec![4]));
+        assert_eq!(settle(1, &candidates(3), &[1, 2, 7], &[]), (vec![1, 2, 7], vec![3]));
+    }
+
+    #[test]
+    fn joining_nodes_learn_and_do_not_vote() {
+        let mut all = candidates(3);
+        all[2].state = NodeState::Joining;
+        assert_eq!(settle(1, &all, &[1], &[]), (vec![1, 2], vec![3]));
+        all[2].liveness = Liveness::Gone;
+        assert_eq!(settle(1, &all, &[1], &[]), (vec![1, 2], vec![]), "a join that broke off is in nobody's way");
+    }
+
+    #[test]
+    fn a_node_knows_whether_it_is_to_vote() {
+        let wanted = |own, all: &[Candidate], voters: &[u64]| is_wanted(NodeId(own), NodeId(1), all, &ids(voters));
+        let mut all = candidates(3);
+        all[2].lag = None;
+        assert!(wanted(3, &all, &[1]) && wanted(3, &all, &[1, 2]));
+        assert!(!wanted(3, &all, &[1, 2, 3]), "it does already");
+        all[1].liveness = Liveness::Away;
+        assert!(!wanted(3, &all, &[1, 2, 3]), "another one that is down changes nothing");
+        let four = candidates(4);
+        assert!(!wanted(4, &four, &[1, 2, 3]), "it is to learn only");
+        assert!(wanted(4, &candidates(5), &[1, 2, 3]));
+        assert!(!wanted(6, &candidates(6), &[1, 2, 3]), "the two before it are to vote");
+        all[2].state = NodeState::Draining;
+        assert!(!wanted(3, &all, &[1, 2]));
     }
 
     #[test]
@@ -286,7 +341,7 @@ mod tests {
         #[test]
         fn it_always_settles_with_voters(
             zones in prop::collection::vec("[abc]", 1..9),
-            state in prop::collection::vec(0..6u8, 9),
+            state in prop::collection::vec(0..8u8, 9),
             strangers in prop::collection::btree_set(20..25u64, 0..3),
         ) {
             let all: Vec<Candidate> = zones.into_iter().enumerate().map(|(index, zone)| {
@@ -297,15 +352,21 @@ mod tests {
                         0 => candidate.state = NodeState::Draining,
                         1 => candidate.liveness = Liveness::Gone,
                         2 => candidate.liveness = Liveness::Away,
+                        3 => candidate.state = NodeState::Joining,
+                        4 => candidate.state = NodeState::Removed,
                         _ => {}
                     }
                 }
                 candidate
             }).collect();
-            let learners: Vec<u64> = strangers.into_iter().collect();
-            let (voters, learners) = settle(1, &all, &[1], &learners);
+            let strangers: Vec<u64> = strangers.into_iter().collect();
+            let (voters, learners) = settle(1, &all, &[1], &strangers);
             prop_assert!(!voters.is_empty() && voters.len() <= 5);
-            prop_assert!(learners.iter().all(|learner| *learner < 20));
+            prop_assert!(strangers.iter().all(|stranger| learners.contains(stranger)));
+            let removed = |node: &u64| all.iter().any(|one| one.node.0 == *node && one.state == NodeState::Removed);
+            prop_assert!(!voters.iter().chain(&learners).any(removed));
+            let joining = |node: &u64| all.iter().any(|one| one.node.0 == *node && one.state == NodeState::Joining);
+            prop_assert!(!voters.iter().any(joining));
         }
     }
 }

@@ -4,6 +4,7 @@ use raft::directory::{Command, Directory, Response, StateError, View};
 use raft::group::{Group, ProposeError};
 use raft::id::RequestId;
 
+use super::clock::{AgreedTime, catch_up};
 use crate::environment::Entropy;
 use crate::identity::JoinToken;
 
@@ -27,10 +28,12 @@ pub enum TokenError {
 /// Makes a token with which one machine can join within `lifetime_seconds`.
 pub async fn create_token(
     directory: &Group<Directory>,
+    time: &AgreedTime,
     entropy: &dyn Entropy,
     lifetime_seconds: u64,
 ) -> Result<JoinToken, TokenError> {
     let cluster = View::new(directory.state()).cluster()?.ok_or(TokenError::NotFounded)?;
+    catch_up(directory, time, entropy).await;
     let token = JoinToken::generate(entropy, &cluster.ca_certificate);
     let command = Command::AddJoinToken { token: token.id, secret_hash: token.secret_hash(), lifetime_seconds };
     match directory.propose(RequestId(entropy.id()), command).await? {

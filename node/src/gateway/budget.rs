@@ -1,8 +1,11 @@
-//! The write budget: how many bytes of uploads this node holds in memory between receiving and writing.
+//! Budgets of memory: how many bytes of uploads this node holds between receiving and writing, how many of downloads
+//! between reading and sending, how many of extents that it writes anew.
 //!
-//! Bytes are counted as long as any slice of them lives, because a batch owns its share of the budget. A batch asks
+//! Bytes are counted as long as any slice of them lives, because they own their share of the budget. A batch asks
 //! for its share only once it is full, so a slow client never holds what a fast one could use; and whoever holds a
-//! share waits for disks and peers only, never for the budget, so there is no deadlock.
+//! share of the writes waits for disks and peers only, never for a budget. Who writes an extent anew holds a share of
+//! the copies while it waits for one of the writes, and never the other way round. Who sends to a client waits for the
+//! client, and for a further share only with none left but what the client is about to take. So there is no deadlock.
 
 use std::sync::Arc;
 
@@ -36,14 +39,23 @@ impl Drop for Share {
 }
 
 /// Bytes with the share that they use up.
-struct Counted {
-    bytes: Vec<u8>,
-    _share: Share,
+struct Counted<B> {
+    bytes: B,
+    _share: Arc<Share>,
 }
 
-impl AsRef<[u8]> for Counted {
+impl<B: AsRef<[u8]>> AsRef<[u8]> for Counted<B> {
     fn as_ref(&self) -> &[u8] {
-        &self.bytes
+        self.bytes.as_ref()
+    }
+}
+
+impl Share {
+    /// Lets bytes own the share together.
+    pub(super) fn own(self, bytes: Vec<Bytes>) -> Vec<Bytes> {
+        let share = Arc::new(self);
+        let owned = |bytes| Bytes::from_owner(Counted { bytes, _share: Arc::clone(&share) });
+        bytes.into_iter().map(owned).collect()
     }
 }
 
@@ -54,21 +66,44 @@ impl Budget {
         Self { units: Arc::new(Semaphore::new(total_units)), total_units, used }
     }
 
-    /// Waits for a share for `bytes` and `overhead_bytes` more, and lets the bytes own it. What is larger than the
-    /// whole budget takes the whole budget.
+    /// Bytes of the whole budget.
+    pub(super) const fn total_bytes(&self) -> usize {
+        self.total_units * UNIT_BYTES
+    }
+
+    /// Waits for a share for `bytes` and `overhead_bytes` more, and lets the bytes own it.
     pub(super) async fn count(&self, bytes: Vec<u8>, overhead_bytes: usize) -> Bytes {
         if bytes.is_empty() {
             return Bytes::new();
         }
-        let taken = bytes.len() + overhead_bytes;
-        let units = taken.div_ceil(UNIT_BYTES).clamp(1, self.total_units);
-        let permit = Arc::clone(&self.units)
-            .acquire_many_owned(u32::try_from(units).unwrap_or(u32::MAX))
-            .await
-            .expect("the semaphore is never closed");
-        let taken = i64::try_from(taken).unwrap_or(i64::MAX);
-        self.used.inc_by(taken);
-        Bytes::from_owner(Counted { bytes, _share: Share { _permit: permit, bytes: taken, used: self.used.clone() } })
+        let share = self.share(bytes.len() + overhead_bytes).await;
+        Bytes::from_owner(Counted { bytes, _share: Arc::new(share) })
+    }
+
+    /// Waits for a share of so many bytes. What is larger than the whole budget takes the whole budget.
+    pub(super) async fn share(&self, bytes: usize) -> Share {
+        let permit = Arc::clone(&self.units).acquire_many_owned(self.units(bytes)).await;
+        self.taken(permit.expect("the semaphore is never closed"), bytes)
+    }
+
+    /// A share, if there is one at once that leaves half of the budget to those who wait for theirs.
+    pub(super) fn try_share(&self, bytes: usize) -> Option<Share> {
+        let units = self.units(bytes);
+        if self.units.available_permits() < units as usize + self.total_units / 2 {
+            return None;
+        }
+        let permit = Arc::clone(&self.units).try_acquire_many_owned(units).ok()?;
+        Some(self.taken(permit, bytes))
+    }
+
+    fn units(&self, bytes: usize) -> u32 {
+        u32::try_from(bytes.div_ceil(UNIT_BYTES).clamp(1, self.total_units)).unwrap_or(u32::MAX)
+    }
+
+    fn taken(&self, permit: OwnedSemaphorePermit, bytes: usize) -> Share {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.used.inc_by(bytes);
+        Share { _permit: permit, bytes, used: self.used.clone() }
     }
 }
 
@@ -90,6 +125,18 @@ mod tests {
         drop(slice);
         assert_eq!(second.await.len(), 4 * UNIT_BYTES);
         assert_eq!(used.get(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_is_taken_on_the_chance_leaves_half_to_the_others() {
+        let budget = Budget::new(8 * UNIT_BYTES, Gauge::default());
+        let some = budget.try_share(3 * UNIT_BYTES).unwrap();
+        assert!(budget.try_share(2 * UNIT_BYTES).is_none());
+        let more = budget.try_share(UNIT_BYTES).unwrap().own(vec![Bytes::from_static(b"a"), Bytes::from_static(b"b")]);
+        assert!(budget.try_share(1).is_none());
+        drop(budget.share(4 * UNIT_BYTES).await);
+        drop((some, more));
+        assert!(budget.try_share(4 * UNIT_BYTES).is_some());
     }
 
     #[tokio::test]

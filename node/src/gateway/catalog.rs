@@ -24,6 +24,12 @@ pub enum CatalogError {
         /// Whether a proposed command may have had an effect, or may have one later.
         uncertain: bool,
     },
+    /// A proposed command is larger than any may be. It had no effect.
+    #[error("catalog: {message}")]
+    TooLarge {
+        /// What the group said.
+        message: String,
+    },
     /// The replica stopped, or a record is damaged. A proposed command may have had an effect.
     #[error("catalog: {message}")]
     Internal {
@@ -37,6 +43,7 @@ impl CatalogError {
     pub(crate) const fn is_uncertain(&self) -> bool {
         match self {
             Self::Unavailable { uncertain, .. } => *uncertain,
+            Self::TooLarge { .. } => false,
             Self::Internal { .. } => true,
         }
     }
@@ -45,10 +52,11 @@ impl CatalogError {
 impl From<ProposeError> for CatalogError {
     fn from(error: ProposeError) -> Self {
         let uncertain = error.may_have_had_effect();
-        if error.is_retryable() {
-            Self::Unavailable { message: error.to_string(), uncertain }
-        } else {
-            Self::Internal { message: error.to_string() }
+        let message = error.to_string();
+        match error {
+            _ if error.is_retryable() => Self::Unavailable { message, uncertain },
+            ProposeError::TooLarge { .. } => Self::TooLarge { message },
+            _ => Self::Internal { message },
         }
     }
 }

@@ -16,7 +16,7 @@ use super::error::UploadError;
 use super::holders::{Roster, ShardStore};
 use super::metrics::Metrics;
 use super::options::Options;
-use super::placement::{Placement, PlacementError, place};
+use super::placement::{Placement, PlacementError, parity, place};
 use super::read::Reports;
 use crate::environment::Entropy;
 
@@ -30,7 +30,12 @@ pub(crate) struct Core {
     pub(crate) exec: Exec,
     pub(crate) options: Options,
     pub(crate) metrics: Metrics,
+    /// Bytes of uploads.
     pub(super) budget: Budget,
+    /// Bytes that wait for clients.
+    pub(super) reads: Budget,
+    /// Bytes that are read for this node itself, which waits for no client.
+    pub(super) copies: Budget,
     pub(super) reports: Reports,
     /// Everything that must be over before the node may stop.
     pub(super) tasks: TaskTracker,
@@ -48,6 +53,9 @@ impl Core {
         metrics: Metrics,
     ) -> Arc<Self> {
         let budget = Budget::new(options.write_budget_bytes, metrics.budget_used.clone());
+        let read_bytes = usize::try_from(options.read_budget_bytes).unwrap_or(usize::MAX);
+        let reads = Budget::new(read_bytes - read_bytes / 4, metrics.read_budget_used.clone());
+        let copies = Budget::new(read_bytes / 4, metrics.read_budget_used.clone());
         Arc::new(Self {
             records,
             store,
@@ -57,6 +65,8 @@ impl Core {
             options,
             metrics,
             budget,
+            reads,
+            copies,
             reports: Reports::default(),
             tasks: TaskTracker::new(),
         })
@@ -69,7 +79,12 @@ impl Core {
         object: ObjectId,
         extent: ExtentIndex,
     ) -> Result<Placement, PlacementError> {
-        place(&self.roster.candidates(), avoided, object, extent)
+        place(&self.roster.candidates(), self.roster.is_sole(), avoided, object, extent)
+    }
+
+    /// Parity that an extent must have to be acknowledged now.
+    pub(crate) fn parity(&self, avoided: &BTreeSet<DiskId>, object: ObjectId, extent: ExtentIndex) -> u8 {
+        parity(&self.roster.candidates(), self.roster.is_sole(), avoided, object, extent)
     }
 
     /// A new attempt to write an extent.

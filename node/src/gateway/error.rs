@@ -74,6 +74,12 @@ pub enum UploadError {
         /// The limit.
         limit_bytes: u64,
     },
+    /// The upload came in more pieces than the catalog keeps of one object. The session stands where it stood.
+    #[error("the upload consists of {limit} chunks, which is the limit: cancel it and send larger chunks")]
+    TooManyChunks {
+        /// The limit.
+        limit: u32,
+    },
     /// A defect: damaged records, a codec that refuses its own geometry.
     #[error("internal error: {message}")]
     Internal {
@@ -153,7 +159,7 @@ impl From<CatalogError> for UploadError {
     fn from(error: CatalogError) -> Self {
         match error {
             CatalogError::Unavailable { .. } => Self::unavailable(error),
-            CatalogError::Internal { message } => Self::Internal { message },
+            CatalogError::Internal { message } | CatalogError::TooLarge { message } => Self::Internal { message },
         }
     }
 }
@@ -164,7 +170,7 @@ impl From<CatalogError> for BlobError {
             CatalogError::Unavailable { .. } => {
                 Self::Unavailable { retry_after_seconds: RETRY_AFTER_SECONDS, message: error.to_string() }
             }
-            CatalogError::Internal { message } => Self::Internal { message },
+            CatalogError::Internal { message } | CatalogError::TooLarge { message } => Self::Internal { message },
         }
     }
 }

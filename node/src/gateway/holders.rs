@@ -57,6 +57,9 @@ pub(crate) trait Roster: Debug + Send + Sync + 'static {
     /// Registered nodes that are not draining, dead ones too.
     fn candidates(&self) -> Vec<Candidate>;
 
+    /// Whether this node is known to be the only one of its region, so that its disks are all there is.
+    fn is_sole(&self) -> bool;
+
     /// Whether a node can be used now. Nodes that are not registered cannot.
     fn is_live(&self, node: NodeId) -> bool;
 
@@ -137,12 +140,17 @@ impl Roster for Members {
             .collect()
     }
 
+    fn is_sole(&self) -> bool {
+        Self::is_sole(self)
+    }
+
     fn is_live(&self, node: NodeId) -> bool {
         Self::is_live(self, node)
     }
 
     fn is_registered(&self, node: NodeId) -> bool {
-        self.all().iter().any(|member| member.id == node)
+        // A replica of the directory that may be behind does not know who is gone.
+        !self.is_confirmed() || self.all().iter().any(|member| member.id == node)
     }
 
     fn all_live(&self) -> bool {

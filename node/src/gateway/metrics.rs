@@ -29,6 +29,8 @@ pub struct Metrics {
     pub missing_shards: Counter,
     /// Bytes of the write budget in use.
     pub budget_used: Gauge,
+    /// Bytes of the read budget in use.
+    pub read_budget_used: Gauge,
     /// Uploads being written.
     pub uploads_active: Gauge,
     /// Blobs being read.
@@ -70,8 +72,9 @@ impl Metrics {
         for (name, help, counter) in counters {
             registry.register(name, help, counter.clone());
         }
-        let gauges: [(&str, &str, &Gauge); 3] = [
+        let gauges: [(&str, &str, &Gauge); 4] = [
             ("regnode_gateway_budget_used_bytes", "Bytes of the write budget in use", &metrics.budget_used),
+            ("regnode_gateway_read_budget_used_bytes", "Bytes of the read budget in use", &metrics.read_budget_used),
             ("regnode_gateway_uploads_active", "Uploads being written", &metrics.uploads_active),
             ("regnode_gateway_reads_active", "Blobs being read", &metrics.reads_active),
         ];

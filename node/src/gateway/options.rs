@@ -17,7 +17,8 @@ pub struct Options {
     pub write_budget_bytes: usize,
     /// Bytes that a reader fetches at once. Many readers at a time get smaller windows.
     pub window_size_bytes: u64,
-    /// Bytes of all windows of this node's readers, as far as smaller windows can hold it.
+    /// Bytes of all windows of this node's readers, until their clients have taken them; a quarter is kept for extents
+    /// that are read to be written anew.
     pub read_budget_bytes: u64,
     /// Time after which another shard is asked for what a slow one still owes.
     pub hedge_delay: Duration,

@@ -1,7 +1,8 @@
 //! Upload sessions: begun, continued through any node, published, cancelled.
 
 use raft::catalog::{
-    Advance, Algorithm, Command, Digest, RepositoryName, Response, SessionId, StartUpload, UploadRecord,
+    Advance, Algorithm, Command, Digest, RepositoryName, Response, SessionId, StartUpload, UPLOAD_EXTENTS_MAX,
+    UploadRecord,
 };
 use storage::shard::{ExtentIndex, ObjectId};
 
@@ -88,6 +89,11 @@ impl Gateway {
             return Err(UploadError::Unknown);
         }
         check_offset(&record, at)?;
+        let object = self.core.records.view().object(record.object).map_err(UploadError::internal)?;
+        if object.is_some_and(|object| object.extents >= UPLOAD_EXTENTS_MAX) {
+            // Said before the body is taken in, in vain.
+            return Err(UploadError::TooManyChunks { limit: UPLOAD_EXTENTS_MAX });
+        }
         let hash = RunningDigest::resume(&record.hash_state).map_err(UploadError::internal)?;
         match self.write(session, record, hash, Purpose::Append, body).await? {
             Outcome::Advanced { offset_bytes } => Ok(Upload { session, offset_bytes }),
@@ -138,6 +144,7 @@ impl Gateway {
             hash_state: record.hash_state,
             extents: Vec::new(),
             replaced: Vec::new(),
+            parity: 0,
             lifetime_seconds: self.core.options.upload_lifetime_seconds,
         };
         match self.core.propose(Command::FinishUpload { session, advance, digest }).await? {

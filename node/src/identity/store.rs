@@ -1,4 +1,5 @@
-//! The files of `<data_dir>/identity`: who the node is, its key and certificates, and how far its set-up has come.
+//! The files of `<data_dir>/identity`: who the node is, its key and certificates, its disks, and how far its set-up has
+//! come.
 //!
 //! `node.toml` is written last: a directory without it belongs to no node yet, whatever else is there, and the set-up
 //! goes on where it stopped. All calls block.
@@ -11,7 +12,7 @@ use raft::id::{NodeId, RegionId, RequestId};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde::{Deserialize, Serialize};
-use storage::disk::Files;
+use storage::disk::{Files, KnownDisks};
 
 use super::{ClusterId, ClusterKey};
 
@@ -21,6 +22,8 @@ const VERSION: u32 = 1;
 const NODE: &str = "node.toml";
 const FOUNDING: &str = "founding.toml";
 const JOINING: &str = "joining.toml";
+const DISKS: &str = "disks.toml";
+const LOG: &str = "log.toml";
 const KEY: &str = "node.key";
 const CERTIFICATE: &str = "node.crt";
 const AUTHORITY: &str = "ca.crt";
@@ -135,7 +138,22 @@ struct JoiningFile {
     name: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DisksFile {
+    version: u32,
+    #[serde(default)]
+    disk: Vec<DiskEntry>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DiskEntry {
+    directory: String,
+    id: String,
+}
+
+#[derive(Serialize, Deserialize)]
 struct VersionOnly {
     version: u32,
 }
@@ -232,6 +250,34 @@ impl Store {
     /// The join is done.
     pub fn remove_joining(&self) -> Result<(), IdentityError> {
         self.remove(JOINING)
+    }
+
+    /// The disks that the node had when it last started; none before the first start.
+    pub fn known_disks(&self) -> Result<KnownDisks, IdentityError> {
+        let file = self.read_toml::<DisksFile>(DISKS)?;
+        let mut known = KnownDisks { list: self.directory.join(DISKS), ..KnownDisks::default() };
+        for entry in file.map(|file| file.disk).unwrap_or_default() {
+            let id = entry.id.parse().map_err(|error| self.damaged(DISKS, format!("{}: {error}", entry.directory)))?;
+            known.disks.insert(PathBuf::from(entry.directory), id);
+        }
+        Ok(known)
+    }
+
+    /// Remembers the disks that the node has. A directory whose name is not text is left out: nothing is known of it.
+    pub fn write_known_disks(&self, known: &KnownDisks) -> Result<(), IdentityError> {
+        let entry = |directory: &Path, id| Some(DiskEntry { directory: directory.to_str()?.to_owned(), id });
+        let disk = known.disks.iter().filter_map(|(directory, id)| entry(directory, id.to_string())).collect();
+        self.write_toml(DISKS, &DisksFile { version: VERSION, disk })
+    }
+
+    /// Whether the node has a log: without it, it has forgotten how it voted, and may not go on under its id.
+    pub fn has_log(&self) -> Result<bool, IdentityError> {
+        Ok(self.read_toml::<VersionOnly>(LOG)?.is_some())
+    }
+
+    /// Remembers that the node has a log. Written before the node votes for the first time.
+    pub fn write_has_log(&self) -> Result<(), IdentityError> {
+        self.write_toml(LOG, &VersionOnly { version: VERSION })
     }
 
     /// The node's private key, PEM.
@@ -345,6 +391,7 @@ fn pem(certificate: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use storage::disk::RealFiles;
+    use storage::shard::DiskId;
 
     use super::*;
 
@@ -375,6 +422,10 @@ mod tests {
         store.write_joining(&joining).unwrap();
         assert_eq!(store.joining().unwrap(), Some(joining));
 
+        assert!(!store.has_log().unwrap());
+        store.write_has_log().unwrap();
+        assert!(store.has_log().unwrap());
+
         assert!(store.credentials().unwrap().is_none());
         store.write_key("key").unwrap();
         assert!(matches!(store.credentials(), Err(IdentityError::Damaged { .. })));
@@ -385,6 +436,23 @@ mod tests {
         assert_eq!(credentials.certificate.as_ref(), [7; 100]);
         assert_eq!(credentials.authority.as_ref(), [8; 100]);
         assert_eq!(credentials.cluster_key, ClusterKey([6; 32]));
+    }
+
+    #[test]
+    fn disks_are_remembered() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = store(&directory);
+        let mut known = store.known_disks().unwrap();
+        assert_eq!(known.list, directory.path().join("identity/disks.toml"));
+        assert!(known.disks.is_empty());
+        store.write_known_disks(&known).unwrap();
+        assert_eq!(store.known_disks().unwrap(), known);
+        known.disks.insert(PathBuf::from("/srv/\"one\""), DiskId([1; 16]));
+        known.disks.insert(PathBuf::from("/srv/two"), DiskId([2; 16]));
+        store.write_known_disks(&known).unwrap();
+        assert_eq!(store.known_disks().unwrap(), known);
+        store.write(DISKS, b"version = 1\n[[disk]]\ndirectory = \"/a\"\nid = \"zz\"\n").unwrap();
+        assert!(store.known_disks().unwrap_err().to_string().contains("/a: "));
     }
 
     #[test]

@@ -6,17 +6,19 @@ use std::time::Duration;
 
 use raft::id::NodeId;
 use storage::disk::Disk;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
-use tracing::warn;
+use tracing::{debug, warn};
 
-use super::{Shared, heartbeat};
+use super::{Shared, Source, heartbeat};
 
 /// How often silence is looked for, and space and progress are made visible.
 const TICK: Duration = Duration::from_millis(100);
 /// The directory is read again after this long even when nothing changed.
 const REREAD_AFTER: Duration = Duration::from_secs(5);
+/// Pause after an attempt to confirm the directory, which itself waits for a while.
+const CONFIRM_RETRY: Duration = Duration::from_millis(200);
 /// At start, a disk that does not tell its space within this time is taken to be stuck.
 const FIRST_SPACE_DEADLINE: Duration = Duration::from_secs(2);
 
@@ -35,7 +37,11 @@ pub(super) async fn start(shared: &Arc<Shared>) -> Vec<AbortOnDropHandle<()>> {
     let mut beats = Beats::new();
     reread(shared, &mut beats).await;
     shared.publish();
-    let mut tasks = vec![spawn(keep(Arc::clone(shared), changes, beats))];
+    let (confirm, confirmed) = oneshot::channel();
+    let mut tasks = vec![
+        spawn(keep(Arc::clone(shared), changes, confirmed, beats)),
+        spawn(confirm_once(Arc::clone(&shared.resources.source), confirm)),
+    ];
     for disk in disks {
         tasks.push(spawn(keep_space(Arc::clone(shared), disk)));
     }
@@ -46,30 +52,50 @@ fn spawn(task: impl Future<Output = ()> + Send + 'static) -> AbortOnDropHandle<(
     AbortOnDropHandle::new(tokio::spawn(task))
 }
 
-async fn keep(shared: Arc<Shared>, mut changes: watch::Receiver<u64>, mut beats: Beats) {
+/// Waits until the directory's replica has caught up with what the cluster had acknowledged when this node started.
+async fn confirm_once(source: Arc<dyn Source>, confirmed: oneshot::Sender<()>) {
+    while let Err(error) = source.confirm().await {
+        debug!(%error, "members not confirmed yet");
+        sleep(CONFIRM_RETRY).await;
+    }
+    // Nobody waits any more: the members are gone.
+    let _ = confirmed.send(());
+}
+
+async fn keep(
+    shared: Arc<Shared>,
+    mut changes: watch::Receiver<u64>,
+    mut confirmed: oneshot::Receiver<()>,
+    mut beats: Beats,
+) {
     let mut read = Instant::now();
+    let mut certain = false;
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
         let changed = changes.has_changed().unwrap_or(false);
-        if changed || read.elapsed() >= REREAD_AFTER {
+        let news = confirmed.try_recv().is_ok();
+        certain |= news;
+        if changed || news || read.elapsed() >= REREAD_AFTER {
             changes.mark_unchanged();
             read = Instant::now();
-            reread(&shared, &mut beats).await;
+            let taken = reread(&shared, &mut beats).await;
+            // Set only after what was confirmed has been taken over.
+            shared.state().confirmed |= certain && taken;
         }
         shared.publish();
     }
 }
 
-/// Takes over the directory's nodes: addresses, new peers, removed peers.
-async fn reread(shared: &Arc<Shared>, beats: &mut Beats) {
+/// Takes over the directory's nodes: addresses, new peers, removed peers. Whether they could be read.
+async fn reread(shared: &Arc<Shared>, beats: &mut Beats) -> bool {
     let source = Arc::clone(&shared.resources.source);
     let nodes = match shared.resources.exec.run(move || source.nodes()).await {
         Ok(nodes) => nodes,
         Err(error) => {
             warn!(%error, "members not refreshed");
-            return;
+            return false;
         }
     };
     let peers = &shared.resources.peers;
@@ -101,6 +127,7 @@ async fn reread(shared: &Arc<Shared>, beats: &mut Beats) {
     for node in present {
         beats.entry(node).or_insert_with(|| spawn(heartbeat::run(Arc::clone(shared), node)));
     }
+    true
 }
 
 /// Looks at a disk's space for ever. A task for each disk, so that a stuck one holds up no other.

@@ -19,6 +19,7 @@ mod view;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use raft::id::{NodeId, RegionId};
@@ -106,10 +107,25 @@ impl Members {
         self.shared.options.region
     }
 
-    /// The nodes of the own region that were not removed, by id.
+    /// The nodes of the own region, by id: neither those that were removed nor those that have yet to show that they run.
     #[must_use]
     pub fn all(&self) -> Vec<Member> {
         self.shared.view.load().members.clone()
+    }
+
+    /// Whether a quorum has confirmed the directory since this node started. Before that, the members may be those of
+    /// long ago: fewer than there are.
+    #[must_use]
+    pub fn is_confirmed(&self) -> bool {
+        self.shared.view.load().confirmed
+    }
+
+    /// Whether this node is certainly the only one of its region, so that nothing has to be kept elsewhere: the directory
+    /// was confirmed since the start and knows no other, draining ones included, and the catalog has no other member.
+    #[must_use]
+    pub fn is_sole(&self) -> bool {
+        let catalog_members = self.shared.resources.source.catalog_members();
+        self.shared.state().is_sole(&catalog_members)
     }
 
     /// Those of them that answer, by id.
@@ -128,6 +144,12 @@ impl Members {
     #[must_use]
     pub fn is_live(&self, node: NodeId) -> bool {
         node == self.own() || self.shared.view.load().live.contains(&node)
+    }
+
+    /// Whether a node is no member any more. One that this replica has not heard of yet is not removed.
+    #[must_use]
+    pub fn is_removed(&self, node: NodeId) -> bool {
+        self.shared.view.load().removed.contains(&node)
     }
 
     /// Address of a node of the cluster, `host:port` for peers.
@@ -160,6 +182,20 @@ impl Members {
     #[must_use]
     pub fn clock_offsets(&self) -> BTreeMap<NodeId, i64> {
         self.shared.view.load().clock_offsets.clone()
+    }
+
+    /// Whether most nodes of the own region, this one included, have clocks that are no further than `limit` from this
+    /// node's. Nodes that do not answer disagree.
+    #[must_use]
+    pub fn clocks_agree(&self, limit: Duration) -> bool {
+        let view = self.shared.view.load();
+        let own = self.own();
+        let agrees = |node: NodeId| {
+            let offset = view.clock_offsets.get(&node);
+            node == own || offset.is_some_and(|offset| u128::from(offset.unsigned_abs()) <= limit.as_millis())
+        };
+        let agreeing = view.members.iter().filter(|member| agrees(member.id)).count();
+        view.confirmed && 2 * agreeing > view.members.len()
     }
 
     /// What this node says of itself now.

@@ -1,6 +1,6 @@
 //! Where the members come from: the directory's state, and the progress of this node's groups.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -9,6 +9,8 @@ use raft::directory::{Directory, NodeRecord, View};
 use raft::group::Group;
 use raft::id::{GroupId, NodeId};
 use tokio::sync::watch;
+
+use crate::environment::BoxFuture;
 
 /// The nodes cannot be read now.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,6 +24,15 @@ pub trait Source: Debug + Send + Sync + 'static {
     /// # Errors
     /// When the state cannot be read.
     fn nodes(&self) -> Result<Vec<(NodeId, NodeRecord)>, SourceError>;
+
+    /// Waits until [`nodes`](Self::nodes) shows everything that was acknowledged before the call.
+    ///
+    /// # Errors
+    /// When no quorum confirmed that in time.
+    fn confirm(&self) -> BoxFuture<'_, Result<(), SourceError>>;
+
+    /// Members of the region's catalog group, voters and learners, as this node's replica has them.
+    fn catalog_members(&self) -> BTreeSet<NodeId>;
 
     /// Tells when [`nodes`](Self::nodes) may have changed.
     fn changes(&self) -> watch::Receiver<u64>;
@@ -42,6 +53,15 @@ pub struct GroupSource {
 impl Source for GroupSource {
     fn nodes(&self) -> Result<Vec<(NodeId, NodeRecord)>, SourceError> {
         View::new(self.directory.state()).nodes().map_err(|error| SourceError(error.to_string()))
+    }
+
+    fn confirm(&self) -> BoxFuture<'_, Result<(), SourceError>> {
+        Box::pin(async move { self.directory.read_barrier().await.map_err(|error| SourceError(error.to_string())) })
+    }
+
+    fn catalog_members(&self) -> BTreeSet<NodeId> {
+        let status = self.catalog.status();
+        status.voters.into_iter().chain(status.learners).collect()
     }
 
     fn changes(&self) -> watch::Receiver<u64> {

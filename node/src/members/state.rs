@@ -46,24 +46,54 @@ pub(super) struct State {
     region: RegionId,
     /// Nodes that were not removed, as the directory has them.
     pub(super) nodes: BTreeMap<NodeId, NodeRecord>,
-    /// All of them but this one.
+    /// Whether they are what a quorum confirmed at some time since this node started: before, they may be those of long
+    /// ago.
+    pub(super) confirmed: bool,
+    /// Nodes that were removed.
+    removed: BTreeSet<NodeId>,
+    /// All of `nodes` but this one.
     pub(super) peers: BTreeMap<NodeId, PeerState>,
     own_disks: BTreeMap<DiskId, OwnDisk>,
 }
 
 impl State {
     pub(super) fn new(own: NodeId, region: RegionId) -> Self {
-        Self { own, region, nodes: BTreeMap::new(), peers: BTreeMap::new(), own_disks: BTreeMap::new() }
+        Self {
+            own,
+            region,
+            nodes: BTreeMap::new(),
+            confirmed: false,
+            removed: BTreeSet::new(),
+            peers: BTreeMap::new(),
+            own_disks: BTreeMap::new(),
+        }
     }
 
     /// Takes over the directory's nodes; peers that are new are not live yet.
     pub(super) fn set_nodes(&mut self, nodes: Vec<(NodeId, NodeRecord)>) {
-        self.nodes = nodes.into_iter().filter(|(_, record)| record.state != NodeState::Removed).collect();
+        let (removed, nodes): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            nodes.into_iter().partition(|(_, record)| record.state == NodeState::Removed);
+        self.removed = removed.into_keys().collect();
+        self.nodes = nodes;
         let (own, nodes) = (self.own, &self.nodes);
         self.peers.retain(|node, _| nodes.contains_key(node));
         for node in nodes.keys().filter(|node| **node != own) {
             self.peers.entry(*node).or_default();
         }
+    }
+
+    /// Nodes that have not said yet that they run. They count for nothing.
+    fn is_joining(&self, node: NodeId) -> bool {
+        self.nodes.get(&node).is_some_and(|record| record.state == NodeState::Joining)
+    }
+
+    /// Whether this node is the only one of its region: by a confirmed directory, and by the catalog's own membership.
+    pub(super) fn is_sole(&self, catalog_members: &BTreeSet<NodeId>) -> bool {
+        let known = |node: &&NodeId| self.nodes.get(node).is_some_and(|record| record.region == self.region);
+        let registered = self.nodes.keys().filter(known).filter(|node| !self.is_joining(**node));
+        self.confirmed
+            && registered.eq([&self.own])
+            && catalog_members.iter().filter(|node| !self.is_joining(**node)).eq([&self.own])
     }
 
     /// A disk of this node told its space, or failed to.
@@ -96,14 +126,14 @@ impl State {
         let members = self
             .nodes
             .iter()
-            .filter(|(_, record)| record.region == self.region)
+            .filter(|(_, record)| record.region == self.region && record.state != NodeState::Joining)
             .map(|(node, record)| {
                 let peer = self.peers.get(node).and_then(|peer| peer.beat.as_ref());
                 let beat = if *node == self.own { Some(own) } else { peer };
                 member(*node, record, beat, live.contains(node))
             })
             .collect();
-        View { members, live, clock_offsets }
+        View { members, confirmed: self.confirmed, live, removed: self.removed.clone(), clock_offsets }
     }
 }
 

@@ -1,6 +1,6 @@
 //! A directory that a test writes by hand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use raft::directory::{NodeInfo, NodeRecord, NodeState};
@@ -9,12 +9,14 @@ use raft::time::Timestamp;
 use tokio::sync::watch;
 
 use super::{Source, SourceError};
+use crate::environment::BoxFuture;
 
 /// Nodes as a test has set them.
 #[derive(Clone, Debug)]
 pub(crate) struct FixedSource {
     nodes: Arc<Mutex<BTreeMap<NodeId, NodeRecord>>>,
     changes: Arc<watch::Sender<u64>>,
+    confirmed: Arc<watch::Sender<bool>>,
 }
 
 impl FixedSource {
@@ -39,7 +41,16 @@ impl FixedSource {
             };
             (NodeId(*id), record)
         };
-        Self { nodes: Arc::new(Mutex::new(nodes.iter().map(record).collect())), changes: Arc::new(watch::channel(0).0) }
+        Self {
+            nodes: Arc::new(Mutex::new(nodes.iter().map(record).collect())),
+            changes: Arc::new(watch::channel(0).0),
+            confirmed: Arc::new(watch::channel(true).0),
+        }
+    }
+
+    /// Whether a quorum confirms the nodes, as it does at first.
+    pub(crate) fn confirms(&self, confirms: bool) {
+        self.confirmed.send_replace(confirms);
     }
 
     /// Changes one node.
@@ -55,6 +66,17 @@ impl Source for FixedSource {
     fn nodes(&self) -> Result<Vec<(NodeId, NodeRecord)>, SourceError> {
         let nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(nodes.iter().map(|(node, record)| (*node, record.clone())).collect())
+    }
+
+    fn confirm(&self) -> BoxFuture<'_, Result<(), SourceError>> {
+        Box::pin(async {
+            let waited = self.confirmed.subscribe().wait_for(|confirms| *confirms).await.map(drop);
+            waited.map_err(|error| SourceError(error.to_string()))
+        })
+    }
+
+    fn catalog_members(&self) -> BTreeSet<NodeId> {
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
     }
 
     fn changes(&self) -> watch::Receiver<u64> {

@@ -142,3 +142,51 @@ async fn a_new_address_is_used() {
     source.change(2, |record| record.info.peer_address = "node-2".to_owned());
     until(&one.members, "found", |members| live(members) == [1, 2]).await;
 }
+
+#[tokio::test]
+async fn a_node_knows_that_it_is_the_only_one_only_once_that_is_confirmed() {
+    let (network, source) = (MemoryNetwork::default(), FixedSource::of(&[1]));
+    source.confirms(false);
+    let one = TestNode::start(&network, &source, 1, Trust::Claim).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(!one.members.is_confirmed() && !one.members.is_sole());
+    assert_eq!(one.members.all().len(), 1);
+    source.confirms(true);
+    until(&one.members, "confirmed", Members::is_sole).await;
+    assert!(one.members.is_confirmed());
+}
+
+#[tokio::test]
+async fn a_joining_node_counts_for_nothing_until_it_runs() {
+    let (network, source) = (MemoryNetwork::default(), FixedSource::of(&[1, 2]));
+    source.change(2, |record| record.state = NodeState::Joining);
+    let one = TestNode::start(&network, &source, 1, Trust::Claim).await;
+    until(&one.members, "alone", Members::is_sole).await;
+    assert_eq!(one.members.all().len(), 1);
+    assert!(one.members.clocks_agree(Duration::from_secs(30)));
+    let _two = TestNode::start(&network, &source, 2, Trust::Claim).await;
+    until(&one.members, "node 2 answers", |members| members.is_live(NodeId(2))).await;
+    assert!(one.members.is_sole() && one.members.get(NodeId(2)).is_none());
+    source.change(2, |record| record.state = NodeState::Active);
+    until(&one.members, "both", |members| live(members) == [1, 2]).await;
+    assert!(!one.members.is_sole());
+    source.change(2, |record| record.state = NodeState::Draining);
+    until(&one.members, "draining", |members| members.all()[1].draining).await;
+    assert!(!one.members.is_sole(), "what it holds is still needed");
+}
+
+#[tokio::test]
+async fn clocks_agree_when_most_nodes_say_the_same_time() {
+    let (network, source) = (MemoryNetwork::default(), FixedSource::of(&[1, 2, 3]));
+    let limit = Duration::from_secs(30);
+    let one = TestNode::start(&network, &source, 1, Trust::Claim).await;
+    let mut two = TestNode::prepare(&network, &source, 2, Trust::Claim, 1_000_000 + 90_000).await;
+    two.serve().await;
+    until(&one.members, "two answer", |members| live(members) == [1, 2] && members.is_confirmed()).await;
+    assert!(!one.members.clocks_agree(limit));
+    let _three = TestNode::start(&network, &source, 3, Trust::Claim).await;
+    until(&one.members, "all answer", |members| live(members) == [1, 2, 3]).await;
+    assert!(one.members.clocks_agree(limit));
+    until(&two.members, "all answer", |members| live(members) == [1, 2, 3]).await;
+    assert!(!two.members.clocks_agree(limit));
+}

@@ -51,8 +51,12 @@ impl Member {
 pub(super) struct View {
     /// Members of the own region, by id.
     pub(super) members: Vec<Member>,
+    /// Whether a quorum has confirmed the directory since this node started.
+    pub(super) confirmed: bool,
     /// Live nodes of the whole cluster, this one included.
     pub(super) live: BTreeSet<NodeId>,
+    /// Nodes of the whole cluster that were removed.
+    pub(super) removed: BTreeSet<NodeId>,
     /// Peer's wall clock minus own, milliseconds, of live peers.
     pub(super) clock_offsets: BTreeMap<NodeId, i64>,
 }
@@ -69,6 +73,7 @@ impl View {
                 && (&one.api_url, &one.version) == (&two.api_url, &two.version)
         };
         self.live != other.live
+            || self.confirmed != other.confirmed
             || self.members.len() != other.members.len()
             || !self.members.iter().zip(&other.members).all(same)
     }

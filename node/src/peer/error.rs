@@ -57,7 +57,7 @@ impl PeerError {
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         match self {
-            Self::Refused { refusal, .. } => matches!(refusal, Refusal::Busy),
+            Self::Refused { refusal, .. } => matches!(refusal, Refusal::Busy | Refusal::TimedOut),
             _ => true,
         }
     }
@@ -68,7 +68,7 @@ impl PeerError {
         match self {
             Self::Unreachable { .. } => false,
             Self::Lost { .. } | Self::Timeout { .. } => true,
-            Self::Refused { refusal, .. } => matches!(refusal, Refusal::Failed),
+            Self::Refused { refusal, .. } => matches!(refusal, Refusal::Failed | Refusal::TimedOut),
         }
     }
 

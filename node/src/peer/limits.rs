@@ -23,6 +23,8 @@ pub const DELETE_LIMIT: usize = 4096;
 pub const FRAMING_BYTES: usize = 512 << 10;
 /// Most shard files that peers may be writing to this node at one time.
 pub const SHARD_WRITERS_LIMIT: usize = 512;
+/// Wait for one of them to end before a further one is refused; its sender is held back meanwhile.
+pub const SHARD_WRITERS_WAIT: Duration = Duration::from_secs(10);
 
 /// HTTP/2 window of one stream: what a sender may have under way before it is read.
 pub const STREAM_WINDOW_BYTES: u32 = 1 << 20;
@@ -50,3 +52,5 @@ pub const FINISH_DEADLINE: Duration = Duration::from_mins(1);
 pub const DELETE_DEADLINE: Duration = Duration::from_secs(30);
 /// A snapshot stream that moves nothing for this long is given up.
 pub const SNAPSHOT_STALL: Duration = Duration::from_secs(30);
+/// Bound on the answer to a snapshot whose frames have all been taken: what is still under way, and its installation.
+pub const SNAPSHOT_ANSWER_DEADLINE: Duration = Duration::from_mins(2);

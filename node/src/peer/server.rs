@@ -46,7 +46,7 @@ pub struct Server {
 /// The services of the peer port.
 pub fn router(server: Server) -> Router {
     let own = server.shards.own();
-    let guard = Guard { own, trust: server.trust };
+    let guard = Guard { own, trust: server.trust, members: server.members.clone() };
     let holder = Holder {
         shards: server.shards.clone(),
         writers: Arc::new(Semaphore::new(limits::SHARD_WRITERS_LIMIT)),
@@ -58,17 +58,19 @@ pub fn router(server: Server) -> Router {
     let holder = ShardHolderServer::new(holder)
         .max_decoding_message_size(limits::SHARD_FRAME_LIMIT_BYTES + limits::FRAMING_BYTES);
     let admission = AdmissionServer::from_arc(server).max_decoding_message_size(limits::ADMISSION_LIMIT_BYTES);
-    Routes::new(InterceptedService::new(peer, guard))
+    Routes::new(InterceptedService::new(peer, guard.clone()))
         .add_service(InterceptedService::new(holder, guard))
         .add_service(admission)
         .into_axum_router()
 }
 
-/// Lets authenticated peers pass that mean this node.
-#[derive(Clone, Copy, Debug)]
+/// Lets authenticated peers pass that mean this node. A connection outlives its node's membership, so that is looked at
+/// with each request.
+#[derive(Clone, Debug)]
 struct Guard {
     own: NodeId,
     trust: Trust,
+    members: Members,
 }
 
 impl Guard {
@@ -84,8 +86,9 @@ impl tonic::service::Interceptor for Guard {
         {
             request.extensions_mut().insert(PeerIdentity { node: NodeId(node) });
         }
-        if request.extensions().get::<PeerIdentity>().is_none() {
-            return Err(Refusal::Unauthenticated.status("a certificate of this cluster is needed"));
+        let peer = identity(&request)?;
+        if self.members.is_removed(peer.node) {
+            return Err(Refusal::Unauthenticated.status(format!("node {} was removed from the cluster", peer.node)));
         }
         match Self::number(&request, TARGET) {
             Some(target) if target == self.own.0 => Ok(request),

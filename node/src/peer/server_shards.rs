@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use storage::shard::{DiskId, ShardName};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::proto::write_shard_frame::Step;
@@ -25,6 +26,8 @@ fn shard_status(error: &ShardError) -> Status {
         ShardError::Missing { .. } => Refusal::Missing,
         ShardError::Corrupt { .. } => Refusal::Corrupt,
         ShardError::NoSpace { .. } => Refusal::NoSpace,
+        ShardError::TimedOut { .. } => Refusal::TimedOut,
+        ShardError::Busy { .. } => Refusal::Busy,
         ShardError::Unreachable { .. } | ShardError::Io { .. } => Refusal::Failed,
     };
     let message = match error {
@@ -32,6 +35,8 @@ fn shard_status(error: &ShardError) -> Status {
         | ShardError::Corrupt { message, .. }
         | ShardError::NoSpace { message, .. }
         | ShardError::Unreachable { message, .. }
+        | ShardError::TimedOut { message, .. }
+        | ShardError::Busy { message, .. }
         | ShardError::Io { message, .. } => message,
     };
     refusal.status(message.clone())
@@ -39,8 +44,8 @@ fn shard_status(error: &ShardError) -> Status {
 
 impl Holder {
     async fn write_shard(self, mut frames: Streaming<proto::WriteShardFrame>) -> Result<u64, Status> {
-        let permit = Arc::clone(&self.writers).try_acquire_owned();
-        let _permit = permit.map_err(|_| Refusal::Busy.status("too many shards are being written"))?;
+        let permit = timeout(limits::SHARD_WRITERS_WAIT, Arc::clone(&self.writers).acquire_owned()).await;
+        let _permit = permit.map_err(|_elapsed| Refusal::Busy.status("too many shards are being written"))?;
         let Some(Step::Header(header)) = next_step(&mut frames).await? else {
             return Err(Refusal::Invalid.status("a shard begins with its header"));
         };

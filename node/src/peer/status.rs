@@ -30,6 +30,8 @@ pub enum Refusal {
     NoSpace,
     /// Too much is under way: later.
     Busy,
+    /// The disk did not answer in time.
+    TimedOut,
     /// The join is refused for good: token, name, region.
     NotAdmitted,
     /// The operation failed on the peer: disk, group, shutdown.
@@ -37,7 +39,7 @@ pub enum Refusal {
 }
 
 /// Every refusal with its status code and its name on the wire.
-const TABLE: [(Refusal, Code, &str); 10] = [
+const TABLE: [(Refusal, Code, &str); 11] = [
     (Refusal::Unauthenticated, Code::Unauthenticated, "unauthenticated"),
     (Refusal::WrongNode, Code::Aborted, "wrong-node"),
     (Refusal::Invalid, Code::InvalidArgument, "invalid"),
@@ -46,6 +48,7 @@ const TABLE: [(Refusal, Code, &str); 10] = [
     (Refusal::Corrupt, Code::DataLoss, "corrupt"),
     (Refusal::NoSpace, Code::ResourceExhausted, "no-space"),
     (Refusal::Busy, Code::Unavailable, "busy"),
+    (Refusal::TimedOut, Code::DeadlineExceeded, "timed-out"),
     (Refusal::NotAdmitted, Code::PermissionDenied, "not-admitted"),
     (Refusal::Failed, Code::Internal, "failed"),
 ];

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::middleware::Next;
 use bytes::Bytes;
@@ -14,7 +15,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use raft::id::{GroupId, NodeId, RegionId};
 use raft::time::{Clock, Timestamp};
-use storage::disk::{Disks, RealFiles, Reserve};
+use storage::disk::{Disks, KnownDisks, RealFiles, Reserve};
 use storage::exec::Exec;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
@@ -72,6 +73,9 @@ impl Network for MemoryNetwork {
     }
 }
 
+/// A snapshot that takes a minute to install.
+pub(crate) const SLOW_SNAPSHOT: &[u8] = b"slow";
+
 /// Groups that answer with what they were sent.
 #[derive(Debug)]
 struct Echo;
@@ -91,6 +95,9 @@ impl Groups for Echo {
             let mut all = Vec::new();
             while let Some(frame) = frames.next().await {
                 all.extend_from_slice(&frame.map_err(|error| GroupsError::Failed(error.to_string()))?);
+            }
+            if all == SLOW_SNAPSHOT {
+                tokio::time::sleep(Duration::from_mins(1)).await;
             }
             Ok(Bytes::from(all))
         })
@@ -165,12 +172,12 @@ impl TestNode {
         let id = NodeId(id);
         let directory = tempfile::tempdir().unwrap();
         let mut next = u8::try_from(id.0).unwrap();
-        let disks =
-            Disks::open(Arc::new(RealFiles), &[directory.path().join("disk")], Reserve { percent: 0 }, &mut || {
-                next += 100;
-                [next; 16]
-            })
-            .unwrap();
+        let (directories, known) = ([directory.path().join("disk")], KnownDisks::default());
+        let disks = Disks::open(Arc::new(RealFiles), &directories, &known, Reserve { percent: 0 }, &mut || {
+            next += 100;
+            [next; 16]
+        })
+        .unwrap();
         let disks = Arc::new(disks);
         let peers = Peers::new(id, Arc::new(network.clone()), Security::Plaintext, Metrics::default());
         let resources = MembersResources {
@@ -228,6 +235,7 @@ impl TestNode {
                     .initial_stream_window_size(limits::STREAM_WINDOW_BYTES)
                     .initial_connection_window_size(limits::CONNECTION_WINDOW_BYTES)
                     .max_frame_size(limits::HTTP_FRAME_BYTES)
+                    .max_concurrent_streams(limits::STREAMS_LIMIT)
                     .serve_connection(TokioIo::new(stream), service);
                 connections.spawn(connection);
             }

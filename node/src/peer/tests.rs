@@ -6,13 +6,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use raft::catalog::ShardLocation;
+use raft::directory::NodeState;
 use raft::group::{Transport, TransportError};
 use raft::id::{GroupId, NodeId, RegionId};
 use storage::codec::Profile;
 use storage::shard::{Attempt, DiskId, ExtentIndex, Geometry, ObjectId, ShardIndex, ShardName, checksum};
 use tokio::sync::mpsc;
 
-use super::testing::{MemoryNetwork, TestNode, address};
+use super::testing::{MemoryNetwork, SLOW_SNAPSHOT, TestNode, address};
 use super::{JoinError, JoinRequest, Metrics, PeerError, Peers, Refusal, Security, ShardStep, Trust, join, limits};
 use crate::members::testing::FixedSource;
 use crate::shards::Block;
@@ -72,6 +73,22 @@ async fn a_stalled_snapshot_is_given_up() {
     assert_eq!(answer, Err(TransportError::Timeout));
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_answer_to_a_whole_snapshot_may_take_longer_than_a_frame() {
+    let (one, _two) = pair().await;
+    let idle = Duration::from_secs(10);
+    let frames = futures_util::stream::iter([Bytes::from_static(SLOW_SNAPSHOT)]).boxed();
+    let answer = one.peers.send_snapshot(NodeId(2), "", GroupId::Directory, frames, idle).await;
+    assert_eq!(answer, Ok(Bytes::from_static(SLOW_SNAPSHOT)));
+    // The wait for the next frame is as short as ever.
+    let frames =
+        futures_util::stream::iter([Bytes::from_static(b"first")]).chain(futures_util::stream::pending()).boxed();
+    let begun = tokio::time::Instant::now();
+    let answer = one.peers.send_snapshot(NodeId(2), "", GroupId::Directory, frames, idle).await;
+    assert_eq!(answer, Err(TransportError::Timeout));
+    assert!(begun.elapsed() < 2 * idle, "{:?}", begun.elapsed());
+}
+
 #[tokio::test]
 async fn a_refused_connection_is_known_as_not_sent() {
     let (one, mut two) = pair().await;
@@ -99,6 +116,28 @@ async fn a_request_for_another_node_is_refused() {
     one.peers.learn(NodeId(3), &address(two.id));
     let answer = one.peers.group_call(NodeId(3), "", GroupId::Directory, Bytes::new(), DEADLINE).await;
     assert_eq!(refusal(answer), Refusal::WrongNode);
+}
+
+#[tokio::test]
+async fn a_removed_node_is_refused_over_the_connection_that_it_has() {
+    let (network, source) = (MemoryNetwork::default(), FixedSource::of(&[1, 2]));
+    let two = TestNode::start(&network, &source, 2, Trust::Claim).await;
+    let removed = Peers::new(NodeId(1), Arc::new(network.clone()), Security::Plaintext, Metrics::default());
+    removed.learn(two.id, &address(two.id));
+    let call = || removed.group_call(two.id, "", GroupId::Directory, Bytes::new(), DEADLINE);
+    call().await.unwrap();
+    source.change(1, |record| record.state = NodeState::Removed);
+    let refused = async {
+        loop {
+            if let Err(error) = call().await {
+                return error;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let error = tokio::time::timeout(DEADLINE, refused).await.unwrap();
+    assert!(error.to_string().contains("node 1 was removed"), "{error}");
+    assert_eq!(refusal::<()>(Err(error)), Refusal::Unauthenticated);
 }
 
 #[tokio::test]

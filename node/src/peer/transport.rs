@@ -1,5 +1,7 @@
 //! Peers as the way from one replica of a Raft group to the others.
 
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -55,27 +57,32 @@ impl Peers {
         idle: Duration,
     ) -> Result<Bytes, PeerError> {
         let link = self.link(node, Some(hint))?;
-        let (progress, mut moved) = watch::channel(Instant::now());
+        let (progress, mut deadline) = watch::channel(Instant::now() + idle);
+        let progress = Arc::new(progress);
+        let finished = Arc::clone(&progress);
         let metrics = self.metrics().clone();
         let header = stream::iter([Step::Header(convert::group_name(group))]);
         let frames = frames.map(move |frame| {
             metrics.sent(frame.len());
-            progress.send_replace(Instant::now());
+            progress.send_replace(Instant::now() + idle);
             Step::Frame(frame)
         });
-        let steps = header.chain(frames).map(|step| proto::GroupSnapshotFrame { step: Some(step) });
+        let end = stream::poll_fn(move |_| {
+            // All frames have been taken; to install them takes the peer longer than to take one.
+            finished.send_replace(Instant::now() + limits::SNAPSHOT_ANSWER_DEADLINE);
+            Poll::Ready(None)
+        });
+        let steps = header.chain(frames).chain(end).map(|step| proto::GroupSnapshotFrame { step: Some(step) });
         let mut client = PeerClient::new(link.bulk).max_decoding_message_size(limits::MESSAGE_LIMIT_BYTES);
         let call = client.group_snapshot(self.request(node, Outgoing::new(steps)));
         tokio::pin!(call);
         loop {
-            // The frames own the sender: when they have all been taken the last mark stays, and the answer is awaited
-            // for as long again.
-            let deadline = *moved.borrow_and_update() + idle;
+            let until = *deadline.borrow_and_update();
             tokio::select! {
                 biased;
                 answer = &mut call => return Self::outcome(node, answer).map(|answer| answer.payload),
-                () = sleep_until(deadline) => {
-                    if *moved.borrow() + idle <= Instant::now() {
+                () = sleep_until(until) => {
+                    if *deadline.borrow() <= Instant::now() {
                         return Err(PeerError::Timeout { node });
                     }
                 }

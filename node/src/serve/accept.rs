@@ -16,6 +16,7 @@ use tracing::{debug, info, warn};
 
 use super::connection::{Protection, Shared, serve_connection};
 use super::limits::Limits;
+use super::strangers::Strangers;
 use crate::environment::Listener;
 
 /// Pause after a failed accept (no file descriptors left), so that the loop does not spin.
@@ -88,7 +89,15 @@ pub async fn serve(server: Server, clock: Arc<dyn Clock>, drain: Drain) {
     let Server { name, listener, router, protection, limits } = server;
     let tasks = Tasks { tracker: TaskTracker::new(), stop: CancellationToken::new() };
     let _stop = StopOnDrop(tasks.stop.clone());
-    let shared = Arc::new(Shared { router, protection, limits, clock, tasks: tasks.clone() });
+    let shared = Arc::new(Shared {
+        router,
+        protection,
+        limits,
+        handshakes: Strangers::new(limits.max_handshakes),
+        strangers: Strangers::new(limits.max_strangers),
+        clock,
+        tasks: tasks.clone(),
+    });
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {

@@ -19,6 +19,7 @@ use rustls::ServerConfig;
 use rustls_pki_types::CertificateDer;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use tracing::debug;
@@ -26,6 +27,7 @@ use tracing::debug;
 use super::accept::Tasks;
 use super::first_bytes::{FirstBytes, Spoken};
 use super::limits::Limits;
+use super::strangers::Strangers;
 use crate::environment::{BoxStream, Stream};
 use crate::peer::PeerIdentity;
 
@@ -58,6 +60,10 @@ pub(super) struct Shared {
     pub(super) router: Router,
     pub(super) protection: Protection,
     pub(super) limits: Limits,
+    /// Connections that may still show a certificate.
+    pub(super) handshakes: Arc<Strangers>,
+    /// Connections that have shown none.
+    pub(super) strangers: Arc<Strangers>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) tasks: Tasks,
 }
@@ -76,32 +82,71 @@ pub(super) async fn serve_connection(
     address: SocketAddr,
     drain: CancellationToken,
 ) {
-    let remote = Remote { address, peer: None };
+    let (remote, limits) = (Remote { address, peer: None }, shared.limits);
     match &shared.protection {
-        Protection::Plaintext => serve_requests(shared, stream, remote, drain).await,
-        Protection::Tls(config) | Protection::MutualTls(config, _) => {
-            let handshake = TlsAcceptor::from(Arc::clone(config)).accept(stream);
-            let stream = match timeout(shared.limits.handshake_timeout, handshake).await {
-                Ok(Ok(stream)) => stream,
-                Ok(Err(error)) => return debug!(%address, %error, "handshake failed"),
-                Err(_elapsed) => return debug!(%address, "handshake timed out"),
+        Protection::Plaintext => serve_requests(shared, stream, remote, limits, drain).await,
+        Protection::Tls(config) => {
+            if let Some(stream) = handshake(&shared, config, stream, address).await {
+                serve_requests(shared, stream, remote, limits, drain).await;
+            }
+        }
+        Protection::MutualTls(config, identify) => {
+            let place = shared.handshakes.enter();
+            let accepted = tokio::select! {
+                biased;
+                accepted = handshake(&shared, config, stream, address) => accepted,
+                () = place.lost() => return debug!(%address, "handshake given up for newer ones"),
             };
-            let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-            let peer = match (&shared.protection, shown) {
-                (Protection::MutualTls(_, identify), Some(certificate)) => match identify(certificate) {
-                    Some(peer) => Some(peer),
-                    None => return debug!(%address, "the certificate is of no member"),
-                },
-                _ => None,
+            drop(place);
+            let Some(stream) = accepted else { return };
+            let Some(certificate) = stream.get_ref().1.peer_certificates().and_then(<[_]>::first) else {
+                return serve_stranger(shared, stream, remote, drain).await;
             };
-            serve_requests(shared, stream, Remote { peer, ..remote }, drain).await;
+            let Some(peer) = identify(certificate) else {
+                return debug!(%address, "the certificate is of no member");
+            };
+            serve_requests(shared, stream, Remote { peer: Some(peer), ..remote }, limits, drain).await;
         }
     }
 }
 
-async fn serve_requests(shared: Arc<Shared>, stream: impl Stream, remote: Remote, drain: CancellationToken) {
-    let builder = shared.limits.builder(shared.tasks.clone());
-    let header_timeout = shared.limits.header_timeout;
+/// The handshake of one connection; `None` when it fails or takes too long.
+async fn handshake(
+    shared: &Shared,
+    config: &Arc<ServerConfig>,
+    stream: BoxStream,
+    address: SocketAddr,
+) -> Option<TlsStream<BoxStream>> {
+    let accepting = TlsAcceptor::from(Arc::clone(config)).accept(stream);
+    match timeout(shared.limits.handshake_timeout, accepting).await {
+        Ok(Ok(stream)) => return Some(stream),
+        Ok(Err(error)) => debug!(%address, %error, "handshake failed"),
+        Err(_elapsed) => debug!(%address, "handshake timed out"),
+    }
+    None
+}
+
+/// Serves a client that could have shown a certificate: for a while, and until too many newer ones come.
+async fn serve_stranger(shared: Arc<Shared>, stream: impl Stream, remote: Remote, drain: CancellationToken) {
+    let place = shared.strangers.enter();
+    let limits = shared.limits.stranger();
+    tokio::select! {
+        biased;
+        () = place.lost() => debug!(address = %remote.address, "connection without a certificate given up for newer ones"),
+        () = sleep(limits.stranger_lifetime) => debug!(address = %remote.address, "connection without a certificate ended"),
+        () = serve_requests(shared, stream, remote, limits, drain) => {}
+    }
+}
+
+async fn serve_requests(
+    shared: Arc<Shared>,
+    stream: impl Stream,
+    remote: Remote,
+    limits: Limits,
+    drain: CancellationToken,
+) {
+    let builder = limits.builder(shared.tasks.clone());
+    let header_timeout = limits.header_timeout;
     let service = service_fn(move |request: Request<Incoming>| {
         let shared = Arc::clone(&shared);
         async move { Ok::<_, Infallible>(answer(&shared, request, remote).await) }
@@ -112,7 +157,7 @@ async fn serve_requests(shared: Arc<Shared>, stream: impl Stream, remote: Remote
     tokio::pin!(connection);
     let silence = sleep(header_timeout);
     tokio::pin!(silence);
-    let mut draining = false;
+    let (mut draining, mut listening) = (false, true);
     let outcome = loop {
         tokio::select! {
             outcome = &mut connection => break outcome,
@@ -120,8 +165,12 @@ async fn serve_requests(shared: Arc<Shared>, stream: impl Stream, remote: Remote
                 draining = true;
                 connection.as_mut().graceful_shutdown();
             }
-            () = &mut silence, if !spoken.is_heard() => {
-                return debug!(address = %remote.address, "connection without a request");
+            () = &mut silence, if listening => {
+                // Asked now: the branch's condition is of the time when the wait began.
+                if !spoken.is_heard() {
+                    return debug!(address = %remote.address, "connection without a request");
+                }
+                listening = false;
             }
         }
     };

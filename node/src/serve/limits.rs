@@ -12,6 +12,13 @@ use crate::peer::limits as peer;
 pub struct Limits {
     /// Connections at one time; more wait in the operating system's queue.
     pub max_connections: usize,
+    /// Handshakes at one time where clients may show a certificate; the oldest is given up for another one.
+    pub max_handshakes: usize,
+    /// Connections whose clients could have shown a certificate and have not, at one time; the oldest is given up for
+    /// another one.
+    pub max_strangers: usize,
+    /// Bound on the life of such a connection.
+    pub stranger_lifetime: Duration,
     /// Bound on a TLS handshake.
     pub handshake_timeout: Duration,
     /// Bound on a connection's first bytes, on a request's head, and on an idle HTTP/1 connection.
@@ -40,6 +47,9 @@ impl Limits {
     pub const fn clients(max_connections: usize) -> Self {
         Self {
             max_connections,
+            max_handshakes: 256,
+            max_strangers: 32,
+            stranger_lifetime: Duration::from_secs(30),
             handshake_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_mins(1),
             buffer_bytes: 128 << 10,
@@ -66,6 +76,19 @@ impl Limits {
             keepalive_interval: peer::KEEPALIVE_INTERVAL,
             keepalive_timeout: peer::KEEPALIVE_TIMEOUT,
             ..Self::clients(0)
+        }
+    }
+
+    /// The same for a client that has not shown a certificate: enough for one small request.
+    #[must_use]
+    pub const fn stranger(self) -> Self {
+        Self {
+            send_buffer_bytes: 64 << 10,
+            stream_window_bytes: 128 << 10,
+            connection_window_bytes: 128 << 10,
+            frame_bytes: 16 << 10,
+            max_streams: 4,
+            ..self
         }
     }
 

@@ -182,6 +182,21 @@ async fn whoever_says_nothing_is_let_go() {
 }
 
 #[tokio::test]
+async fn a_request_may_take_longer_than_a_silence() {
+    let limits = Limits { header_timeout: Duration::from_millis(100), ..Limits::local() };
+    let handler = get(|| async {
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        "at last"
+    });
+    let server = start(Router::new().route("/", handler), limits, DEADLINE).await;
+    let mut stream = connect(server.address).await;
+    stream.write_all(REQUEST).await.unwrap();
+    assert!(read_all(&mut stream).await.unwrap().ends_with("at last"));
+    server.drain.cancel();
+    server.task.await.unwrap();
+}
+
+#[tokio::test]
 async fn connections_over_the_limit_wait() {
     let limits = Limits { max_connections: 1, ..Limits::local() };
     let server = start(Router::new().route("/", get(|| async { "hello" })), limits, DEADLINE).await;

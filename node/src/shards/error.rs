@@ -52,12 +52,29 @@ pub enum ShardError {
         /// How full the disk is.
         message: String,
     },
-    /// The node could not be reached or did not answer in time. A write or removal may have had its effect.
+    /// The node could not be reached. A write or removal may have had its effect.
     #[error("{place}: unreachable: {message}")]
     Unreachable {
         /// The shard.
         place: Place,
         /// What went wrong.
+        message: String,
+    },
+    /// The node or its disk did not answer in time, which says nothing of what else they do. A write or removal may
+    /// have had its effect.
+    #[error("{place}: no answer in time: {message}")]
+    TimedOut {
+        /// The shard.
+        place: Place,
+        /// What was waited for.
+        message: String,
+    },
+    /// The node has too much to do and took nothing: the same may be tried again soon. Its disk is not at fault.
+    #[error("{place}: busy: {message}")]
+    Busy {
+        /// The shard.
+        place: Place,
+        /// What there is too much of.
         message: String,
     },
     /// The disk failed, the node refused, or the call was not valid. A write or removal may have had its effect.
@@ -79,6 +96,8 @@ impl ShardError {
             | Self::Corrupt { place, .. }
             | Self::NoSpace { place, .. }
             | Self::Unreachable { place, .. }
+            | Self::TimedOut { place, .. }
+            | Self::Busy { place, .. }
             | Self::Io { place, .. } => place,
         }
     }
@@ -99,6 +118,12 @@ impl ShardError {
     #[must_use]
     pub const fn is_no_space(&self) -> bool {
         matches!(self, Self::NoSpace { .. })
+    }
+
+    /// Whether the node has too much to do.
+    #[must_use]
+    pub const fn is_busy(&self) -> bool {
+        matches!(self, Self::Busy { .. })
     }
 
     /// Whether the node could not be reached.

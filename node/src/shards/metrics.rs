@@ -78,6 +78,8 @@ fn labels<T>(place: &'static str, outcome: &Result<T, ShardError>) -> Labels {
         Err(ShardError::Corrupt { .. }) => "corrupt",
         Err(ShardError::NoSpace { .. }) => "no_space",
         Err(ShardError::Unreachable { .. }) => "unreachable",
+        Err(ShardError::TimedOut { .. }) => "timed_out",
+        Err(ShardError::Busy { .. }) => "busy",
         Err(ShardError::Io { .. }) => "failed",
     };
     [("place", place), ("outcome", outcome)]

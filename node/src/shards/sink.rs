@@ -112,7 +112,7 @@ impl ShardSink {
             },
             Err(_elapsed) => {
                 self.task = None;
-                Err(ShardError::Unreachable { place: self.place, message: "does not take more bytes".to_owned() })
+                Err(ShardError::TimedOut { place: self.place, message: "it does not take more bytes".to_owned() })
             }
         }
     }
@@ -127,7 +127,7 @@ impl ShardSink {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_ended)) => Err(self.failure("the write was ended with the node")),
             Err(_elapsed) => {
-                Err(ShardError::Unreachable { place: self.place, message: "the write does not end".to_owned() })
+                Err(ShardError::TimedOut { place: self.place, message: "the write does not end".to_owned() })
             }
         }
     }
@@ -172,18 +172,20 @@ fn frames(blocks: Vec<Block>) -> Vec<Vec<Block>> {
     frames
 }
 
-/// Translates what a peer call ended with; a failure of the transport is reported to the members.
+/// Translates what a peer call ended with. A broken connection is reported to the members; a call that took too long
+/// is not: whether the node lives is for its heartbeats to say, which bulk data does not hold up.
 pub(super) fn failed(members: &Members, place: Place, error: &PeerError) -> ShardError {
     let message = error.to_string();
     match error {
         PeerError::Refused { refusal: Refusal::Missing, .. } => ShardError::Missing { place, message },
         PeerError::Refused { refusal: Refusal::Corrupt, .. } => ShardError::Corrupt { place, message },
         PeerError::Refused { refusal: Refusal::NoSpace, .. } => ShardError::NoSpace { place, message },
+        PeerError::Refused { refusal: Refusal::Busy, .. } => ShardError::Busy { place, message },
+        PeerError::Refused { refusal: Refusal::TimedOut, .. } | PeerError::Timeout { .. } => {
+            ShardError::TimedOut { place, message }
+        }
         PeerError::Refused { refusal, .. } if *refusal != Refusal::WrongNode => ShardError::Io { place, message },
-        PeerError::Refused { .. }
-        | PeerError::Unreachable { .. }
-        | PeerError::Lost { .. }
-        | PeerError::Timeout { .. } => {
+        PeerError::Refused { .. } | PeerError::Unreachable { .. } | PeerError::Lost { .. } => {
             members.report_failure(place.location.node);
             ShardError::Unreachable { place, message }
         }

@@ -10,10 +10,11 @@ use raft::catalog::ShardLocation;
 use storage::codec::Profile;
 use storage::shard::{Attempt, ExtentIndex, Geometry, ObjectId, ShardIndex, ShardName, checksum};
 
-use super::{Block, ShardError};
+use super::sink::failed;
+use super::{Block, Place, ShardError};
 use crate::members::testing::FixedSource;
-use crate::peer::Trust;
 use crate::peer::testing::{MemoryNetwork, TestNode};
+use crate::peer::{PeerError, Refusal, Trust, limits};
 
 const BLOCK: u32 = 64 << 10;
 const NAME: ShardName =
@@ -129,6 +130,41 @@ async fn a_shard_whose_writer_vanishes_leaves_nothing_behind() {
     assert!(!one.members.is_live(two.id), "a failed transfer is reported");
     let disk = &two.disks.all()[0];
     eventually("the file is removed", || disk.list_shards(0xab).unwrap().is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_slow_or_busy_node_is_not_taken_for_dead() {
+    let nodes = Two::start().await;
+    let [remote, _] = nodes.locations();
+    let (members, node) = (&nodes.one.members, remote.node);
+    eventually("the node is live", || members.is_live(node)).await;
+    let place = Place { location: remote, name: NAME };
+    let slow = failed(members, place, &PeerError::Timeout { node });
+    assert!(matches!(slow, ShardError::TimedOut { .. }) && !slow.is_unreachable(), "{slow}");
+    let message = "too many".to_owned();
+    assert!(failed(members, place, &PeerError::Refused { node, refusal: Refusal::Busy, message }).is_busy());
+    assert!(members.is_live(node));
+    assert!(failed(members, place, &PeerError::Lost { node, message: "reset".to_owned() }).is_unreachable());
+    assert!(!members.is_live(node));
+}
+
+#[tokio::test]
+async fn a_write_waits_for_its_turn_when_many_are_under_way() {
+    let nodes = Two::start().await;
+    let [remote, _] = nodes.locations();
+    let profile = geometry().profile;
+    let name = |attempt: usize| ShardName { attempt: Attempt(attempt as u64), ..NAME };
+    let mut under_way = Vec::new();
+    for attempt in 0..limits::SHARD_WRITERS_LIMIT {
+        under_way.push(nodes.one.shards.create(remote, name(attempt), profile, BLOCK).await.unwrap());
+    }
+    eventually("all are under way", || nodes.files(remote) == limits::SHARD_WRITERS_LIMIT).await;
+    let sink = nodes.one.shards.create(remote, name(usize::MAX), profile, BLOCK).await.unwrap();
+    let last = tokio::spawn(sink.finish());
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!last.is_finished());
+    under_way.pop();
+    last.await.unwrap().unwrap();
 }
 
 #[tokio::test]

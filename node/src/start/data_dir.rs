@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use storage::disk::{Disks, Reserve};
+use storage::disk::{Disks, KnownDisks, Reserve};
 
 use super::error::StartError;
 use crate::cluster::Certificates;
@@ -44,6 +44,12 @@ pub(super) fn open(
     let reserve = Reserve { percent: settings.storage.reserve_percent };
     let directories = settings.disk_directories();
     let mut new_id = || environment.entropy.id();
-    let disks = Disks::open(Arc::clone(&environment.files), &directories, reserve, &mut new_id)?;
+    let known = store.known_disks()?;
+    let disks = Disks::open(Arc::clone(&environment.files), &directories, &known, reserve, &mut new_id)?;
+    // A directory that is not named any more is forgotten: whatever it is named for later is new.
+    let present = KnownDisks { disks: disks.by_directory(), ..known.clone() };
+    if present != known {
+        store.write_known_disks(&present)?;
+    }
     Ok(DataDir { store, identity, founding, credentials, disks: Arc::new(disks), lock })
 }

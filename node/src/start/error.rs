@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use raft::group::GroupError;
+use raft::id::NodeId;
 use storage::disk::DiskError;
 
 use crate::cluster::NoPeerAddress;
@@ -44,6 +45,26 @@ pub enum StartError {
     /// The log or a group cannot be opened.
     #[error(transparent)]
     Group(#[from] GroupError),
+    /// The log that this node wrote is gone.
+    #[error(
+        "the log of node {node} is not in {path:?} any more: bring the directory back as it was; if it is lost, this \
+         node has forgotten how it voted and cannot go on under its id: remove the node's whole data directory and let \
+         the machine join anew with regnode join, under a new id"
+    )]
+    LogLost {
+        /// Directory of the log.
+        path: PathBuf,
+        /// The node.
+        node: NodeId,
+    },
+    /// The log is another node's.
+    #[error("the log in {path:?} is not that of node {node}: another node wrote it, bring back this node's own")]
+    LogForeign {
+        /// Directory of the log.
+        path: PathBuf,
+        /// The node.
+        node: NodeId,
+    },
     /// Clients would be served without TLS.
     #[error(transparent)]
     Plaintext(#[from] PlaintextRefused),

@@ -6,14 +6,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use raft::catalog::Catalog;
 use raft::directory::Directory;
-use raft::group::{Group, GroupError, GroupOptions, GroupResources, LogStore, Timing, Transport};
+use raft::group::{Group, GroupOptions, GroupResources, LogStore, Timing, Transport};
 use raft::id::{GroupId, NodeId};
 use raft::machine::Machine;
 use tracing::warn;
 
+use super::error::StartError;
 use crate::config::Settings;
 use crate::environment::{BoxFuture, Environment};
-use crate::identity::Identity;
+use crate::identity::{Identity, Store};
 use crate::peer::{Frames, Groups, GroupsError};
 
 /// The groups of one node.
@@ -25,15 +26,15 @@ pub(super) struct NodeGroups {
 }
 
 impl NodeGroups {
-    /// Opens the log and both groups.
+    /// Opens the log and both groups. Refuses a log that is not the one that this node has voted in before.
     pub(super) async fn open(
         environment: &Environment,
         settings: &Settings,
         identity: &Identity,
+        store: &Store,
         transport: Arc<dyn Transport>,
-    ) -> Result<Self, GroupError> {
-        let log_directory = settings.data_dir.join("log");
-        let log = LogStore::open(Arc::clone(&environment.engines), &log_directory, environment.exec).await?;
+    ) -> Result<Self, StartError> {
+        let log = open_log(environment, settings, identity, store).await?;
         let resources = GroupResources {
             log: Arc::clone(&log),
             engines: Arc::clone(&environment.engines),
@@ -78,6 +79,39 @@ impl NodeGroups {
         tokio::join!(self.directory.shutdown(), self.catalog.shutdown());
         self.log.close().await;
     }
+}
+
+/// Opens the log. Its owner is recorded in it, and that it exists in the identity, before anything is voted: a log that is
+/// missing later, or another node's, is noticed.
+async fn open_log(
+    environment: &Environment,
+    settings: &Settings,
+    identity: &Identity,
+    store: &Store,
+) -> Result<Arc<LogStore>, StartError> {
+    let (path, node) = (settings.data_dir.join("log"), identity.node);
+    let owner = Bytes::from([identity.cluster.0.as_slice(), &node.0.to_be_bytes()].concat());
+    let reader = store.clone();
+    let has_log = environment.exec.run(move || reader.has_log()).await?;
+    let log = LogStore::open(Arc::clone(&environment.engines), &path, environment.exec).await?;
+    let refused = match log.owner().await? {
+        Some(found) if found == owner => None,
+        Some(_) => Some(StartError::LogForeign { path, node }),
+        None if has_log => Some(StartError::LogLost { path, node }),
+        None => {
+            log.set_owner(owner).await?;
+            None
+        }
+    };
+    if let Some(refused) = refused {
+        log.close().await;
+        return Err(refused);
+    }
+    if !has_log {
+        let store = store.clone();
+        environment.exec.run(move || store.write_has_log()).await?;
+    }
+    Ok(log)
 }
 
 async fn hand_over<M: Machine>(group: &Group<M>, heirs: &[NodeId]) {

@@ -19,7 +19,7 @@ use super::servers::Servers;
 use super::wire::{self, Ground, PeerSecurity, Rooms};
 use crate::admin::{self, Admin};
 use crate::background::{self, Background};
-use crate::cluster::{self, Certificates, Membership, Renewal};
+use crate::cluster::{self, AgreedTime, Certificates, Membership, Renewal};
 use crate::config::Settings;
 use crate::environment::Environment;
 use crate::identity::{Founding, Identity, PeerTls, Store};
@@ -63,7 +63,7 @@ impl Node {
         let network = Arc::clone(&environment.network);
         let peers = Peers::new(identity.node, network, security.client.clone(), peer_metrics.clone());
         let transport = Arc::new(peers.clone());
-        let groups = NodeGroups::open(&environment, &settings, &identity, transport).await?;
+        let groups = NodeGroups::open(&environment, &settings, &identity, &store, transport).await?;
         let (directory, catalog) = (Arc::clone(&groups.directory), Arc::clone(&groups.catalog));
         metrics.register(|registry| {
             registry.register_collector(Box::new(GroupMetrics { directory, catalog }));
@@ -86,8 +86,8 @@ impl Node {
         let readiness = watch::channel(Readiness::starting()).0;
         let (report, founding_failure) = watch::channel(None);
         let api = wire::api_router(&rooms, &settings, readiness.subscribe(), &metrics);
-        let Rooms { members, gateway, registry: _, peer_router } = rooms;
-        let admin = admin(&environment, &settings, &identity, &members, &groups, &metrics);
+        let Rooms { members, time, gateway, registry: _, peer_router } = rooms;
+        let admin = admin(&environment, &settings, &identity, &time, &groups, &metrics);
         let mut tasks = JoinSet::new();
         let ports = Ports {
             api,
@@ -106,12 +106,15 @@ impl Node {
             info,
             Arc::clone(&keeper.environment.entropy),
         ));
+        let (directory, entropy) = (Arc::clone(&keeper.groups.directory), Arc::clone(&keeper.environment.entropy));
+        tasks.spawn(cluster::keep_clock(directory, time.clone(), entropy));
         tasks.spawn(keeper.membership().keep());
         tasks.spawn(keeper.readiness(founding_failure, readiness.clone(), process).keep());
         if let Some(tls) = tls {
             tasks.spawn(keeper.renewal(tls).keep());
         }
-        let background = Background::start(&gateway, &metrics.register(background::Metrics::register));
+        let background_metrics = metrics.register(background::Metrics::register);
+        let background = Background::start(&gateway, Arc::new(move || time.now()), &background_metrics);
         let Keeper { environment, settings, identity, members, groups, .. } = keeper;
         let drain_timeout = Duration::from_secs(settings.shutdown.drain_seconds);
         Ok(Self {
@@ -139,10 +142,11 @@ fn admin(
     environment: &Environment,
     settings: &Arc<Settings>,
     identity: &Identity,
-    members: &Members,
+    time: &AgreedTime,
     groups: &NodeGroups,
     metrics: &Metrics,
 ) -> Admin {
+    let members = &time.members;
     let collector = Collector {
         identity: identity.clone(),
         members: members.clone(),
@@ -152,6 +156,7 @@ fn admin(
     Admin {
         collector,
         directory: Arc::clone(&groups.directory),
+        time: time.clone(),
         members: members.clone(),
         peer_address: settings.peer_address().to_owned(),
         settings: Arc::clone(settings),

@@ -3,14 +3,16 @@
 use std::net::TcpListener as Probe;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
+use raft::time::{Clock, Timestamp};
 use sha2::{Digest as _, Sha256};
-use storage::disk::RealFiles;
+use storage::disk::{DiskError, RealFiles};
 use storage::kv::RocksEngines;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
@@ -167,6 +169,16 @@ async fn one_node_keeps_what_was_pushed_over_a_restart() {
     assert_eq!(pull_manifest(&node, "v1").await, manifest);
     assert_eq!(pull_blob(&node, &digest(&layer)).await, layer);
     timeout(DEADLINE, node.shutdown()).await.unwrap();
+
+    // A disk that is not mounted is not replaced by an empty one.
+    let (mounted, elsewhere) = (settings.data_dir.join("disk"), directory.path().join("elsewhere"));
+    environment.files.rename(&mounted, &elsewhere).unwrap();
+    let missing = Node::start(environment.clone(), settings.clone(), Certificates::Issued).await;
+    assert!(matches!(missing, Err(StartError::Disk(DiskError::Gone { .. }))), "{missing:?}");
+    environment.files.rename(&elsewhere, &mounted).unwrap();
+    let node = start(&environment, &settings).await;
+    assert_eq!(pull_blob(&node, &digest(&layer)).await, layer);
+    timeout(DEADLINE, node.shutdown()).await.unwrap();
 }
 
 async fn ask_the_local_socket(socket: &Path) {
@@ -227,7 +239,11 @@ async fn three_nodes_join_by_tokens_and_serve_each_others_pushes() {
         let addresses = &invitation.addresses;
         let refused = join(&environment, &used, addresses, &invitation.token, "main", Certificates::Issued).await;
         assert!(matches!(refused, Err(SetupError::Refused { .. })), "{refused:?}");
-        nodes.push(start(&environment, &own).await);
+        let node = start(&environment, &own).await;
+        let status = node.status().await;
+        let name = &name.to_owned();
+        assert!(status.groups.iter().all(|group| group.voters.contains(name)), "ready before it votes: {status:#?}");
+        nodes.push(node);
     }
     for node in &nodes {
         wait_for(node, "the cluster is whole", |status| is_whole(status, 3)).await;
@@ -256,4 +272,106 @@ async fn three_nodes_join_by_tokens_and_serve_each_others_pushes() {
     for node in nodes {
         timeout(DEADLINE, node.shutdown()).await.unwrap();
     }
+}
+
+/// A clock that a test sets forward.
+#[derive(Debug)]
+struct ForwardClock {
+    real: Arc<dyn Clock>,
+    forward_seconds: AtomicU64,
+}
+
+impl Clock for ForwardClock {
+    fn now(&self) -> Timestamp {
+        self.real.now().plus_seconds(self.forward_seconds.load(Ordering::Relaxed))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tokens_live_as_long_as_they_say_after_thirty_idle_days() {
+    const DAY: u64 = 24 * 3600;
+    let directory = tempfile::tempdir().unwrap();
+    let mut environment = environment();
+    let clock = Arc::new(ForwardClock { real: Arc::clone(&environment.clock), forward_seconds: AtomicU64::new(0) });
+    environment.clock = Arc::<ForwardClock>::clone(&clock);
+    let first = settings(directory.path(), "n1");
+    init(&environment, &first, "main", Certificates::Issued).await.unwrap();
+    let node = start(&environment, &first).await;
+    let old = node.create_token(2 * DAY).await.unwrap();
+
+    clock.forward_seconds.store(30 * DAY, Ordering::Relaxed);
+    let second = settings(directory.path(), "n2");
+    let joining = async |token: &TokenAnswer| {
+        join(&environment, &second, &token.addresses, &token.token, "main", Certificates::Issued).await
+    };
+    let refused = joining(&old).await;
+    assert!(matches!(&refused, Err(SetupError::Refused { message, .. }) if message.contains("expired")), "{refused:?}");
+    let short = node.create_token(600).await.unwrap();
+    clock.forward_seconds.store(30 * DAY + 540, Ordering::Relaxed);
+    assert_eq!(joining(&short).await.unwrap().node.0, 2);
+
+    clock.forward_seconds.store(60 * DAY, Ordering::Relaxed);
+    let late = node.create_token(600).await.unwrap();
+    clock.forward_seconds.store(60 * DAY + 700, Ordering::Relaxed);
+    let third = settings(directory.path(), "n3");
+    let refused = join(&environment, &third, &late.addresses, &late.token, "main", Certificates::Issued).await;
+    assert!(matches!(refused, Err(SetupError::Refused { .. })), "{refused:?}");
+    timeout(DEADLINE, node.shutdown()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_join_that_breaks_off_costs_the_cluster_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let environment = environment();
+    let first = settings(directory.path(), "n1");
+    init(&environment, &first, "main", Certificates::Issued).await.unwrap();
+    let node = start(&environment, &first).await;
+    let invitation = node.create_token(600).await.unwrap();
+    let second = settings(directory.path(), "n2");
+    let addresses = &invitation.addresses;
+    join(&environment, &second, addresses, &invitation.token, "main", Certificates::Issued).await.unwrap();
+
+    push_blob(&node, &content(200_000)).await;
+    let status = node.status().await;
+    assert_eq!(status.verdict, Verdict::Healthy, "{status:#?}");
+    assert_eq!((status.nodes.len(), status.nodes[1].state.as_str()), (2, "joining"));
+    assert!(status.groups.iter().all(|group| group.seats == 1), "{status:#?}");
+
+    let joined = start(&environment, &second).await;
+    wait_for(&node, "both are whole", |status| is_whole(status, 2)).await;
+    assert_eq!(node.status().await.nodes[1].state, "active");
+    push_blob(&joined, &content(300_000)).await;
+    for node in [joined, node] {
+        timeout(DEADLINE, node.shutdown()).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::disallowed_methods, reason = "an operator's hand on the data directory")]
+async fn a_node_without_the_log_that_it_voted_in_does_not_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let environment = environment();
+    let settings = settings(directory.path(), "n1");
+    init(&environment, &settings, "main", Certificates::Issued).await.unwrap();
+    timeout(DEADLINE, start(&environment, &settings).await.shutdown()).await.unwrap();
+    let (log, aside) = (settings.data_dir.join("log"), settings.data_dir.join("aside"));
+    std::fs::rename(&log, &aside).unwrap();
+    for _ in 0..2 {
+        let lost = Node::start(environment.clone(), settings.clone(), Certificates::Issued).await;
+        let text = lost.as_ref().unwrap_err().to_string();
+        assert!(matches!(lost, Err(StartError::LogLost { .. })), "{text}");
+        assert!(text.contains(log.to_str().unwrap()) && text.contains("regnode join"), "{text}");
+    }
+
+    let other = self::settings(directory.path(), "other");
+    init(&environment, &other, "main", Certificates::Issued).await.unwrap();
+    timeout(DEADLINE, start(&environment, &other).await.shutdown()).await.unwrap();
+    std::fs::remove_dir_all(&log).unwrap();
+    std::fs::rename(other.data_dir.join("log"), &log).unwrap();
+    let foreign = Node::start(environment.clone(), settings.clone(), Certificates::Issued).await;
+    assert!(matches!(foreign, Err(StartError::LogForeign { .. })), "{foreign:?}");
+
+    std::fs::remove_dir_all(&log).unwrap();
+    std::fs::rename(&aside, &log).unwrap();
+    timeout(DEADLINE, start(&environment, &settings).await.shutdown()).await.unwrap();
 }

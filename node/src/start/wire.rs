@@ -1,6 +1,7 @@
 //! Puts the rooms of a node together over its opened groups.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use raft::directory::{NodeState, View};
@@ -12,7 +13,7 @@ use tokio::sync::watch;
 use super::groups::NodeGroups;
 use super::health;
 use crate::api::{self, ApiOptions, ApiParts};
-use crate::cluster::Admitter;
+use crate::cluster::{Admitter, AgreedTime};
 use crate::config::Settings;
 use crate::environment::Environment;
 use crate::gateway::{self, Gateway, GatewayParts};
@@ -64,6 +65,7 @@ impl PeerSecurity {
 /// The rooms of a running node.
 pub(super) struct Rooms {
     pub(super) members: Members,
+    pub(super) time: AgreedTime,
     pub(super) gateway: Gateway,
     pub(super) registry: Registry,
     pub(super) peer_router: Router,
@@ -119,7 +121,12 @@ pub(super) async fn rooms(ground: Ground<'_>) -> Rooms {
         metrics: metrics.register(gateway::Metrics::register),
     });
     let registry = Registry::new(Arc::clone(&groups.catalog), exec, Arc::clone(&environment.entropy));
-    let admission = Admitter::new(Arc::clone(&groups.directory), environment.clone(), ground.cluster_key);
+    let time = AgreedTime {
+        clock: Arc::clone(&environment.clock),
+        members: members.clone(),
+        max_clock_offset: Duration::from_secs(settings.clock.max_offset_seconds),
+    };
+    let admission = Admitter::new(Arc::clone(&groups.directory), time.clone(), environment.clone(), ground.cluster_key);
     let peer_router = peer::router(peer::Server {
         trust: ground.trust,
         groups: Arc::new(groups.clone()),
@@ -128,7 +135,7 @@ pub(super) async fn rooms(ground: Ground<'_>) -> Rooms {
         admission: Arc::new(admission),
         metrics: ground.peer_metrics,
     });
-    Rooms { members, gateway, registry, peer_router }
+    Rooms { members, time, gateway, registry, peer_router }
 }
 
 /// What clients are served: the registry's API, health, and metrics unless they have an address of their own.

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::verdict::{Facts, judge};
 use crate::admin::{self, DiskStatus, GroupStatus, NodeStatus, Status, Totals};
+use crate::cluster::{FIRST_REGION, voters_of};
 use crate::identity::Identity;
 use crate::members::{Member, Members};
 
@@ -31,6 +32,9 @@ pub struct Collector {
     /// The region's catalog.
     pub catalog: Arc<Group<Catalog>>,
 }
+
+/// A join that takes longer has most likely broken off.
+const JOIN_SECONDS_MAX: u64 = 600;
 
 /// Names of nodes and regions.
 struct Names {
@@ -68,9 +72,27 @@ impl Collector {
             Names { nodes: records.iter().map(|(node, record)| (*node, record.info.name.clone())).collect(), regions };
         let totals = catalog.totals().unwrap_or_default();
         let nodes: Vec<NodeStatus> = records.iter().map(|(node, record)| self.node(*node, record, &names)).collect();
-        let groups = vec![self.group(&self.directory, &names), self.group(&self.catalog, &names)];
-        let judgement =
-            judge(&Facts { confirmed, nodes: &nodes, groups: &groups, under_replicated: totals.shortfalls });
+        let seats = |region: RegionId| {
+            let active =
+                |(_, record): &&(NodeId, NodeRecord)| record.region == region && record.state == NodeState::Active;
+            voters_of(records.iter().filter(active).count()) as u64
+        };
+        let groups = vec![
+            self.group(&self.directory, seats(FIRST_REGION), &names),
+            self.group(&self.catalog, seats(self.identity.region), &names),
+        ];
+        let clock = directory.clock().unwrap_or_default();
+        let stalled = |record: &NodeRecord| {
+            record.state == NodeState::Joining && clock >= record.joined.plus_seconds(JOIN_SECONDS_MAX)
+        };
+        let stalled: Vec<u64> = records.iter().filter(|(_, record)| stalled(record)).map(|(node, _)| node.0).collect();
+        let judgement = judge(&Facts {
+            confirmed,
+            nodes: &nodes,
+            stalled: &stalled,
+            groups: &groups,
+            under_replicated: totals.shortfalls,
+        });
         Status {
             version: admin::VERSION,
             cluster: self.identity.cluster.to_string(),
@@ -106,6 +128,7 @@ impl Collector {
             zone: record.info.zone.clone(),
             live: self.members.is_live(node),
             state: match record.state {
+                NodeState::Joining => "joining",
                 NodeState::Active => "active",
                 NodeState::Draining => "draining",
                 NodeState::Removed => "removed",
@@ -118,7 +141,7 @@ impl Collector {
         }
     }
 
-    fn group<M: Machine>(&self, group: &Group<M>, names: &Names) -> GroupStatus {
+    fn group<M: Machine>(&self, group: &Group<M>, seats: u64, names: &Names) -> GroupStatus {
         let status: group::GroupStatus = group.status();
         let named = |nodes: &[NodeId]| nodes.iter().map(|node| names.node(*node)).collect::<Vec<_>>();
         let stopped = status.role == group::Role::Stopped;
@@ -134,6 +157,7 @@ impl Collector {
             term: status.term,
             applied: status.applied_index.unwrap_or(0),
             quorum: live.len() > status.voters.len() / 2,
+            seats,
             live_voters: named(&live),
             voters: named(&status.voters),
             learners: named(&status.learners),

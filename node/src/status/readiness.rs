@@ -9,9 +9,10 @@ use raft::directory::{Directory, NodeState, View};
 use raft::group::Group;
 use raft::machine::Machine;
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{error, info, warn};
 
+use crate::cluster::{Liveness, candidates, is_wanted};
 use crate::members::Members;
 
 /// Time between two looks while ready.
@@ -20,6 +21,9 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const HASTE: Duration = Duration::from_millis(100);
 /// Bound on a group's confirmation.
 const CONFIRMATION: Duration = Duration::from_secs(3);
+/// A node that is to vote, and is not made a voter for this long, serves without: the one that has to catch up first may
+/// never do.
+const VOTE_PATIENCE: Duration = Duration::from_mins(2);
 
 /// Whether the node takes requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +67,7 @@ impl ReadinessTask {
     /// Looks again and again. Never ends.
     pub async fn keep(self) {
         let mut reported = false;
+        let mut waiting = Waiting::default();
         loop {
             let (directory, catalog) = tokio::join!(confirm(&self.directory), confirm(&self.catalog));
             let failure = self.directory.status().failure.or_else(|| self.catalog.status().failure);
@@ -77,6 +82,9 @@ impl ReadinessTask {
             reasons.extend(catalog);
             reasons.extend(self.membership());
             reasons.extend(self.disks());
+            if reasons.is_empty() {
+                reasons.extend(waiting.reason(|| self.vote(), Instant::now()));
+            }
             let readiness = Readiness { reasons };
             let ready = readiness.is_ready();
             self.gauge.set(i64::from(ready));
@@ -102,6 +110,12 @@ impl ReadinessTask {
             Ok(Some(record)) if record.state == NodeState::Removed => {
                 Some("this node was removed from the cluster".to_owned())
             }
+            Ok(Some(record)) if record.state == NodeState::Joining => {
+                Some("this node is joining: the directory does not know yet that it runs".to_owned())
+            }
+            Ok(Some(_)) if !self.members.is_confirmed() => {
+                Some("the directory has not confirmed this node's members yet".to_owned())
+            }
             Ok(Some(_)) if self.members.get(self.members.own()).is_none() => {
                 Some("this node's members are not read yet".to_owned())
             }
@@ -110,11 +124,44 @@ impl ReadinessTask {
         }
     }
 
+    /// A group in which this node is yet to become a voter: until then its loss is borne, but that of another not.
+    fn vote(&self) -> Option<String> {
+        // Unreadable nodes are reported as such.
+        let nodes = View::new(self.directory.state()).nodes().unwrap_or_default();
+        [self.directory.status(), self.catalog.status()].iter().find_map(|status| {
+            let liveness = |node| if self.members.is_live(node) { Liveness::Live } else { Liveness::Away };
+            let candidates = candidates(self.members.own(), status, &nodes, liveness);
+            let voters = status.voters.iter().copied().collect();
+            let wanted = is_wanted(self.members.own(), status.leader?, &candidates, &voters);
+            wanted.then(|| format!("this node does not vote yet in group {}", status.group))
+        })
+    }
+
     /// A full disk keeps a node from nothing but taking more; one that fails is another matter.
     fn disks(&self) -> Option<String> {
         let disks = self.members.beat().disks;
         let works = disks.iter().any(|disk| disk.writable || (disk.capacity_bytes > 0 && disk.available_bytes == 0));
         (!works).then(|| "none of this node's disks answers".to_owned())
+    }
+}
+
+/// What a node that has just started waits for. Once it serves, it goes on serving while others decide that it votes.
+#[derive(Debug, Default)]
+struct Waiting {
+    since: Option<Instant>,
+    over: bool,
+}
+
+impl Waiting {
+    /// Why the node has to wait, all else being well.
+    fn reason(&mut self, vote: impl FnOnce() -> Option<String>, now: Instant) -> Option<String> {
+        if self.over {
+            return None;
+        }
+        let since = *self.since.get_or_insert(now);
+        let reason = vote().filter(|_| now.saturating_duration_since(since) < VOTE_PATIENCE);
+        self.over = reason.is_none();
+        reason
     }
 }
 
@@ -132,5 +179,24 @@ async fn confirm<M: Machine>(group: &Group<M>) -> Option<String> {
                 (None, Some(leader), _) => format!("group {id}: node {leader}, its leader, does not confirm reads"),
             })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_waits_for_its_vote_only_at_its_start_and_not_for_ever() {
+        let start = Instant::now();
+        let missing = || Some("no vote".to_owned());
+        let mut waiting = Waiting::default();
+        assert_eq!(waiting.reason(missing, start), missing());
+        assert_eq!(waiting.reason(|| None, start), None);
+        assert_eq!(waiting.reason(missing, start), None, "it serves already");
+
+        let mut waiting = Waiting::default();
+        assert_eq!(waiting.reason(missing, start), missing());
+        assert_eq!(waiting.reason(missing, start + VOTE_PATIENCE), None);
     }
 }

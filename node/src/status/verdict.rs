@@ -2,6 +2,9 @@
 
 use crate::admin::{DiskStatus, GroupStatus, NodeStatus, Verdict};
 
+/// State of a node that was admitted and has yet to show that it runs.
+const JOINING: &str = "joining";
+
 /// Share of a disk that is left when it is reported, in percent of its capacity.
 const LOW_SPACE_PERCENT: u64 = 10;
 
@@ -12,6 +15,8 @@ pub struct Facts<'a> {
     pub confirmed: bool,
     /// Nodes.
     pub nodes: &'a [NodeStatus],
+    /// Ids of those that have been joining for suspiciously long.
+    pub stalled: &'a [u64],
     /// Groups.
     pub groups: &'a [GroupStatus],
     /// Extents below their redundancy.
@@ -42,7 +47,7 @@ pub fn judge(facts: &Facts<'_>) -> Judgement {
             "no leader with a quorum has confirmed this: it is what this node knows alone".to_owned(),
         );
     }
-    judge_nodes(facts.nodes, &mut findings);
+    judge_nodes(facts.nodes, facts.stalled, &mut findings);
     for node in facts.nodes {
         for disk in &node.disks {
             judge_disk(node, disk, &mut findings);
@@ -51,14 +56,19 @@ pub fn judge(facts: &Facts<'_>) -> Judgement {
     if facts.under_replicated > 0 {
         findings.add(
             Verdict::NeedsAttention,
-            format!(
-                "{} below full redundancy; they are rebuilt as soon as enough nodes are live",
-                count(facts.under_replicated, "extent")
-            ),
+            match facts.under_replicated {
+                1 => "1 extent is below full redundancy; it is rebuilt as soon as enough nodes are live".to_owned(),
+                many => {
+                    format!(
+                        "{many} extents are below full redundancy; they are rebuilt as soon as enough nodes are live"
+                    )
+                }
+            },
         );
     }
-    let live = facts.nodes.iter().filter(|node| node.live).count() as u64;
-    let redundancy = match facts.nodes.len() {
+    let joined = || facts.nodes.iter().filter(|node| node.state != JOINING);
+    let live = joined().filter(|node| node.live).count() as u64;
+    let redundancy = match joined().count() {
         1 => "; one node has no redundancy: add two more with regnode join",
         2 => "; two nodes keep all bytes when one is lost, but both are needed to serve: add a third with regnode join",
         _ => "",
@@ -66,10 +76,10 @@ pub fn judge(facts: &Facts<'_>) -> Judgement {
     let summary = match findings.verdict {
         Verdict::Healthy => format!("healthy: {} live{redundancy}", count(live, "node")),
         Verdict::NeedsAttention => {
-            format!("serves, but needs attention: {} of {} live", live, count(facts.nodes.len() as u64, "node"))
+            format!("serves, but needs attention: {} of {} live", live, count(joined().count() as u64, "node"))
         }
         Verdict::NotServing => {
-            format!("does not serve: {} of {} live", live, count(facts.nodes.len() as u64, "node"))
+            format!("does not serve: {} of {} live", live, count(joined().count() as u64, "node"))
         }
     };
     Judgement { verdict: findings.verdict, summary, findings: findings.sorted() }
@@ -82,11 +92,12 @@ fn judge_group(group: &GroupStatus, findings: &mut Findings) {
         findings.add(
             Verdict::NotServing,
             format!(
-                "group {} has no quorum: {} of {} voters answer; bring back {}",
+                "group {} has no quorum: {} of {} answer, {} must; bring back {}",
                 group.name,
                 group.live_voters.len(),
-                group.voters.len(),
-                missing.join(", ")
+                count(group.voters.len() as u64, "voter"),
+                group.voters.len() / 2 + 1,
+                missing.join(" or ")
             ),
         );
     } else if group.leader.is_none() {
@@ -97,19 +108,47 @@ fn judge_group(group: &GroupStatus, findings: &mut Findings) {
     } else if !missing.is_empty() {
         let spare = group.live_voters.len() - (group.voters.len() / 2 + 1);
         let bears = match spare {
-            0 => "no further loss is borne".to_owned(),
-            spare => format!("{} more may be lost", count(spare as u64, "voter")),
+            0 => "if one more fails, it stops serving".to_owned(),
+            spare => format!("it bears the loss of {spare} more"),
         };
         findings.add(
             Verdict::NeedsAttention,
-            format!("group {}: {} of its voters missing, {bears}", group.name, { missing.len() }),
+            format!(
+                "group {}: {} of {} {} not answer ({}); {bears}",
+                group.name,
+                missing.len(),
+                count(group.voters.len() as u64, "voter"),
+                if missing.len() == 1 { "does" } else { "do" },
+                missing.join(", ")
+            ),
+        );
+    } else if (group.voters.len() as u64) < group.seats {
+        findings.add(
+            Verdict::NeedsAttention,
+            format!(
+                "group {} has {} of {} so far; new nodes vote as soon as they have caught up",
+                group.name,
+                group.voters.len(),
+                count(group.seats, "voter")
+            ),
         );
     }
 }
 
-fn judge_nodes(nodes: &[NodeStatus], findings: &mut Findings) {
+fn judge_nodes(nodes: &[NodeStatus], stalled: &[u64], findings: &mut Findings) {
     for node in nodes {
-        if !node.live {
+        if stalled.contains(&node.id) {
+            findings.add(
+                Verdict::NeedsAttention,
+                format!(
+                    "node {} ({}) was admitted long ago and never ran: repeat regnode join on its machine, then start \
+                     it with regnode serve",
+                    node.id, node.name
+                ),
+            );
+        } else if node.state == JOINING {
+            findings.add(Verdict::Healthy, format!("node {} ({}) is joining", node.id, node.name));
+        } else if !node.live {
             findings.add(
                 Verdict::NeedsAttention,
                 format!("node {} ({}) does not answer at {}", node.id, node.name, node.peer_address),
@@ -214,6 +253,7 @@ mod tests {
             term: 1,
             applied: 7,
             voters: names(voters),
+            seats: voters,
             live_voters: names(live),
             learners: Vec::new(),
             lag: Vec::new(),
@@ -222,7 +262,7 @@ mod tests {
     }
 
     fn judged(nodes: &[NodeStatus], group: GroupStatus, under_replicated: u64) -> Judgement {
-        judge(&Facts { confirmed: group.quorum, nodes, groups: &[group], under_replicated })
+        judge(&Facts { confirmed: group.quorum, nodes, stalled: &[], groups: &[group], under_replicated })
     }
 
     #[test]
@@ -247,9 +287,9 @@ mod tests {
         assert_eq!(
             judgement.findings,
             [
-                "group catalog-1: 1 of its voters missing, no further loss is borne",
+                "group catalog-1: 1 of 3 voters does not answer (n3); if one more fails, it stops serving",
                 "node 3 (n3) does not answer at 10.0.0.3:7000",
-                "2 extents below full redundancy; they are rebuilt as soon as enough nodes are live",
+                "2 extents are below full redundancy; they are rebuilt as soon as enough nodes are live",
             ]
         );
     }
@@ -258,7 +298,10 @@ mod tests {
     fn without_a_quorum_nothing_is_served() {
         let judgement = judged(&[node(1, true), node(2, false), node(3, false)], group(3, 1), 0);
         assert_eq!(judgement.verdict, Verdict::NotServing);
-        assert_eq!(judgement.findings[0], "group catalog-1 has no quorum: 1 of 3 voters answer; bring back n2, n3");
+        assert_eq!(
+            judgement.findings[0],
+            "group catalog-1 has no quorum: 1 of 3 voters answer, 2 must; bring back n2 or n3"
+        );
         assert_eq!(judgement.summary, "does not serve: 1 of 3 nodes live");
     }
 
@@ -272,9 +315,33 @@ mod tests {
     }
 
     #[test]
+    fn a_group_without_all_its_voters_is_not_called_healthy() {
+        let nodes = [node(1, true), node(2, true), node(3, true)];
+        let judgement = judged(&nodes, GroupStatus { seats: 3, ..group(1, 1) }, 0);
+        assert_eq!(judgement.verdict, Verdict::NeedsAttention);
+        assert!(judgement.findings[0].starts_with("group catalog-1 has 1 of 3 voters so far"), "{judgement:?}");
+    }
+
+    #[test]
+    fn a_joining_node_is_named_and_counts_only_once_it_takes_too_long() {
+        let joining = NodeStatus { state: JOINING.to_owned(), ..node(4, false) };
+        let nodes = [node(1, true), node(2, true), node(3, true), joining];
+        let judgement = judged(&nodes, group(3, 3), 0);
+        assert_eq!((judgement.verdict, judgement.summary.as_str()), (Verdict::Healthy, "healthy: 3 nodes live"));
+        assert_eq!(judgement.findings, ["node 4 (n4) is joining"]);
+        let groups = [group(3, 3)];
+        let judgement =
+            judge(&Facts { confirmed: true, nodes: &nodes, stalled: &[4], groups: &groups, under_replicated: 0 });
+        assert_eq!(judgement.verdict, Verdict::NeedsAttention);
+        assert!(judgement.findings[0].starts_with("node 4 (n4) was admitted long ago"), "{judgement:?}");
+    }
+
+    #[test]
     fn what_is_not_confirmed_is_not_called_healthy() {
         let nodes = [node(1, true), node(2, true), node(3, true)];
-        let judgement = judge(&Facts { confirmed: false, nodes: &nodes, groups: &[group(3, 3)], under_replicated: 0 });
+        let groups = [group(3, 3)];
+        let judgement =
+            judge(&Facts { confirmed: false, nodes: &nodes, stalled: &[], groups: &groups, under_replicated: 0 });
         assert_eq!(judgement.verdict, Verdict::NotServing);
     }
 

@@ -141,8 +141,11 @@ pub struct Advance {
     pub hash_state: Bytes,
     /// New extents, in order, behind those committed.
     pub extents: Vec<NewExtent>,
-    /// Earlier extents that were written anew because they lost a shard meanwhile.
+    /// Earlier extents that were written anew because they lost a shard meanwhile, or had less parity than is possible
+    /// by now.
     pub replaced: Vec<ReplacedExtent>,
+    /// Parity that every coded extent of the upload has at least afterwards: what the nodes of now allow.
+    pub parity: u8,
     /// Seconds without progress after which the session expires.
     pub lifetime_seconds: u64,
 }

@@ -17,6 +17,17 @@ pub const EVENT_RETENTION_SECONDS: u64 = 7 * 24 * 3600;
 /// Most events that one command trims from the feed.
 pub const EVENTS_TRIMMED_PER_COMMAND: usize = 64;
 
+/// Seconds that the answer to a request is remembered that must not take effect twice. A proposer repeats one for less
+/// than ten.
+pub const REQUEST_RETENTION_SECONDS: u64 = 300;
+
+/// Most requests that one command forgets.
+pub const REQUESTS_TRIMMED_PER_COMMAND: usize = 64;
+
+/// Most extents of an upload. Each request above the inline limit adds one at least, and an upload is published or
+/// discarded by one command.
+pub const UPLOAD_EXTENTS_MAX: u32 = 10_000;
+
 /// Most extents that an expiry of uploads discards before it leaves the rest to the next command. One session more is
 /// always ended, whatever it holds.
 pub const EXTENTS_EXPIRED_PER_COMMAND: usize = 4096;

@@ -145,6 +145,8 @@ pub struct UploadRecord {
     pub hash_state: Bytes,
     /// Where it stands.
     pub position: UploadPosition,
+    /// Parity that every coded extent had at least at the last change.
+    pub parity: u8,
     /// The last change's request, so that its repetition is recognised.
     pub last_request: RequestId,
     /// When it began.
@@ -310,6 +312,8 @@ pub struct ClockRecord {
     pub first_event: Timestamp,
     /// Next generation of a blob or manifest to give out, from 1.
     pub next_generation: u64,
+    /// When the oldest remembered request is forgotten; none if none is remembered.
+    pub first_request_expiry: Option<Timestamp>,
 }
 
 /// Totals of the catalog, kept exact with each command.

@@ -36,7 +36,8 @@ pub enum Command {
         /// Seconds until it expires.
         lifetime_seconds: u64,
     },
-    /// Admits a node by a token, which is used up. A repetition of the request gets the same answer.
+    /// Admits a node by a token, which is used up: the node is joining until it says something of itself. A repetition
+    /// of the request gets the same answer.
     AdmitNode {
         /// Id of the token.
         token: [u8; 8],
@@ -47,14 +48,14 @@ pub enum Command {
         /// The node.
         node: NodeInfo,
     },
-    /// A node says what has changed about itself.
+    /// A node says what has changed about itself. The first time, this makes it a full member.
     UpdateNode {
         /// The node.
         node: NodeId,
         /// What it says.
         info: NodeInfo,
     },
-    /// Changes what a node may do. A removed node stays removed.
+    /// Changes what a node may do. A removed node stays removed, and none joins a second time.
     SetNodeState {
         /// The node.
         node: NodeId,
@@ -130,6 +131,9 @@ pub enum Refusal {
     /// Another token has the id.
     #[error("a join token with this id exists already")]
     TokenExists,
+    /// A node joins once, by a token.
+    #[error("node {0} has joined already")]
+    JoinedAlready(NodeId),
 }
 
 crate::versioned! {

@@ -38,6 +38,8 @@ pub struct RegionRecord {
 /// What a node is allowed to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NodeState {
+    /// Admitted, but it has not yet said itself that it runs. It learns, and counts for nothing else.
+    Joining,
     /// A full member.
     Active,
     /// Being emptied; holds no new shards.

@@ -62,6 +62,16 @@ pub enum ProposeError {
         /// How long was waited.
         waited: Duration,
     },
+    /// The command is larger than any may be. It had no effect and will have none.
+    #[error("group {group}: the command has {length_bytes} bytes, {limit_bytes} are allowed")]
+    TooLarge {
+        /// The group.
+        group: GroupId,
+        /// Length of the encoded command.
+        length_bytes: usize,
+        /// The limit.
+        limit_bytes: usize,
+    },
     /// The command was accepted, but its outcome is not known: it may yet take effect.
     #[error("group {group}: the outcome of the command is not known (waited {waited:?})")]
     Unknown {
@@ -92,7 +102,7 @@ impl ProposeError {
     /// Whether the command may have had an effect, or may have one later.
     #[must_use]
     pub const fn may_have_had_effect(&self) -> bool {
-        !matches!(self, Self::Unavailable { .. })
+        !matches!(self, Self::Unavailable { .. } | Self::TooLarge { .. })
     }
 
     /// Whether the same request may be proposed again with a chance of success.

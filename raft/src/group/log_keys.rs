@@ -2,7 +2,7 @@
 //!
 //! `log`: group, then the entry's index, big-endian, so that a group's entries lie together in order.
 //! `meta`: group, then what it is. A group's prefix is `0`, or `1` and the region, big-endian; none is a prefix of
-//! another.
+//! another. Whom the log belongs to stands in `meta`, beside the groups.
 
 use bytes::Bytes;
 use storage::kv::{Column, successor};
@@ -13,6 +13,8 @@ use crate::id::GroupId;
 pub(super) const LOG: Column = Column("log");
 /// Votes, commit positions and purge positions.
 pub(super) const META: Column = Column("meta");
+/// Key in `meta` of whom the log belongs to. No group's prefix begins like it.
+pub(super) const OWNER: &[u8] = &[0xff];
 /// All columns of the log's engine.
 pub(super) const COLUMNS: &[Column] = &[LOG, META];
 

@@ -22,7 +22,7 @@ use storage::kv::{Batch, Bytes, Direction, Engine, EngineOptions, Engines, Scan}
 use super::config::{Entry, LogId, Types, Vote};
 use super::error::GroupError;
 use super::group_commit::GroupCommit;
-use super::log_keys::{COLUMNS, LOG, LogKeys, META};
+use super::log_keys::{COLUMNS, LOG, LogKeys, META, OWNER};
 use super::record::{EntryRecord, LogIdRecord, VoteRecord};
 use crate::codec::{self, Versioned};
 use crate::id::GroupId;
@@ -57,6 +57,31 @@ impl LogStore {
             exec.run(move || engines.open(&directory, &EngineOptions { columns: COLUMNS, journal: true })).await?;
         let commits = GroupCommit::start(Arc::clone(&engine), exec);
         Ok(Arc::new(Self { engine, commits, exec }))
+    }
+
+    /// Whom the log belongs to, as [`set_owner`](Self::set_owner) recorded it. `None` says that nothing was ever
+    /// written: a node that has voted before must not go on with such a log.
+    ///
+    /// # Errors
+    /// When the engine cannot be read.
+    pub async fn owner(&self) -> Result<Option<Bytes>, GroupError> {
+        let engine = Arc::clone(&self.engine);
+        Ok(self.exec.run(move || engine.get(META, OWNER)).await?)
+    }
+
+    /// Records whom the log belongs to. Durable when it returns.
+    ///
+    /// # Errors
+    /// When the engine cannot be written.
+    pub async fn set_owner(&self, owner: Bytes) -> Result<(), GroupError> {
+        let engine = Arc::clone(&self.engine);
+        let write = move || {
+            let mut batch = Batch::default();
+            batch.put(META, Bytes::from_static(OWNER), owner);
+            engine.write(batch)?;
+            engine.sync()
+        };
+        Ok(self.exec.run(write).await?)
     }
 
     /// Serves the syncs that are waited for and ends the task. The engine itself closes when the last

@@ -55,6 +55,7 @@ use crate::machine::Machine;
 pub use error::{GroupError, HandleError, MembersError, ProposeError, ReadError, ReceiveError};
 pub use log_store::LogStore;
 pub use options::{GroupOptions, GroupResources, MAX_APPEND_BYTES, SNAPSHOT_AFTER_ENTRIES, Timing};
+pub use propose::COMMAND_LIMIT_BYTES;
 pub use runtime::seed_randomness;
 pub use status::{GroupStatus, Role};
 pub use transport::{MESSAGE_LIMIT_BYTES, Transport, TransportError};

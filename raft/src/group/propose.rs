@@ -20,6 +20,9 @@ use crate::codec;
 use crate::id::{NodeId, RequestId};
 use crate::machine::{Machine, Stamp};
 
+/// Most bytes of an encoded command: those of the largest manifest that can be allowed, and a margin for what is beside
+/// it. Well below what peers take in one message.
+pub const COMMAND_LIMIT_BYTES: usize = 17 << 20;
 /// Longest wait for a response.
 const DEADLINE: Duration = Duration::from_secs(8);
 /// Longest wait for the leader's answer to one attempt: a leader that died without a word is found out after this.
@@ -50,6 +53,14 @@ impl<M: Machine> Group<M> {
     pub async fn propose(&self, request: RequestId, command: M::Command) -> Result<M::Response, ProposeError> {
         let group = self.id();
         let command = Bytes::from(codec::encode(&command));
+        if command.len() > COMMAND_LIMIT_BYTES {
+            // Peers would refuse to take it over, again and again, and the log would stand still.
+            return Err(ProposeError::TooLarge {
+                group,
+                length_bytes: command.len(),
+                limit_bytes: COMMAND_LIMIT_BYTES,
+            });
+        }
         let started = Instant::now();
         let deadline = started + DEADLINE;
         let mut pause = PAUSE;

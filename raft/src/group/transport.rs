@@ -55,8 +55,8 @@ pub trait Transport: Debug + Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<Bytes, TransportError>>;
 
     /// Sends a stream of frames (each below 1 MiB) and waits for the one answer. There is no limit on the whole, but
-    /// none of its steps (connecting, the next frame taken, the answer after the last frame) may take longer than
-    /// `idle`. A stream that ends early is the sender's way to give up: the receiver notices by itself.
+    /// none of its steps (connecting, the next frame taken) may take longer than `idle`; the answer after the last frame
+    /// may, since the peer installs first, within a bound of the transport's own. A stream that ends early is the sender's way to give up: the receiver notices by itself.
     fn send_snapshot<'a>(
         &'a self,
         target: NodeId,

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::identity;
 use super::space::Ledger;
-use super::{DiskError, DiskSpace, Files, NoSpace, Reserve};
+use super::{DiskError, DiskSpace, Files, KnownDisks, NoSpace, Reserve};
 use crate::shard::DiskId;
 
 /// A data directory of this node. It holds the directory's lock for as long as it lives.
@@ -33,14 +33,22 @@ pub struct DiskErrors {
 }
 
 impl Disk {
-    /// Locks and opens a data directory; formats it if it is empty. A missing directory is created.
+    /// Locks and opens a data directory; formats it if it is empty, unless it is known to have held a disk. A missing
+    /// directory is created.
     pub(super) fn open(
         files: &Arc<dyn Files>,
         directory: &Path,
+        known: &KnownDisks,
         reserve: Reserve,
         new_id: &mut dyn FnMut() -> [u8; 16],
     ) -> Result<Self, DiskError> {
         let io = |action| move |source| DiskError::Io { path: directory.to_owned(), action, source };
+        // Looked at before anything is created: below a mount point without its mount lies another file system.
+        if let Some(expected) = known.disks.get(directory)
+            && !identity::is_present(files.as_ref(), directory).map_err(io("read its identity"))?
+        {
+            return Err(DiskError::Gone { path: directory.to_owned(), expected: *expected, list: known.list.clone() });
+        }
         files.create_directory_durable(directory).map_err(io("be created"))?;
         let lock = files.lock(directory).map_err(|source| {
             if source.kind() == io::ErrorKind::WouldBlock {

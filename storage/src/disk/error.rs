@@ -31,6 +31,19 @@ pub enum DiskError {
         /// What is wrong.
         detail: String,
     },
+    /// The directory held a disk when the node last ran, and there is none now: not mounted, most likely.
+    #[error(
+        "disk {path:?} is not there: the directory held disk {expected}, and holds none now; mount it, or, if the disk \
+         is lost for good, take its entry out of {list:?}, and an empty directory is started as a new disk"
+    )]
+    Gone {
+        /// The directory.
+        path: PathBuf,
+        /// The disk that it held.
+        expected: DiskId,
+        /// File in which the node keeps the disks that it knows.
+        list: PathBuf,
+    },
     /// The disk was formatted by another version of the program.
     #[error("disk {path:?} has format version {found}, this program reads version {known}; start a newer program")]
     Version {

@@ -49,6 +49,15 @@ pub(super) fn decode(path: &Path, content: &[u8]) -> Result<DiskId, DiskError> {
     if text == encode(id) { Ok(id) } else { Err(damaged("the checksum of its identity does not match")) }
 }
 
+/// Whether `directory` has an identity file, whatever is in it.
+pub(super) fn is_present(files: &dyn Files, directory: &Path) -> io::Result<bool> {
+    match files.open(&directory.join(FILE)) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// The id of the disk in `directory`; an empty directory is formatted with an id from `new_id`. The caller holds the
 /// directory's lock.
 pub(super) fn load_or_format(

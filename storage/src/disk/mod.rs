@@ -13,6 +13,6 @@ pub use data::{Disk, DiskErrors};
 pub use error::DiskError;
 pub use files::{Entry, File, Files, Space};
 pub use real::RealFiles;
-pub use set::Disks;
+pub use set::{Disks, KnownDisks};
 pub use shards::ListedShard;
 pub use space::{DiskSpace, NoSpace, Reserve};

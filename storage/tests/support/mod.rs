@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use storage::codec::Profile;
-use storage::disk::{Disk, Disks, Entry, File, Files, RealFiles, Reserve, Space};
+use storage::disk::{Disk, Disks, Entry, File, Files, KnownDisks, RealFiles, Reserve, Space};
 use storage::shard::{Attempt, Checksum, ExtentIndex, ObjectId, ShardIndex, ShardName, ShardWriter, checksum};
 
 /// A shard that tests use.
@@ -36,8 +36,17 @@ pub fn disk_on(files: Arc<dyn Files>) -> TestDisk {
 
 /// Opens disks with ids 1, 2, 3, …
 pub fn open(files: Arc<dyn Files>, directories: &[PathBuf]) -> Result<Disks, storage::disk::DiskError> {
+    open_known(files, directories, &KnownDisks::default())
+}
+
+/// Opens disks some of which are known.
+pub fn open_known(
+    files: Arc<dyn Files>,
+    directories: &[PathBuf],
+    known: &KnownDisks,
+) -> Result<Disks, storage::disk::DiskError> {
     let mut next = 0;
-    Disks::open(files, directories, Reserve::default(), &mut || {
+    Disks::open(files, directories, known, Reserve::default(), &mut || {
         next += 1;
         [next; 16]
     })

@@ -1,6 +1,6 @@
 //! Where the shards of an extent go: a pure function of the nodes as they are now.
 //!
-//! Holds: one shard to a node, unless the region has one node; one shard to a disk, always; only live nodes, and
+//! Holds: one shard to a node, unless the region is known to have one node; one shard to a disk, always; only live nodes, and
 //! disks that are writable and above their reserve; never a profile that would make an acknowledgement mean less
 //! than it does in the whole cluster. The result is recorded in the extent, so nodes need not agree on it.
 
@@ -86,23 +86,41 @@ pub enum PlacementError {
 
 /// Chooses profile and locations of an extent.
 ///
-/// `candidates` are the registered nodes that are not draining, dead ones included. Disks in `avoided` just failed a
-/// write and are left out.
+/// `candidates` are the registered nodes that are not draining, dead ones included. `sole` says that the region is
+/// known to have one node: one candidate alone does not, since the others may be draining, or not be heard of yet.
+/// Disks in `avoided` just failed a write and are left out.
 pub(crate) fn place(
     candidates: &[Candidate],
+    sole: bool,
     avoided: &BTreeSet<DiskId>,
     object: ObjectId,
     extent: ExtentIndex,
 ) -> Result<Placement, PlacementError> {
     let ranking = Ranking::new(object, extent);
     match candidates {
-        [] => Err(PlacementError::TooFewNodes { live: 0, registered: 0, needed: 1 }),
-        [node] => over_disks(node, avoided, &ranking),
+        [node] if sole => over_disks(node, avoided, &ranking),
         nodes => over_nodes(nodes, avoided, &ranking),
     }
 }
 
-/// One registered node: its disks are the failure domain. A node with several disks never writes to one alone.
+/// Parity that an extent must have to be acknowledged now: that of the place where it would go; if there is none, at
+/// least the loss of one disk or node must be borne, unless there is only one disk.
+pub(crate) fn parity(
+    candidates: &[Candidate],
+    sole: bool,
+    avoided: &BTreeSet<DiskId>,
+    object: ObjectId,
+    extent: ExtentIndex,
+) -> u8 {
+    let least = match candidates {
+        [node] if sole => usize::from(node.disks.len() > 1),
+        _ => 1,
+    };
+    let parity = place(candidates, sole, avoided, object, extent).map_or(least, |it| it.profile.parity());
+    u8::try_from(parity).unwrap_or(u8::MAX)
+}
+
+/// The only node: its disks are the failure domain. A node with several disks never writes to one alone.
 fn over_disks(
     candidate: &Candidate,
     avoided: &BTreeSet<DiskId>,

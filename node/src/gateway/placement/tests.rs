@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use raft::id::NodeId;
 use storage::shard::{DiskId, ExtentIndex, ObjectId};
 
-use super::{Candidate, CandidateDisk, Placement, PlacementError, place};
+use super::{Candidate, CandidateDisk, Placement, PlacementError, parity, place};
 
 fn disk(node: u64, index: u8, available_bytes: u64) -> CandidateDisk {
     let mut id = [0; 16];
@@ -25,7 +25,7 @@ fn cluster(registered: u64, live: u64) -> Vec<Candidate> {
 }
 
 fn placed(candidates: &[Candidate]) -> Result<Placement, PlacementError> {
-    place(candidates, &BTreeSet::new(), ObjectId([9; 16]), ExtentIndex(0))
+    place(candidates, candidates.len() == 1, &BTreeSet::new(), ObjectId([9; 16]), ExtentIndex(0))
 }
 
 fn profile_of(candidates: &[Candidate]) -> (String, bool) {
@@ -65,6 +65,25 @@ fn one_live_node_of_several_is_refused() {
 }
 
 #[test]
+fn one_candidate_is_the_only_node_only_if_that_is_known() {
+    for disks in 1..=3 {
+        let error = place(&[node(1, true, disks)], false, &BTreeSet::new(), ObjectId([9; 16]), ExtentIndex(0));
+        assert!(matches!(error, Err(PlacementError::TooFewNodes { live: 1, needed: 2, .. })), "{error:?}");
+    }
+}
+
+#[test]
+fn the_parity_to_be_acknowledged_is_that_of_the_placement_and_else_the_least_that_is_safe() {
+    let least =
+        |candidates: &[Candidate], sole| parity(candidates, sole, &BTreeSet::new(), ObjectId([9; 16]), ExtentIndex(0));
+    assert_eq!(least(&[node(1, true, 1)], true), 0);
+    assert_eq!(least(&[node(1, true, 2)], true), 1);
+    assert_eq!(least(&[node(1, true, 1)], false), 1, "others may be there");
+    assert_eq!(least(&cluster(2, 1), false), 1, "no place at present");
+    assert_eq!((least(&cluster(3, 3), false), least(&cluster(5, 5), false)), (1, 2));
+}
+
+#[test]
 fn full_disks_are_no_space_and_not_too_few_nodes() {
     let mut candidates = cluster(3, 3);
     for candidate in &mut candidates[..2] {
@@ -91,7 +110,7 @@ fn a_single_node_with_several_disks_never_writes_to_one_alone() {
 fn a_disk_that_just_failed_is_avoided() {
     let candidates = cluster(3, 3);
     let avoided = BTreeSet::from([candidates[1].disks[0].id]);
-    let placement = place(&candidates, &avoided, ObjectId([1; 16]), ExtentIndex(3)).unwrap();
+    let placement = place(&candidates, false, &avoided, ObjectId([1; 16]), ExtentIndex(3)).unwrap();
     assert_eq!(placement.profile.to_string(), "1+1");
     assert!(placement.shards.iter().all(|shard| shard.node != NodeId(2)));
 }
@@ -107,7 +126,7 @@ fn more_free_space_gets_more_shards() {
     for number in 0..1000_u16 {
         let mut object = [0; 16];
         object[..2].copy_from_slice(&number.to_le_bytes());
-        let placement = place(&candidates, &BTreeSet::new(), ObjectId(object), ExtentIndex(0)).unwrap();
+        let placement = place(&candidates, false, &BTreeSet::new(), ObjectId(object), ExtentIndex(0)).unwrap();
         with_small += usize::from(placement.shards.iter().any(|shard| shard.node == NodeId(1)));
     }
     // Six of seven nodes are chosen: an equal share would be 857.
@@ -150,7 +169,7 @@ proptest! {
     fn shards_lie_on_distinct_usable_disks_and_nodes(
         candidates in any_cluster(), object in any::<[u8; 16]>(), extent in any::<u32>()
     ) {
-        let Ok(placement) = place(&candidates, &BTreeSet::new(), ObjectId(object), ExtentIndex(extent)) else {
+        let Ok(placement) = place(&candidates, candidates.len() == 1, &BTreeSet::new(), ObjectId(object), ExtentIndex(extent)) else {
             return Ok(());
         };
         prop_assert_eq!(placement.shards.len(), placement.profile.shards());
@@ -166,7 +185,7 @@ proptest! {
             let disk = candidate.disks.iter().find(|disk| disk.id == shard.disk).unwrap();
             prop_assert!(candidate.live && disk.writable && disk.available_bytes > 0);
         }
-        let again = place(&candidates, &BTreeSet::new(), ObjectId(object), ExtentIndex(extent)).unwrap();
+        let again = place(&candidates, candidates.len() == 1, &BTreeSet::new(), ObjectId(object), ExtentIndex(extent)).unwrap();
         prop_assert_eq!(again, placement);
     }
 }

@@ -5,7 +5,7 @@
 //! `report` tells the catalog what is missing.
 //!
 //! Holds: every byte handed out was verified; a stream that cannot be completed ends with an error; memory per reader
-//! is three windows, and windows shrink when many read.
+//! is three windows, windows shrink when many read, and the budget bounds their sum whatever the clients do.
 
 mod plan;
 mod report;

@@ -48,8 +48,11 @@ pub(super) fn report(core: &Arc<Core>, source: &ExtentSource, failure: &ShardErr
             ShortfallReason::ShardCorrupt
         }
         ShardError::Io { .. } => ShortfallReason::LocationLost,
-        // A node that is away keeps its shards.
-        ShardError::Unreachable { .. } | ShardError::NoSpace { .. } => return,
+        // A node that is away keeps its shards, and so does one that is slow.
+        ShardError::Unreachable { .. }
+        | ShardError::TimedOut { .. }
+        | ShardError::Busy { .. }
+        | ShardError::NoSpace { .. } => return,
     };
     let place = *failure.place();
     let attempt = source.coded.attempt;

@@ -9,6 +9,7 @@ use storage::shard::{ExtentIndex, ObjectId};
 
 use super::plan::{self, Window};
 use super::window::{self, FetchError};
+use crate::gateway::budget::Share;
 use crate::gateway::core::Core;
 use crate::gateway::error::ReadError;
 
@@ -38,8 +39,30 @@ impl ExtentSource {
         plan::first_window(&self.coded.geometry, range, self.stripes_per_window(core))
     }
 
-    /// Verified bytes of a window, in order.
+    /// Verified bytes of a window, in order, to be worked on by this node itself.
     pub(crate) async fn fetch(&self, core: &Arc<Core>, window: &Window) -> Result<Vec<Bytes>, ReadError> {
+        let share = core.copies.share(self.cost_bytes(window)).await;
+        self.fetch_within(core, window, share).await
+    }
+
+    /// Bytes in memory while a window is fetched and until it is used.
+    pub(super) fn cost_bytes(&self, window: &Window) -> usize {
+        let geometry = &self.coded.geometry;
+        let blocks = window.stripes.clone().map(|stripe| geometry.block_length_bytes(stripe) as usize);
+        blocks.sum::<usize>() * geometry.profile.data()
+    }
+
+    /// Verified bytes of a window, in order, which own the share.
+    pub(super) async fn fetch_within(
+        &self,
+        core: &Arc<Core>,
+        window: &Window,
+        share: Share,
+    ) -> Result<Vec<Bytes>, ReadError> {
+        Ok(share.own(self.fetch_uncounted(core, window).await?))
+    }
+
+    async fn fetch_uncounted(&self, core: &Arc<Core>, window: &Window) -> Result<Vec<Bytes>, ReadError> {
         let mut source = self.clone();
         let mut refreshed = false;
         for _ in 0..REPLACEMENTS_MAX {
@@ -60,6 +83,8 @@ impl ExtentSource {
                             source.coded = Arc::new(coded);
                         }
                         Some(ExtentBody::Inline(bytes)) => return Ok(vec![cut(&bytes, &window.bytes)]),
+                        // A push of the same bytes may have put another object in its place.
+                        None if self.is_gone(core)? => return Err(ReadError::Gone { object: self.object }),
                         _ => return Err(self.unreadable(message)),
                     }
                 }
@@ -98,8 +123,14 @@ impl ExtentSource {
         // Besides the window that the client takes, two are fetched ahead.
         const WINDOWS_PER_READER: u64 = 3;
         let readers = u64::try_from(core.metrics.reads_active.get()).unwrap_or(0).max(1);
-        let fair = core.options.read_budget_bytes / (WINDOWS_PER_READER * readers);
+        let fair = core.reads.total_bytes() as u64 / (WINDOWS_PER_READER * readers);
         fair.min(core.options.window_size_bytes) / self.coded.geometry.stripe_size_bytes().max(1)
+    }
+
+    /// Whether the object exists no more, as far as this replica knows. Extents that are not committed yet have one.
+    fn is_gone(&self, core: &Core) -> Result<bool, ReadError> {
+        let object = core.records.view().object(self.object);
+        Ok(object.map_err(|error| ReadError::Internal { message: error.to_string() })?.is_none())
     }
 
     fn unreadable(&self, message: String) -> ReadError {

@@ -1,24 +1,32 @@
 //! A blob as a stream of verified bytes, read ahead of its client by two windows.
+//!
+//! Each window has its share of the node's read budget until the client has taken its bytes. The window that is needed
+//! next waits for its share; those ahead are fetched only if there is one at once.
 
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 use raft::catalog::{BlobRecord, BlobState, Digest, ExtentBody};
 use storage::shard::{ExtentIndex, ObjectId};
+use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::ExtentSource;
 use super::plan::Window;
+use crate::gateway::budget::Share;
 use crate::gateway::catalog::CatalogError;
 use crate::gateway::core::Core;
 use crate::gateway::error::ReadError;
 
 /// Windows that are fetched ahead.
 const WINDOWS_AHEAD: usize = 2;
+/// Longest wait for other readers' clients to take their bytes.
+const SHARE_WAIT: Duration = Duration::from_secs(30);
 
 /// Bytes of a blob. An error is the last item.
 pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, ReadError>> + Send>>;
@@ -78,13 +86,31 @@ impl Blob {
 type Fetching = Result<Vec<Bytes>, ReadError>;
 
 /// A window on its way.
-enum Ahead {
+struct Ahead {
+    /// Its first byte within the blob.
+    start: u64,
+    /// What it is read from.
+    object: ObjectId,
+    coming: Coming,
+}
+
+enum Coming {
     /// There already.
     Ready(Bytes),
     /// Fetched by the reader itself: there is nothing to do meanwhile.
-    Lone(ExtentSource, Window),
+    Lone(ExtentSource, Window, Share),
     /// Fetched by a task.
     Task(AbortOnDropHandle<Fetching>),
+}
+
+impl Coming {
+    async fn fetched(self, core: &Arc<Core>) -> Fetching {
+        match self {
+            Self::Ready(bytes) => Ok(vec![bytes]),
+            Self::Lone(source, window, share) => source.fetch_within(core, &window, share).await,
+            Self::Task(task) => task.await.map_err(|error| ReadError::Internal { message: error.to_string() })?,
+        }
+    }
 }
 
 struct Reader {
@@ -120,57 +146,77 @@ impl Reader {
     async fn refill(&mut self) -> Result<(), ReadError> {
         while self.ready.is_empty() {
             while self.ahead.len() <= WINDOWS_AHEAD && self.position < self.end {
-                let next = self.next()?;
+                let Some(next) = self.next().await? else { break };
                 self.ahead.push_back(next);
             }
-            let Some(first) = self.ahead.pop_front() else { return Ok(()) };
-            match first {
-                Ahead::Ready(bytes) => self.ready.push_back(bytes),
-                Ahead::Lone(source, window) => self.ready.extend(source.fetch(self.core(), &window).await?),
-                Ahead::Task(task) => {
-                    let fetched = task.await.map_err(|error| ReadError::Internal { message: error.to_string() })?;
-                    self.ready.extend(fetched?);
-                }
+            let Some(Ahead { start, object, coming }) = self.ahead.pop_front() else { return Ok(()) };
+            match coming.fetched(self.core()).await {
+                Ok(bytes) => self.ready.extend(bytes),
+                Err(ReadError::Gone { .. }) => self.resume(start, object).await?,
+                Err(error) => return Err(error),
             }
         }
         Ok(())
     }
 
-    /// Begins to fetch the next window.
-    fn next(&mut self) -> Result<Ahead, ReadError> {
+    /// Begins to fetch the next window. `None` when others are on their way and the budget has no room for a further
+    /// one.
+    async fn next(&mut self) -> Result<Option<Ahead>, ReadError> {
         let core = Arc::clone(self.core());
-        let (position, end) = (self.position, self.end);
-        let extent = self.extent()?;
-        let within = position - extent.bytes.start..end.min(extent.bytes.end) - extent.bytes.start;
-        let extent_start = extent.bytes.start;
-        match &extent.body {
+        let (start, end) = (self.position, self.end);
+        let extent = self.extent().await?;
+        let within = start - extent.bytes.start..end.min(extent.bytes.end) - extent.bytes.start;
+        let (index, extent_start) = (extent.index, extent.bytes.start);
+        let source = match &extent.body {
             Body::Inline(bytes) => {
-                let bytes = bytes.slice(index(within.start)..index(within.end));
+                let bytes = bytes.slice(position(within.start)..position(within.end));
                 self.position = extent_start + within.end;
-                Ok(Ahead::Ready(bytes))
+                return Ok(Some(Ahead { start, object: self.object, coming: Coming::Ready(bytes) }));
             }
-            Body::Coded(source) => {
-                let source = source.clone();
-                let window = source.first_window(&core, within);
-                let window = window.ok_or_else(|| gone(source.object))?;
-                self.position = extent_start + window.bytes.end;
-                if self.ahead.is_empty() && self.position == self.end {
-                    return Ok(Ahead::Lone(source, window));
-                }
-                let task = tokio::spawn(async move { source.fetch(&core, &window).await });
-                Ok(Ahead::Task(AbortOnDropHandle::new(task)))
-            }
+            Body::Coded(source) => source.clone(),
+        };
+        let window = source.first_window(&core, within).ok_or_else(|| gone(source.object))?;
+        let cost_bytes = source.cost_bytes(&window);
+        let share = if self.ahead.is_empty() {
+            let share = timeout(SHARE_WAIT, core.reads.share(cost_bytes)).await;
+            share.map_err(|_elapsed| {
+                unreadable(source.object, index, "other readers use all of the node's memory for reading")
+            })?
+        } else if let Some(share) = core.reads.try_share(cost_bytes) {
+            share
+        } else {
+            return Ok(None);
+        };
+        self.position = extent_start + window.bytes.end;
+        let object = source.object;
+        let coming = if self.ahead.is_empty() && self.position == self.end {
+            Coming::Lone(source, window, share)
+        } else {
+            let task = tokio::spawn(async move { source.fetch_within(&core, &window, share).await });
+            Coming::Task(AbortOnDropHandle::new(task))
+        };
+        Ok(Some(Ahead { start, object, coming }))
+    }
+
+    /// The object went while a window of it was fetched: goes on at that window's first byte, wherever it is by now.
+    async fn resume(&mut self, start: u64, object: ObjectId) -> Result<(), ReadError> {
+        self.ahead.clear();
+        self.position = start;
+        self.extent = None;
+        if self.object == object {
+            self.extent = Some(self.find_elsewhere().await?);
         }
+        Ok(())
     }
 
     /// The extent that holds the next byte.
-    fn extent(&mut self) -> Result<&Extent, ReadError> {
+    async fn extent(&mut self) -> Result<&Extent, ReadError> {
         let position = self.position;
         let extent = match self.extent.take() {
             Some(extent) if extent.bytes.contains(&position) => extent,
             known => match self.find(known.map(|extent| extent.index))? {
                 Some(extent) => extent,
-                None => self.find_elsewhere()?,
+                None => self.find_elsewhere().await?,
             },
         };
         Ok(self.extent.insert(extent))
@@ -198,12 +244,26 @@ impl Reader {
     }
 
     /// The object is gone: a push of the same blob may have put another object with the same bytes in its place.
-    fn find_elsewhere(&mut self) -> Result<Extent, ReadError> {
-        let old = self.object;
+    async fn find_elsewhere(&mut self) -> Result<Extent, ReadError> {
+        if !self.look_elsewhere()? {
+            // This replica may not know of it yet.
+            let asked = self.core().records.barrier().await;
+            asked.map_err(|error| unreadable(self.object, ExtentIndex(0), &error.to_string()))?;
+            if !self.look_elsewhere()? {
+                return Err(gone(self.object));
+            }
+        }
+        self.find(None)?.ok_or_else(|| gone(self.object))
+    }
+
+    /// Whether the blob has another object by now, as far as this replica knows; it is read from then on.
+    fn look_elsewhere(&mut self) -> Result<bool, ReadError> {
         let blob = self.core().records.view().blob(&self.digest).map_err(CatalogError::from)?;
-        let blob = blob.filter(|blob| blob.state == BlobState::Live && blob.object != old).ok_or_else(|| gone(old))?;
+        let Some(blob) = blob.filter(|blob| blob.state == BlobState::Live && blob.object != self.object) else {
+            return Ok(false);
+        };
         self.object = blob.object;
-        self.find(None)?.ok_or_else(|| gone(old))
+        Ok(true)
     }
 }
 
@@ -211,8 +271,12 @@ fn gone(object: ObjectId) -> ReadError {
     ReadError::Gone { object }
 }
 
-fn index(position: u64) -> usize {
-    usize::try_from(position).expect("an inline extent fits into memory")
+fn unreadable(object: ObjectId, extent: ExtentIndex, message: &str) -> ReadError {
+    ReadError::Unreadable { object, extent: extent.0, message: message.to_owned() }
+}
+
+fn position(offset: u64) -> usize {
+    usize::try_from(offset).expect("an inline extent fits into memory")
 }
 
 /// Counts a reader as active while it lives.

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use raft::catalog::{Algorithm, DISCARD_GRACE_SECONDS};
+use raft::catalog::{
+    Advance, Algorithm, CodedExtent, Command, DISCARD_GRACE_SECONDS, ExtentBody, NewExtent, ShardLocation,
+};
+use raft::id::NodeId;
+use storage::shard::{Attempt, DiskId, Geometry};
 use tokio::time::sleep;
 
 use super::world::*;
@@ -10,7 +14,7 @@ use crate::background::{Background, Metrics};
 
 /// Lets the background work run for some virtual time.
 async fn work(gateway: &crate::gateway::Gateway, metrics: &Metrics, seconds: u64) {
-    let background = Background::start(gateway, metrics);
+    let background = Background::start(gateway, std::sync::Arc::new(|| None), metrics);
     sleep(Duration::from_secs(seconds)).await;
     background.stop().await;
     settle(gateway).await;
@@ -119,5 +123,41 @@ async fn shards_of_a_node_that_is_away_are_swept_when_it_is_back() {
     world.revive(2);
     work(&gateway, &metrics, 60).await;
     assert!(world.shards().is_empty());
+    assert_eq!(world.view().totals().unwrap().discards, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn sets_that_wait_for_a_node_hold_up_no_others() {
+    let world = World::new(&[1, 1, 1]);
+    let gateway = world.gateway(1, small());
+    let metrics = Metrics::default();
+    let discard = async |holder: u8, count: u64| {
+        let session = gateway.start_upload(&repository(), Algorithm::Sha256, None).await.unwrap().session;
+        let location = ShardLocation { node: NodeId(holder.into()), disk: DiskId([holder; 16]) };
+        let extent = |attempt| {
+            let geometry = Geometry { profile: "1+0".parse().unwrap(), block_size_bytes: 16, length_bytes: 16 };
+            let coded = CodedExtent { geometry, attempt: Attempt(attempt), shards: vec![location] };
+            NewExtent { body: ExtentBody::Coded(coded), shortfall: None }
+        };
+        let record = world.view().upload(session).unwrap().unwrap();
+        let advance = Advance {
+            expected: record.position,
+            hash_state: record.hash_state,
+            extents: (0..count).map(extent).collect(),
+            replaced: Vec::new(),
+            parity: 0,
+            lifetime_seconds: 3600,
+        };
+        gateway.core.propose(Command::AdvanceUpload { session, advance }).await.unwrap();
+        gateway.cancel_upload(&repository(), session).await.unwrap();
+    };
+    discard(2, 1500).await;
+    discard(1, 10).await;
+    world.wait(DISCARD_GRACE_SECONDS);
+    world.kill(2);
+    work(&gateway, &metrics, 60).await;
+    assert_eq!(world.view().totals().unwrap().discards, 1500, "only those that wait are left");
+    world.revive(2);
+    work(&gateway, &metrics, 60).await;
     assert_eq!(world.view().totals().unwrap().discards, 0);
 }

@@ -69,8 +69,82 @@ async fn earlier_extents_of_the_session_are_brought_to_the_live_nodes_too() {
     settle(&gateway).await;
     world.revive(2);
     // The committed shards that were replaced wait in the catalog's queue; nothing else is left.
-    let discards = world.view().discards(raft::time::Timestamp(u64::MAX), 100).unwrap();
+    let discards = world.view().discards(raft::time::Timestamp(u64::MAX), None, 100).unwrap();
     assert_eq!(world.strays(&[object]), discards.iter().map(|(_, record)| record.shards.len()).sum::<usize>());
+}
+
+#[tokio::test]
+async fn what_the_only_node_wrote_is_spread_before_the_next_acknowledgement_when_others_have_joined() {
+    let world = World::new(&[1, 1]);
+    world.keep_out(2);
+    let gateway = world.gateway(1, small());
+    let bytes = content(900);
+    for part in [b"".to_vec(), bytes[600..].to_vec()] {
+        let session = gateway.start_upload(&repository(), Algorithm::Sha256, None).await.unwrap().session;
+        gateway.append(&repository(), session, None, body(&bytes[..600], 50)).await.unwrap();
+        let object = world.session_object(session);
+        assert!(world.profiles(object).iter().all(|profile| profile == "1+0"));
+        world.join(2);
+        let whole = &bytes[..600 + part.len()];
+        gateway.finish(&repository(), session, None, sha256(whole), body(&part, 50)).await.unwrap();
+        assert!(world.profiles(object).iter().all(|profile| profile == "1+1"), "{:?}", world.profiles(object));
+        assert_eq!(pull(&gateway, &sha256(whole), 0..u64::MAX).await.unwrap(), whole);
+        settle(&gateway).await;
+        world.keep_out(2);
+    }
+}
+
+#[tokio::test]
+async fn a_push_to_a_grown_cluster_does_not_keep_the_only_copy_of_a_single_node() {
+    let world = World::new(&[1, 1, 1]);
+    world.keep_out(2);
+    world.keep_out(3);
+    let gateway = world.gateway(1, small());
+    let bytes = content(700);
+    let digest = push(&gateway, &bytes).await.unwrap();
+    let lone = world.object_of(&digest);
+    push(&gateway, &bytes).await.unwrap();
+    assert_eq!(world.object_of(&digest), lone);
+    world.join(2);
+    world.join(3);
+    push(&gateway, &bytes).await.unwrap();
+    let spread = world.object_of(&digest);
+    assert_ne!(spread, lone);
+    assert!(world.profiles(spread).iter().all(|profile| profile == "2+1"));
+    push(&gateway, &bytes).await.unwrap();
+    assert_eq!(world.object_of(&digest), spread);
+}
+
+#[tokio::test]
+async fn nothing_is_acknowledged_on_one_disk_when_the_other_node_is_away() {
+    let world = World::new(&[1, 1]);
+    world.keep_out(2);
+    let gateway = world.gateway(1, small());
+    let bytes = content(300);
+    let session = gateway.start_upload(&repository(), Algorithm::Sha256, None).await.unwrap().session;
+    gateway.append(&repository(), session, None, body(&bytes, 50)).await.unwrap();
+    world.join(2);
+    world.kill(2);
+    let refused = gateway.finish(&repository(), session, None, sha256(&bytes), body(b"", 1)).await;
+    assert!(matches!(refused, Err(UploadError::Unavailable { .. })), "{refused:?}");
+    world.revive(2);
+    gateway.finish(&repository(), session, None, sha256(&bytes), body(b"", 1)).await.unwrap();
+    assert!(world.profiles(world.object_of(&sha256(&bytes))).iter().all(|profile| profile == "1+1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_with_too_much_to_do_is_waited_for_and_not_avoided() {
+    for refusals in 1..4 {
+        let world = World::new(&[1, 1, 1]);
+        let gateway = world.gateway(1, small());
+        world.state().refusals_left.insert(NodeId(3), refusals);
+        let bytes = content(700);
+        let digest = push(&gateway, &bytes).await.unwrap();
+        let profiles = world.profiles(world.object_of(&digest));
+        assert!(profiles.iter().all(|profile| profile == "2+1"), "{profiles:?}");
+        assert!(world.view().shortfalls(None, 9).unwrap().is_empty());
+        assert_eq!(pull(&gateway, &digest, 0..u64::MAX).await.unwrap(), bytes);
+    }
 }
 
 #[tokio::test]
@@ -122,6 +196,15 @@ async fn a_disk_that_is_full_after_all_is_avoided() {
     world.fill(3, 0);
     let refused = push(&gateway, &content(702)).await;
     assert!(matches!(refused, Err(UploadError::NoSpace(_) | UploadError::Unavailable { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn the_only_disk_that_fills_up_is_no_space() {
+    let world = World::new(&[1]);
+    let gateway = world.gateway(1, small());
+    world.fill(1, 0);
+    let refused = push(&gateway, &content(700)).await;
+    assert!(matches!(refused, Err(UploadError::NoSpace(_))), "{refused:?}");
 }
 
 #[tokio::test]

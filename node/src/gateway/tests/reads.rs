@@ -1,16 +1,19 @@
 //! Reads: what is missing, damaged, slow, away or replaced.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use futures_util::StreamExt;
+use futures_util::future::join_all;
 use raft::catalog::{ExtentBody, ShardLocation, ShortfallReason};
 use raft::id::NodeId;
 use storage::shard::{ExtentIndex, ShardName};
 use tokio::time::Instant;
 
 use super::world::*;
-use crate::gateway::ReadError;
 use crate::gateway::write::{Avoided, rewrite};
+use crate::gateway::{Options, ReadError};
 
 fn all_of_node(world: &World, node: u64) -> Vec<(ShardLocation, ShardName)> {
     world.shards().into_iter().filter(|(location, _)| location.node == NodeId(node)).collect()
@@ -144,7 +147,7 @@ async fn a_reader_follows_an_extent_that_was_written_anew() {
     let mut read = stream.next().await.unwrap().unwrap().to_vec();
     for (index, record) in world.extents(object) {
         let ExtentBody::Coded(old) = record.body else { continue };
-        let anew = rewrite(&gateway.core, object, ExtentIndex(index), &old, Avoided::default()).await.unwrap();
+        let anew = rewrite(&gateway.core, object, ExtentIndex(index), &old, &mut Avoided::default()).await.unwrap();
         assert_eq!(anew.coded.geometry.profile.to_string(), "2+1");
         let command = raft::catalog::Command::ReplaceExtent {
             object,
@@ -186,4 +189,90 @@ async fn a_reader_follows_a_blob_that_was_pushed_again_into_a_new_object() {
     assert_eq!(read, bytes);
     settle(&gateway).await;
     assert_eq!(gateway.core.metrics.reads_active.get(), 0);
+}
+
+#[tokio::test]
+async fn a_slow_reader_follows_a_blob_whose_old_object_was_swept_meanwhile() {
+    let world = World::new(&[1, 1, 1]);
+    let gateway = world.gateway(1, Options { extent_size_bytes: 512, ..small() });
+    let bytes = content(1500);
+    world.kill(2);
+    let digest = push(&gateway, &bytes).await.unwrap();
+    world.revive(2);
+    let old = world.object_of(&digest);
+    let mut stream = gateway.open_blob(&repository(), &digest).await.unwrap().read(0..1500).await.unwrap();
+    let mut read = stream.next().await.unwrap().unwrap().to_vec();
+    push(&gateway, &bytes).await.unwrap();
+    settle(&gateway).await;
+    // Most windows of the extent that the reader is in were not fetched yet.
+    for place in world.shards().iter().filter(|(_, name)| name.object == old) {
+        world.remove(place);
+    }
+    while let Some(piece) = stream.next().await {
+        read.extend_from_slice(&piece.unwrap());
+    }
+    assert_eq!(read, bytes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn readers_stay_within_the_budget_and_slow_ones_do_not_stop_the_others() {
+    let world = World::new(&[1, 1, 1]);
+    let gateway = world.gateway(1, Options { read_budget_bytes: 64 << 10, window_size_bytes: 2 << 10, ..small() });
+    let bytes = content(9000);
+    let digest = push(&gateway, &bytes).await.unwrap();
+    let used = || gateway.core.metrics.read_budget_used.get();
+    // They take one piece each and then nothing more.
+    let mut slow = Vec::new();
+    for _ in 0..8 {
+        let mut stream = gateway.open_blob(&repository(), &digest).await.unwrap().read(0..9000).await.unwrap();
+        let first = stream.next().await.unwrap().unwrap();
+        slow.push((stream, first));
+    }
+    let peak = Arc::new(AtomicI64::new(used()));
+    let readers = (0..20).map(|_| {
+        let (gateway, peak) = (gateway.clone(), Arc::clone(&peak));
+        tokio::spawn(async move {
+            let mut stream = gateway.open_blob(&repository(), &digest).await.unwrap().read(0..9000).await.unwrap();
+            let mut read = Vec::new();
+            while let Some(piece) = stream.next().await {
+                read.extend_from_slice(&piece.unwrap());
+                peak.fetch_max(gateway.core.metrics.read_budget_used.get(), Ordering::Relaxed);
+                tokio::task::yield_now().await;
+            }
+            read
+        })
+    });
+    for read in join_all(readers).await {
+        assert_eq!(read.unwrap(), bytes);
+    }
+    let peak = peak.load(Ordering::Relaxed);
+    assert!(peak > 0 && peak <= 48 << 10, "{peak}");
+    let ends = slow.into_iter().map(|(mut stream, first)| async move {
+        let mut read = first.to_vec();
+        drop(first);
+        while let Some(piece) = stream.next().await {
+            read.extend_from_slice(&piece.unwrap());
+        }
+        read
+    });
+    for read in join_all(ends).await {
+        assert_eq!(read, bytes);
+    }
+    assert_eq!(used(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_finds_no_memory_is_told_so_and_extents_are_written_anew_all_the_same() {
+    let world = World::new(&[1, 1, 1]);
+    let gateway = world.gateway(1, Options { read_budget_bytes: 4 << 10, ..small() });
+    let bytes = content(500);
+    let digest = push(&gateway, &bytes).await.unwrap();
+    let all = gateway.core.reads.share(3 << 10).await;
+    let refused = pull(&gateway, &digest, 0..u64::MAX).await;
+    assert!(matches!(refused, Err(ReadError::Unreadable { .. })), "{refused:?}");
+    let object = world.object_of(&digest);
+    let ExtentBody::Coded(coded) = world.extents(object).remove(0).1.body else { panic!() };
+    rewrite(&gateway.core, object, ExtentIndex(0), &coded, &mut Avoided::default()).await.unwrap();
+    drop(all);
+    assert_eq!(pull(&gateway, &digest, 0..u64::MAX).await.unwrap(), bytes);
 }

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
-use raft::catalog::Algorithm;
+use raft::catalog::{Advance, Algorithm, Command, ExtentBody, NewExtent, UPLOAD_EXTENTS_MAX};
 
 use super::world::*;
+use crate::gateway::hash::RunningDigest;
 use crate::gateway::{Options, UploadError};
 
 #[tokio::test]
@@ -292,6 +293,70 @@ async fn a_hundred_uploads_stay_within_the_budget_and_finish() {
     assert!(peak > 0 && peak <= 4 << 10, "{peak}");
     assert_eq!(gateway.core.metrics.budget_used.get(), 0);
     assert_eq!(gateway.core.metrics.uploads_active.get(), 0);
+}
+
+#[tokio::test]
+async fn batches_become_smaller_when_other_uploads_begin() {
+    let world = World::new(&[1, 1, 1]);
+    let options =
+        Options { write_budget_bytes: 64 << 10, batch_size_bytes: 4 << 10, extent_size_bytes: 1 << 20, ..small() };
+    let gateway = world.gateway(1, options);
+    let begin = |body| {
+        let gateway = gateway.clone();
+        tokio::spawn(async move {
+            let session = gateway.start_upload(&repository(), Algorithm::Sha256, None).await.unwrap().session;
+            gateway.append(&repository(), session, None, body).await
+        })
+    };
+    let (sender, frames) = tokio::sync::mpsc::channel::<Bytes>(100);
+    let frames = stream::unfold(frames, |mut frames| async { frames.recv().await.map(|bytes| (Ok(bytes), frames)) });
+    let first = begin(Box::pin(frames));
+    let others: Vec<_> = (0..31).map(|_| begin(Box::pin(stream::pending()))).collect();
+    while gateway.core.metrics.uploads_active.get() < 32 {
+        tokio::task::yield_now().await;
+    }
+    for frame in content(512).chunks(64) {
+        sender.send(Bytes::copy_from_slice(frame)).await.unwrap();
+    }
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!world.shards().is_empty(), "a 32nd of a quarter of the budget is a batch");
+    drop(sender);
+    assert_eq!(first.await.unwrap().unwrap().offset_bytes, 512);
+    for other in others {
+        other.abort();
+    }
+}
+
+#[tokio::test]
+async fn an_upload_in_too_many_chunks_is_refused_with_a_way_out() {
+    let world = World::new(&[1, 1, 1]);
+    let gateway = world.gateway(1, small());
+    let bytes = vec![b'x'; UPLOAD_EXTENTS_MAX as usize];
+    let session = gateway.start_upload(&repository(), Algorithm::Sha256, None).await.unwrap().session;
+    let mut hash = RunningDigest::new(Algorithm::Sha256);
+    hash.update(&bytes);
+    let extent = NewExtent { body: ExtentBody::Inline(Bytes::from_static(b"x")), shortfall: None };
+    let advance = Advance {
+        expected: world.view().upload(session).unwrap().unwrap().position,
+        hash_state: hash.state().into(),
+        extents: vec![extent; bytes.len()],
+        replaced: Vec::new(),
+        parity: 1,
+        lifetime_seconds: 3600,
+    };
+    gateway.core.propose(Command::AdvanceUpload { session, advance }).await.unwrap();
+    let refused = UploadError::TooManyChunks { limit: UPLOAD_EXTENTS_MAX };
+    let appended = gateway.append(&repository(), session, None, body(&content(20), 20)).await;
+    assert_eq!(appended.unwrap_err(), refused);
+    let more = [bytes.clone(), content(20)].concat();
+    let finished = gateway.finish(&repository(), session, None, sha256(&more), body(&content(20), 20)).await;
+    assert_eq!(finished.unwrap_err(), refused);
+    settle(&gateway).await;
+    assert!(world.shards().is_empty());
+    gateway.finish(&repository(), session, None, sha256(&bytes), body(b"", 1)).await.unwrap();
+    assert_eq!(pull(&gateway, &sha256(&bytes), 0..u64::MAX).await.unwrap(), bytes);
 }
 
 #[tokio::test]

@@ -51,6 +51,10 @@ pub(super) struct State {
     pub(super) appends_left: BTreeMap<NodeId, u64>,
     /// Finishes that a node still takes before it dies.
     pub(super) finishes_left: BTreeMap<NodeId, u64>,
+    /// Appends that a node refuses because it has too much to do.
+    pub(super) refusals_left: BTreeMap<NodeId, u64>,
+    /// Nodes that have not joined yet.
+    pub(super) absent: BTreeSet<NodeId>,
     /// Disks whose syncs fail.
     pub(super) unsyncable: BTreeSet<DiskId>,
     /// Blocks that were read.
@@ -229,6 +233,28 @@ impl World {
         self.state().repeat_late = true;
     }
 
+    /// The node has not joined yet.
+    pub(super) fn keep_out(&self, node: u64) {
+        let mut state = self.state();
+        state.absent.insert(NodeId(node));
+        state.live.remove(&NodeId(node));
+    }
+
+    /// The node joins.
+    pub(super) fn join(&self, node: u64) {
+        let mut state = self.state();
+        state.absent.remove(&NodeId(node));
+        state.live.insert(NodeId(node));
+        drop(state);
+        self.changes.send_modify(|changes| *changes += 1);
+    }
+
+    /// Nodes that have joined.
+    fn nodes(&self) -> Vec<(NodeId, Vec<DiskId>)> {
+        let state = self.state();
+        self.nodes.iter().filter(|(node, _)| !state.absent.contains(node)).cloned().collect()
+    }
+
     /// Lets time pass.
     pub(super) fn wait(&self, seconds: u64) {
         for _ in 0..seconds.div_ceil(3600) {
@@ -396,6 +422,7 @@ impl Roster for OnNode {
     }
 
     fn candidates(&self) -> Vec<Candidate> {
+        let nodes = self.world.nodes();
         let state = self.world.state();
         let disk = |id: &DiskId| CandidateDisk { id: *id, available_bytes: 1 << 40, writable: true };
         let candidate = |(node, disks): &(NodeId, Vec<DiskId>)| Candidate {
@@ -404,7 +431,11 @@ impl Roster for OnNode {
             live: state.live.contains(node),
             disks: disks.iter().map(disk).collect(),
         };
-        self.world.nodes.iter().map(candidate).collect()
+        nodes.iter().map(candidate).collect()
+    }
+
+    fn is_sole(&self) -> bool {
+        self.world.nodes().len() == 1
     }
 
     fn is_live(&self, node: NodeId) -> bool {
@@ -412,11 +443,11 @@ impl Roster for OnNode {
     }
 
     fn is_registered(&self, node: NodeId) -> bool {
-        self.world.nodes.iter().any(|(id, _)| *id == node)
+        self.world.nodes().iter().any(|(id, _)| *id == node)
     }
 
     fn all_live(&self) -> bool {
-        self.world.state().live.len() == self.world.nodes.len()
+        self.world.nodes().len() == self.world.state().live.len()
     }
 
     fn report_failure(&self, _node: NodeId) {

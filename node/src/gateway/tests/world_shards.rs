@@ -93,6 +93,11 @@ impl Sink for WorldSink {
             let place = self.place;
             self.world.check_reachable(place)?;
             self.world.use_up(place, |state| &mut state.appends_left)?;
+            if let Some(left) = self.world.state().refusals_left.get_mut(&place.location.node).filter(|left| **left > 0)
+            {
+                *left -= 1;
+                return Err(ShardError::Busy { place, message: "too many shards are being written".to_owned() });
+            }
             let mut state = self.world.state();
             if state.full.contains(&place.location.disk) {
                 return Err(ShardError::NoSpace { place, message: "disk full".to_owned() });

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use raft::catalog::{Advance, CodedExtent, Command, Digest, ExtentBody, NewExtent, ReplacedExtent, Response};
+use raft::catalog::{
+    Advance, CodedExtent, Command, Digest, ExtentBody, NewExtent, ReplacedExtent, Response, UPLOAD_EXTENTS_MAX,
+};
 use storage::shard::ExtentIndex;
 use tracing::warn;
 
@@ -66,9 +68,12 @@ impl Writing {
             _ => false,
         };
         writer.sync().await?;
-        heal(&self.core, writer, replaced).await?;
+        let parity = heal(&self.core, writer, self.record.parity, replaced).await?;
         for written in writer.written() {
             extents.push(NewExtent { body: ExtentBody::Coded(written.coded.clone()), shortfall: written.shortfall() });
+        }
+        if self.extents as usize + extents.len() > UPLOAD_EXTENTS_MAX as usize {
+            return Err(UploadError::TooManyChunks { limit: UPLOAD_EXTENTS_MAX });
         }
         if let Purpose::Publish(expected) = self.purpose
             && !streamed
@@ -90,6 +95,7 @@ impl Writing {
                     shortfall: written.shortfall(),
                 })
                 .collect(),
+            parity,
             lifetime_seconds: self.core.options.upload_lifetime_seconds,
         })
     }

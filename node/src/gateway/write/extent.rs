@@ -4,12 +4,14 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
 use raft::catalog::CodedExtent;
 use storage::codec::{Codec, Profile};
 use storage::shard::{Attempt, DiskId, ExtentIndex, Geometry, ObjectId, ShardIndex, ShardName};
+use tokio::time::sleep;
 use tracing::warn;
 
 use super::stripes::Coding;
@@ -21,6 +23,8 @@ use crate::shards::{Block, ShardError};
 
 /// Placements that are tried before holders that refuse to begin are given up.
 const PLACEMENTS_TRIED_MAX: usize = 8;
+/// Rest before a node that has too much to do is asked again.
+const BUSY_REST: Duration = Duration::from_secs(1);
 
 /// An extent in the making.
 #[derive(Debug)]
@@ -31,6 +35,10 @@ pub(super) struct ExtentWriter {
     coding: Coding,
     /// By shard index; `None` once lost.
     sinks: Vec<Option<Box<dyn Sink>>>,
+    /// Why a shard was last lost, unless its holder died.
+    failure: Option<ShardError>,
+    /// Disks that were lost without their fault.
+    busy: BTreeSet<DiskId>,
     length_bytes: u64,
     stripes: u64,
 }
@@ -40,6 +48,8 @@ pub(super) struct ExtentWriter {
 pub(crate) struct Avoided {
     disks: BTreeSet<DiskId>,
     forgiven: bool,
+    /// A node had too much to do: nothing is at fault, but the next extent is to be begun later.
+    busy: bool,
 }
 
 impl Avoided {
@@ -55,14 +65,31 @@ impl Avoided {
         }
     }
 
-    /// Avoids disks from now on.
-    pub(super) fn extend(&mut self, disks: impl IntoIterator<Item = DiskId>) {
-        self.disks.extend(disks);
+    /// Parity that an extent must have to be acknowledged now.
+    pub(super) fn parity(&self, core: &Core, object: ObjectId, index: ExtentIndex) -> u8 {
+        core.parity(&self.disks, object, index)
+    }
+
+    /// Learns from what became of an extent.
+    pub(super) fn learn(&mut self, written: &Written) {
+        self.disks.extend(written.failed.iter().copied());
+        self.busy |= written.failed.len() < written.lost.len();
     }
 
     fn note(&mut self, core: &Core, failure: &ShardError) {
         note(core, failure);
-        self.disks.insert(failure.place().location.disk);
+        if failure.is_busy() {
+            self.busy = true;
+        } else {
+            self.disks.insert(failure.place().location.disk);
+        }
+    }
+
+    /// Gives a node that had too much to do some time.
+    async fn rest(&mut self) {
+        if std::mem::take(&mut self.busy) {
+            sleep(BUSY_REST).await;
+        }
     }
 }
 
@@ -84,6 +111,7 @@ impl ExtentWriter {
     ) -> Result<Self, WriteError> {
         let mut tried = 0;
         loop {
+            avoided.rest().await;
             let placement = avoided.place(core, object, index)?;
             let attempt = core.attempt();
             let name = ShardName { object, extent: index, attempt, shard: ShardIndex(0) };
@@ -101,7 +129,17 @@ impl ExtentWriter {
             let Some(failure) = failures.into_iter().next() else {
                 let sinks = begun.into_iter().map(Result::ok).collect();
                 let core = Arc::clone(core);
-                return Ok(Self { core, index, placement, coding, sinks, length_bytes: 0, stripes: 0 });
+                return Ok(Self {
+                    core,
+                    index,
+                    placement,
+                    coding,
+                    sinks,
+                    failure: None,
+                    busy: BTreeSet::new(),
+                    length_bytes: 0,
+                    stripes: 0,
+                });
             };
             tried += 1;
             if tried == PLACEMENTS_TRIED_MAX {
@@ -154,6 +192,8 @@ impl ExtentWriter {
                 *sink = None;
                 if let Some(failure) = failure {
                     avoided.note(&self.core, &failure);
+                    self.busy.extend(failure.is_busy().then_some(failure.place().location.disk));
+                    self.failure = Some(failure);
                 }
             }
         }
@@ -166,28 +206,30 @@ impl ExtentWriter {
             let (core, node) = (Arc::clone(&self.core), location.node);
             let sink = sink.take();
             async move {
-                let Some(sink) = sink else { return false };
+                let Some(sink) = sink else { return Err(None) };
                 tokio::select! {
-                    finished = sink.finish() => match finished {
-                        Ok(()) => true,
-                        Err(failure) => {
-                            note(&core, &failure);
-                            false
-                        }
-                    },
-                    () = core.roster.died(node) => false,
+                    finished = sink.finish() => finished.map_err(|failure| {
+                        note(&core, &failure);
+                        Some(failure)
+                    }),
+                    () = core.roster.died(node) => Err(None),
                 }
             }
         });
         let finished = join_all(finished).await;
+        let failures = finished.iter().filter_map(|outcome| outcome.as_ref().err()?.as_ref());
+        self.busy.extend(failures.filter(|failure| failure.is_busy()).map(|failure| failure.place().location.disk));
+        self.failure = finished.iter().find_map(|outcome| outcome.clone().err().flatten()).or(self.failure);
         let disks = finished.iter().zip(&self.placement.shards);
-        let lost: Vec<DiskId> = disks.filter(|(whole, _)| !**whole).map(|(_, location)| location.disk).collect();
+        let lost: Vec<DiskId> =
+            disks.filter(|(outcome, _)| outcome.is_err()).map(|(_, location)| location.disk).collect();
+        let failed = lost.iter().copied().filter(|disk| !self.busy.contains(disk)).collect();
         let coded = self.coded();
         if finished.len() - lost.len() < coded.geometry.profile.data() {
             leftovers::discard(&self.core, self.coding.name.object, self.index, &coded);
             return Err(self.lost_error());
         }
-        Ok(Written { index: self.index, coded, degraded: self.placement.degraded, lost })
+        Ok(Written { index: self.index, coded, degraded: self.placement.degraded, lost, failed })
     }
 
     /// Gives the extent up and removes what was written.
@@ -218,7 +260,8 @@ impl ExtentWriter {
     }
 
     fn lost_error(&self) -> WriteError {
-        WriteError::Lost { object: self.coding.name.object, extent: self.index.0, profile: self.placement.profile }
+        let (object, extent) = (self.coding.name.object, self.index.0);
+        WriteError::Lost { object, extent, profile: self.placement.profile, failure: self.failure.clone() }
     }
 }
 

@@ -1,4 +1,5 @@
-//! Before an acknowledgement: every extent of the session is whole on live nodes, earlier ones included.
+//! Before an acknowledgement: every extent of the session is whole on live nodes, with the parity that the nodes of now
+//! allow, earlier ones included.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,29 +20,40 @@ const PAGE_EXTENTS: usize = 256;
 /// Earlier extents of the session that were written anew, by index.
 pub(super) type Replaced = BTreeMap<ExtentIndex, Written>;
 
-/// Writes anew what has lost a shard, until nothing has. What was replaced stays in `replaced` even if this fails.
+/// Writes anew what has lost a shard, or has less parity than is possible by now, until nothing has. `before` is the
+/// parity that every earlier extent had when they were looked at last. Returns the parity that all have at least. What
+/// was replaced stays in `replaced` even if this fails.
 pub(super) async fn heal(
     core: &Arc<Core>,
     writer: &mut ObjectWriter,
+    before: u8,
     replaced: &mut Replaced,
-) -> Result<(), WriteError> {
+) -> Result<u8, WriteError> {
+    // Shared by all extents, so that what fails the one is avoided by the others, and asked of none.
+    let mut avoided = writer.avoided().clone();
     for _ in 0..ROUNDS_MAX {
-        if !heal_new(core, writer).await?
-            & !heal_earlier(core, writer.object(), writer.avoided().clone(), replaced).await?
-        {
-            return Ok(());
+        // Taken before the extents are looked at: if nodes come meanwhile, the next request looks again.
+        let parity = avoided.parity(core, writer.object(), writer.next());
+        let healed = heal_new(core, writer, parity, &mut avoided).await?;
+        if !heal_earlier(core, writer.object(), parity, before, &mut avoided, replaced).await? && !healed {
+            return Ok(parity);
         }
     }
     Err(WriteError::internal("nodes come and go too fast to write anywhere"))
 }
 
-async fn heal_new(core: &Arc<Core>, writer: &mut ObjectWriter) -> Result<bool, WriteError> {
+async fn heal_new(
+    core: &Arc<Core>,
+    writer: &mut ObjectWriter,
+    parity: u8,
+    avoided: &mut Avoided,
+) -> Result<bool, WriteError> {
     let mut healed = false;
     for position in 0..writer.written().len() {
         let written = &writer.written()[position];
-        if !written.lost.is_empty() || has_lost(core, &written.coded) {
+        if !written.lost.is_empty() || is_weak(core, &written.coded, parity) {
             let coded = written.coded.clone();
-            let anew = heal_one(core, writer.object(), written.index, &coded, writer.avoided().clone()).await?;
+            let anew = heal_one(core, writer.object(), written.index, &coded, avoided).await?;
             writer.replace(position, anew);
             healed = true;
         }
@@ -52,11 +64,14 @@ async fn heal_new(core: &Arc<Core>, writer: &mut ObjectWriter) -> Result<bool, W
 async fn heal_earlier(
     core: &Arc<Core>,
     object: ObjectId,
-    avoided: Avoided,
+    parity: u8,
+    before: u8,
+    avoided: &mut Avoided,
     replaced: &mut Replaced,
 ) -> Result<bool, WriteError> {
-    // A look at every earlier extent costs more the longer the upload is, so it is taken only when a node is away.
-    if core.roster.all_live() {
+    // A look at every earlier extent costs more the longer the upload is, so it is taken only when a node is away, or
+    // when more is possible than was before.
+    if core.roster.all_live() && parity <= before {
         return Ok(false);
     }
     let mut healed = false;
@@ -69,8 +84,8 @@ async fn heal_earlier(
             let ExtentBody::Coded(committed) = record.body else { continue };
             let earlier = replaced.get(&index).map(|written| written.coded.clone());
             let coded = earlier.as_ref().unwrap_or(&committed);
-            if has_lost(core, coded) {
-                let anew = heal_one(core, object, index, coded, avoided.clone()).await?;
+            if is_weak(core, coded, parity) {
+                let anew = heal_one(core, object, index, coded, avoided).await?;
                 if let Some(earlier) = replaced.insert(index, anew) {
                     leftovers::discard(core, object, index, &earlier.coded);
                 }
@@ -85,7 +100,7 @@ async fn heal_one(
     object: ObjectId,
     index: ExtentIndex,
     coded: &CodedExtent,
-    avoided: Avoided,
+    avoided: &mut Avoided,
 ) -> Result<Written, WriteError> {
     let anew = rewrite(core, object, index, coded, avoided).await?;
     core.metrics.healed_extents.inc();
@@ -94,11 +109,12 @@ async fn heal_one(
         extent = index.0,
         before = %coded.geometry.profile,
         now = %anew.coded.geometry.profile,
-        "extent written anew before its acknowledgement, since it had lost a shard"
+        "extent written anew before its acknowledgement, since it had lost a shard or more parity is possible by now"
     );
     Ok(anew)
 }
 
-fn has_lost(core: &Core, coded: &CodedExtent) -> bool {
-    coded.shards.iter().any(|location| !core.roster.is_live(location.node))
+fn is_weak(core: &Core, coded: &CodedExtent, parity: u8) -> bool {
+    coded.geometry.profile.parity() < usize::from(parity)
+        || coded.shards.iter().any(|location| !core.roster.is_live(location.node))
 }

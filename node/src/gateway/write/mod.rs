@@ -42,6 +42,8 @@ pub(crate) struct Written {
     pub(crate) degraded: bool,
     /// Disks whose shards were lost while it was written.
     pub(crate) lost: Vec<DiskId>,
+    /// Those of them that are at fault themselves: their nodes did not just have too much to do.
+    pub(crate) failed: Vec<DiskId>,
 }
 
 impl Written {
@@ -58,7 +60,7 @@ pub(crate) enum WriteError {
     #[error(transparent)]
     Placement(#[from] PlacementError),
     /// More shards were lost at once than the profile bears.
-    #[error("object {object} extent {extent}: more shards were lost at once than {profile} bears")]
+    #[error("object {object} extent {extent}: more shards were lost at once than {profile} bears{}", because(failure))]
     Lost {
         /// The object.
         object: ObjectId,
@@ -66,6 +68,8 @@ pub(crate) enum WriteError {
         extent: u32,
         /// Its profile.
         profile: storage::codec::Profile,
+        /// One of the failures, unless holders died.
+        failure: Option<ShardError>,
     },
     /// Holders keep failing although they count as live.
     #[error("object {object} extent {extent}: shards cannot be written: {failure}")]
@@ -91,6 +95,10 @@ pub(crate) enum WriteError {
     },
 }
 
+fn because(failure: &Option<ShardError>) -> String {
+    failure.as_ref().map_or_else(String::new, |failure| format!(": {failure}"))
+}
+
 impl WriteError {
     #[expect(clippy::needless_pass_by_value, reason = "made to be passed to map_err")]
     fn internal(message: impl ToString) -> Self {
@@ -102,7 +110,8 @@ impl From<WriteError> for UploadError {
     fn from(error: WriteError) -> Self {
         match error {
             WriteError::Placement(error) => error.into(),
-            WriteError::Holders { failure: ShardError::NoSpace { .. }, .. } => Self::NoSpace(error.to_string()),
+            WriteError::Lost { failure: Some(ShardError::NoSpace { .. }), .. }
+            | WriteError::Holders { failure: ShardError::NoSpace { .. }, .. } => Self::NoSpace(error.to_string()),
             WriteError::Lost { .. } | WriteError::Holders { .. } => Self::unavailable(error),
             WriteError::Read(error) => error.into(),
             WriteError::Catalog(error) => error.into(),

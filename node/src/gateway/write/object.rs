@@ -28,7 +28,7 @@ pub(super) struct ObjectWriter {
     closing: Option<JoinHandle<Result<Written, WriteError>>>,
     written: Vec<Written>,
     avoided: Avoided,
-    batch_bytes: Arc<AtomicUsize>,
+    stripe_bytes: Arc<AtomicUsize>,
 }
 
 impl ObjectWriter {
@@ -37,7 +37,6 @@ impl ObjectWriter {
         let data_shards =
             core.place(&std::collections::BTreeSet::new(), object, next).map_or(1, |it| it.profile.data());
         let stripe = core.options.block_size_bytes as usize * data_shards;
-        let batch_bytes = Arc::new(AtomicUsize::new(batch_size(core, stripe)));
         Self {
             core: Arc::clone(core),
             object,
@@ -48,13 +47,13 @@ impl ObjectWriter {
             closing: None,
             written: Vec::new(),
             avoided: Avoided::default(),
-            batch_bytes,
+            stripe_bytes: Arc::new(AtomicUsize::new(stripe)),
         }
     }
 
-    /// Bytes of a batch that are whole stripes as things stand now; changes as the profile does.
-    pub(super) fn batch_bytes(&self) -> Arc<AtomicUsize> {
-        Arc::clone(&self.batch_bytes)
+    /// Data bytes of a stripe as things stand now; changes as the profile does.
+    pub(super) fn stripe_bytes(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.stripe_bytes)
     }
 
     /// The object.
@@ -65,6 +64,11 @@ impl ObjectWriter {
     /// Disks that failed it.
     pub(super) const fn avoided(&self) -> &Avoided {
         &self.avoided
+    }
+
+    /// Index of the extent behind the last.
+    pub(super) const fn next(&self) -> ExtentIndex {
+        self.next
     }
 
     /// Hashes and writes a batch.
@@ -168,7 +172,7 @@ impl ObjectWriter {
         let extent = ExtentWriter::begin(&self.core, self.object, self.next, &mut self.avoided).await?;
         let next = self.next.0.checked_add(1).ok_or_else(|| WriteError::internal("too many extents"))?;
         self.next = ExtentIndex(next);
-        self.batch_bytes.store(batch_size(&self.core, extent.stripe_bytes()), Ordering::Relaxed);
+        self.stripe_bytes.store(extent.stripe_bytes(), Ordering::Relaxed);
         Ok(extent)
     }
 
@@ -184,14 +188,14 @@ impl ObjectWriter {
     async fn closed(&mut self) -> Result<(), WriteError> {
         let Some(closing) = self.closing.take() else { return Ok(()) };
         let written = closing.await.map_err(WriteError::internal)??;
-        self.avoided.extend(written.lost.iter().copied());
+        self.avoided.learn(&written);
         self.written.push(written);
         Ok(())
     }
 }
 
-/// Whole stripes of about the wished size; one stripe each when many uploads share the node.
-fn batch_size(core: &Core, stripe_bytes: usize) -> usize {
+/// Whole stripes of about the wished size; one stripe each when many uploads share the node at the moment.
+pub(super) fn batch_size(core: &Core, stripe_bytes: usize) -> usize {
     let uploads = usize::try_from(core.metrics.uploads_active.get()).unwrap_or(0).max(1);
     let fair = (core.options.write_budget_bytes / (4 * uploads)).min(core.options.batch_size_bytes);
     (fair / stripe_bytes).max(1) * stripe_bytes

@@ -15,34 +15,34 @@ use crate::gateway::read::ExtentSource;
 /// Times that a rewrite begins again because a holder failed meanwhile.
 const REWRITES_MAX: usize = 4;
 
-/// Reads an extent from what is left of it, verified, and writes it anew as a whole extent of the same bytes. The
-/// caller makes the catalog refer to it, or discards it.
+/// Reads an extent from what is left of it, verified, and writes it anew as a whole extent of the same bytes. Disks that
+/// fail on the way are avoided from then on. The caller makes the catalog refer to it, or discards it.
 pub(crate) async fn rewrite(
     core: &Arc<Core>,
     object: ObjectId,
     index: ExtentIndex,
     source: &CodedExtent,
-    mut avoided: Avoided,
+    avoided: &mut Avoided,
 ) -> Result<Written, WriteError> {
     let source = ExtentSource { object, index, coded: Arc::new(source.clone()) };
     let mut rewrites = 0;
     loop {
-        let mut extent = ExtentWriter::begin(core, object, index, &mut avoided).await?;
-        let outcome = match copy(core, &source, &mut extent, &mut avoided).await {
+        let mut extent = ExtentWriter::begin(core, object, index, avoided).await?;
+        let outcome = match copy(core, &source, &mut extent, avoided).await {
             Ok(()) if !extent.has_lost() => extent.finish().await,
             outcome => {
                 let profile = extent.profile();
                 extent.abandon();
-                outcome.and(Err(WriteError::Lost { object, extent: index.0, profile }))
+                outcome.and(Err(WriteError::Lost { object, extent: index.0, profile, failure: None }))
             }
         };
         let error = match outcome {
             Ok(written) if written.lost.is_empty() => return Ok(written),
             Ok(written) => {
-                avoided.extend(written.lost);
+                avoided.learn(&written);
                 let profile = written.coded.geometry.profile;
                 leftovers::discard(core, object, index, &written.coded);
-                WriteError::Lost { object, extent: index.0, profile }
+                WriteError::Lost { object, extent: index.0, profile, failure: None }
             }
             Err(error) => error,
         };

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::gather::Gather;
-use super::object::ObjectWriter;
+use super::object::{ObjectWriter, batch_size};
 use crate::gateway::Body;
 use crate::gateway::core::Core;
 use crate::gateway::error::{BodyError, UploadError};
@@ -54,7 +54,7 @@ pub(in crate::gateway) struct UploadTask {
     core: Arc<Core>,
     steps: mpsc::Sender<Step>,
     task: JoinHandle<Result<Outcome, UploadError>>,
-    batch_bytes: Arc<AtomicUsize>,
+    stripe_bytes: Arc<AtomicUsize>,
     room_bytes: u64,
 }
 
@@ -70,11 +70,12 @@ impl UploadTask {
     ) -> Self {
         let room_bytes = core.options.object_size_bytes_max.saturating_sub(record.position.offset_bytes);
         let writer = ObjectWriter::new(core, record.object, ExtentIndex(extents), hash);
-        let batch_bytes = writer.batch_bytes();
+        let stripe_bytes = writer.stripe_bytes();
         let (steps, queue) = mpsc::channel(QUEUE_BATCHES);
-        let writing = Writing { core: Arc::clone(core), session, record, extents, purpose };
+        let writing =
+            Writing { _active: ActiveUpload::new(core), core: Arc::clone(core), session, record, extents, purpose };
         let task = core.tasks.spawn(writing.run(writer, queue));
-        Self { core: Arc::clone(core), steps, task, batch_bytes, room_bytes }
+        Self { core: Arc::clone(core), steps, task, stripe_bytes, room_bytes }
     }
 
     /// Takes the body in and waits for what becomes of it.
@@ -88,7 +89,8 @@ impl UploadTask {
                 return Err(UploadError::TooLarge { limit_bytes: self.core.options.object_size_bytes_max });
             }
             while !frame.is_empty() {
-                let size = self.batch_bytes.load(Ordering::Relaxed);
+                // Asked each time: when other uploads begin, this one takes less memory from now on.
+                let size = batch_size(&self.core, self.stripe_bytes.load(Ordering::Relaxed));
                 if let Some(batch) = gather.take(&mut frame, size)
                     && !self.hand_over(batch, Step::Batch).await
                 {
@@ -117,6 +119,8 @@ impl UploadTask {
 
 /// The task's side.
 pub(super) struct Writing {
+    /// Counted from before the first byte is taken in.
+    _active: ActiveUpload,
     pub(super) core: Arc<Core>,
     pub(super) session: SessionId,
     /// The session as it was when the request began.
@@ -128,7 +132,6 @@ pub(super) struct Writing {
 
 impl Writing {
     async fn run(self, mut writer: ObjectWriter, mut steps: mpsc::Receiver<Step>) -> Result<Outcome, UploadError> {
-        let _active = ActiveUpload::new(&self.core);
         let mut batches = 0_u64;
         while let Some(step) = steps.recv().await {
             match step {

@@ -1,5 +1,6 @@
 //! What every command shares: the monotonic clock, totals, generations, and the change feed with its retention.
 
+use super::once;
 use crate::catalog::event::{Event, EventKind};
 use crate::catalog::limit::{EVENT_RETENTION_SECONDS, EVENTS_TRIMMED_PER_COMMAND};
 use crate::catalog::record::{ClockRecord, TotalsRecord};
@@ -16,12 +17,15 @@ pub(super) struct Context<'t, 'e> {
     pub(super) state: &'t mut Transaction<'e>,
     /// The catalog's time.
     pub(super) now: Timestamp,
+    /// The proposer's time, right or wrong.
+    pub(super) stamped: Timestamp,
     /// Who asked.
     pub(super) request: RequestId,
     /// Totals, written back at the end.
     pub(super) totals: TotalsRecord,
     totals_before: TotalsRecord,
-    clock: ClockRecord,
+    /// Clock and counters, written back at the end.
+    pub(super) clock: ClockRecord,
 }
 
 impl<'t, 'e> Context<'t, 'e> {
@@ -29,10 +33,18 @@ impl<'t, 'e> Context<'t, 'e> {
     pub(super) fn begin(state: &'t mut Transaction<'e>, stamp: Stamp) -> Result<Self, ApplyError> {
         let clock = CatalogClock::get(state, ())?;
         let now = time::advance(clock.map(|clock| clock.now), stamp.time);
-        let fresh = ClockRecord { now, next_sequence: 1, first_sequence: 1, first_event: now, next_generation: 1 };
+        let fresh = ClockRecord {
+            now,
+            next_sequence: 1,
+            first_sequence: 1,
+            first_event: now,
+            next_generation: 1,
+            first_request_expiry: None,
+        };
         let clock = ClockRecord { now, ..clock.unwrap_or(fresh) };
         let totals = Totals::get(state, ())?.unwrap_or_default();
-        Ok(Self { state, now, request: stamp.request, totals_before: totals.clone(), totals, clock })
+        let (stamped, request) = (stamp.time, stamp.request);
+        Ok(Self { state, now, stamped, request, totals_before: totals.clone(), totals, clock })
     }
 
     /// Adds an event to the feed and returns its sequence number.
@@ -53,9 +65,10 @@ impl<'t, 'e> Context<'t, 'e> {
         generation
     }
 
-    /// Ends a command: trims the feed, writes the clock and the totals.
+    /// Ends a command: trims the feed and the remembered requests, writes the clock and the totals.
     pub(super) fn finish(mut self) -> Result<(), ApplyError> {
         self.trim()?;
+        once::trim(&mut self)?;
         CatalogClock::put(self.state, (), &self.clock);
         if self.totals != self.totals_before {
             Totals::put(self.state, (), &self.totals);

@@ -1,7 +1,7 @@
 //! The catalog as a state machine: what each command does.
 //!
 //! Pure and deterministic: the effect depends on the state, the command and its stamp alone. A refused command changes
-//! nothing but the clock: every check comes before the first write. No command does work proportional to the store;
+//! nothing but the clock: every check comes before the first write. A repeated request takes effect once. No command does work proportional to the store;
 //! the cost of each is that of what it names: the extents of an object, the blobs, children, tags and referrers of a
 //! manifest. A state that contradicts itself stops the replica.
 
@@ -12,6 +12,7 @@ mod extent;
 mod garbage;
 mod link;
 mod manifest;
+mod once;
 mod publish;
 mod redundancy;
 mod repository;
@@ -38,7 +39,8 @@ impl Machine for Catalog {
 
     fn apply(state: &mut Transaction<'_>, command: Command, stamp: Stamp) -> Result<Response, ApplyError> {
         let mut context = Context::begin(state, stamp)?;
-        let response = dispatch(&mut context, command)?;
+        let apply = if once::applies(&command) { once::apply } else { dispatch };
+        let response = apply(&mut context, command)?;
         context.finish()?;
         Ok(response)
     }

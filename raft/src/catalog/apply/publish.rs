@@ -35,8 +35,9 @@ pub(super) fn finish(
         return Ok(malformed(format!("{length_bytes} bytes published under the digest of another length")));
     }
 
+    let parity = advance.parity;
     let object = upload::commit(context, session, &mut upload, advance)?;
-    let (blob, new_object) = publish(context, upload.object, object, digest, existing.as_ref())?;
+    let (blob, new_object) = publish(context, upload.object, object, parity, digest, existing.as_ref())?;
     link::link(context, &upload.repository, digest, blob, None)?;
     upload.finished = Some(*digest);
     upload.hash_state = Bytes::new();
@@ -61,18 +62,19 @@ fn repeated(context: &mut Context<'_, '_>, upload: &UploadRecord, digest: &Diges
     Ok(Response::Published { new_object, length_bytes })
 }
 
-/// Decides whose bytes the blob has from now on, and discards the others. Returns the blob, stored, and whether the new
-/// object is used.
+/// Decides whose bytes the blob has from now on, and discards the others: the old ones stay if they are whole and have
+/// the parity that the new ones have at least. Returns the blob, stored, and whether the new object is used.
 fn publish(
     context: &mut Context<'_, '_>,
     new: ObjectId,
     mut object: ObjectRecord,
+    parity: u8,
     digest: &Digest,
     existing: Option<&BlobRecord>,
 ) -> Result<(BlobRecord, bool), ApplyError> {
     if let Some(blob) = existing
         && blob.state == BlobState::Live
-        && redundancy::is_whole(context, blob.object)?
+        && redundancy::is_whole(context, blob.object, parity)?
     {
         extent::discard_object(context, new)?;
         return Ok((blob.clone(), false));

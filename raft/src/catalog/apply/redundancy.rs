@@ -99,9 +99,16 @@ pub(super) fn delist(
     Ok(())
 }
 
-/// Whether every extent of an object has its redundancy.
-pub(super) fn is_whole(context: &Context<'_, '_>, object: ObjectId) -> Result<bool, ApplyError> {
-    Ok(Shortfalls::scan::<ObjectId>(context.state, &object, None, 1)?.is_empty())
+/// Whether every extent of an object has its redundancy, and every coded one this parity at least.
+pub(super) fn is_whole(context: &Context<'_, '_>, object: ObjectId, parity: u8) -> Result<bool, ApplyError> {
+    if !Shortfalls::scan::<ObjectId>(context.state, &object, None, 1)?.is_empty() {
+        return Ok(false);
+    }
+    let extents = Extents::scan::<ObjectId>(context.state, &object, None, usize::MAX)?;
+    Ok(extents.iter().all(|(_, record)| match &record.body {
+        ExtentBody::Inline(_) => true,
+        ExtentBody::Coded(coded) => coded.geometry.profile.parity() >= usize::from(parity),
+    }))
 }
 
 fn place(object: ObjectId, extent: ExtentIndex, coded: &CodedExtent, record: &ShortfallRecord) -> ShortfallKey {

@@ -9,7 +9,7 @@ use storage::shard::ExtentIndex;
 use super::context::{Context, subtract};
 use super::{extent, malformed};
 use crate::catalog::command::{Advance, Response, StartUpload};
-use crate::catalog::limit::EXTENTS_EXPIRED_PER_COMMAND;
+use crate::catalog::limit::{EXTENTS_EXPIRED_PER_COMMAND, UPLOAD_EXTENTS_MAX};
 use crate::catalog::name::{RepositoryName, SessionId};
 use crate::catalog::record::{ExtentBody, ExtentRecord, ObjectRecord, ObjectState, UploadPosition, UploadRecord};
 use crate::catalog::table::{Extents, Objects, UploadExpiries, Uploads};
@@ -34,6 +34,7 @@ pub(super) fn start(context: &mut Context<'_, '_>, start: StartUpload) -> Result
         algorithm: start.algorithm,
         hash_state: start.hash_state,
         position,
+        parity: 0,
         last_request: context.request,
         started: context.now,
         expires: context.now.plus_seconds(start.lifetime_seconds),
@@ -78,6 +79,10 @@ pub(super) fn refuse(
     if advance.expected != upload.position {
         return Ok(Some(Response::UploadMoved { position: upload.position }));
     }
+    let extents = Objects::require(context.state, &upload.object)?.extents;
+    if advance.extents.len() as u64 + u64::from(extents) > u64::from(UPLOAD_EXTENTS_MAX) {
+        return Ok(Some(malformed(format!("an upload of more than {UPLOAD_EXTENTS_MAX} extents"))));
+    }
     for new in &advance.extents {
         if let Err(message) = extent::check(&new.body, new.shortfall.as_ref()) {
             return Ok(Some(malformed(message)));
@@ -120,6 +125,7 @@ pub(super) fn commit(
     }
     upload.hash_state = advance.hash_state;
     upload.position = UploadPosition { offset_bytes: object.length_bytes, epoch: upload.position.epoch + 1 };
+    upload.parity = advance.parity;
     upload.last_request = context.request;
     UploadExpiries::delete(context.state, (&upload.expires, &session));
     upload.expires = context.now.plus_seconds(advance.lifetime_seconds);

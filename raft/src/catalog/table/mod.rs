@@ -20,6 +20,8 @@ mod manifest_use;
 mod object;
 mod referrer;
 mod repository;
+mod request;
+mod request_expiry;
 mod shard_placement;
 mod shortfall;
 mod shortfall_order;
@@ -47,6 +49,8 @@ pub(crate) use manifest_use::ManifestUses;
 pub(crate) use object::Objects;
 pub(crate) use referrer::Referrers;
 pub(crate) use repository::Repositories;
+pub(crate) use request::Requests;
+pub(crate) use request_expiry::RequestExpiries;
 pub(crate) use shard_placement::ShardPlacements;
 pub(crate) use shortfall::Shortfalls;
 pub(crate) use shortfall_order::ShortfallOrder;
@@ -99,6 +103,8 @@ mod tests {
             Feed::KIND,
             Totals::KIND,
             CatalogClock::KIND,
+            Requests::KIND,
+            RequestExpiries::KIND,
         ];
         let unique: std::collections::BTreeSet<u8> = kinds.into_iter().collect();
         assert_eq!(unique.len(), kinds.len());

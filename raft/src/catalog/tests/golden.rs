@@ -32,6 +32,7 @@ fn whole_advance() -> Advance {
             NewExtent { body: ExtentBody::Coded(coded(7)), shortfall: Some(shortfall()) },
         ],
         replaced: vec![ReplacedExtent { extent: ExtentIndex(3), body: wide(), shortfall: None }],
+        parity: 2,
         ..advance(UploadPosition { offset_bytes: 1 << 33, epoch: 9 }, Vec::new())
     }
 }
@@ -239,6 +240,7 @@ fn records_of_bytes_are_frozen() {
             algorithm: Algorithm::Sha512,
             hash_state: Bytes::from_static(b"state"),
             position: UploadPosition { offset_bytes: 300, epoch: 2 },
+            parity: 1,
             last_request: RequestId([7; 16]),
             started: time,
             expires: time.plus_seconds(3600),
@@ -320,7 +322,14 @@ fn records_of_queues_are_frozen() {
     );
     samples.add(
         "clock",
-        &ClockRecord { now: time, next_sequence: 300, first_sequence: 20, first_event: time, next_generation: 70 },
+        &ClockRecord {
+            now: time,
+            next_sequence: 300,
+            first_sequence: 20,
+            first_event: time,
+            next_generation: 70,
+            first_request_expiry: Some(time.plus_seconds(300)),
+        },
     );
     samples.compare("catalog/queues.txt");
 }

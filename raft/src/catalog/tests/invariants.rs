@@ -59,6 +59,7 @@ pub(super) fn check(engine: &Arc<dyn Engine>) {
     whole.discards_are_not_in_use(engine);
     whole.the_feed_is_gapless(engine);
     whole.counts_are_exact(engine);
+    whole.remembered_requests_have_their_time(engine);
 }
 
 impl Whole {
@@ -224,6 +225,14 @@ impl Whole {
                 assert_ne!(coded.attempt, attempt, "shards in use are about to be unlinked");
             }
         }
+    }
+
+    fn remembered_requests_have_their_time(&self, engine: &Arc<dyn Engine>) {
+        let expiries = keys::<RequestExpiries>(engine);
+        let first = expiries.first().map(|(expires, _)| *expires);
+        assert_eq!(self.clock.first_request_expiry, first);
+        let named: BTreeSet<_> = expiries.iter().map(|(_, request)| *request).collect();
+        assert_eq!((named.len(), named), (expiries.len(), keys::<Requests>(engine)));
     }
 
     fn the_feed_is_gapless(&self, engine: &Arc<dyn Engine>) {

@@ -8,6 +8,11 @@ use crate::catalog::*;
 const NEW: Response = Response::ManifestStored { created: true };
 const KNOWN: Response = Response::ManifestStored { created: false };
 
+/// All rows but those of the queues, where each request is remembered.
+fn content(store: &Store) -> Vec<(&'static str, Vec<storage::kv::Pair>)> {
+    dump(&store.engine).into_iter().filter(|(column, _)| *column != "queues").collect()
+}
+
 #[test]
 fn a_manifest_is_stored_with_its_exact_bytes_and_tags() {
     let mut store = Store::new();
@@ -46,10 +51,9 @@ fn a_manifest_pushed_again_only_moves_tags() {
     let mut store = Store::new();
     store.push(1, "app", 1);
     assert_eq!(store.put(manifest("app", 10, &["latest"], &[1])), NEW);
-    let events = store.events().len();
-    let before = dump(&store.engine);
+    let (events, before) = (store.events().len(), content(&store));
     assert_eq!(store.put(manifest("app", 10, &["latest"], &[1])), KNOWN);
-    assert_eq!(dump(&store.engine), before, "no event, no change");
+    assert_eq!((store.events().len(), content(&store)), (events, before), "no event, no change");
     assert_eq!(store.put(manifest("app", 10, &["v2"], &[1])), KNOWN);
     let kinds = store.events();
     assert!(matches!(&kinds[events..], [EventKind::TagSet { previous: None, .. }]));

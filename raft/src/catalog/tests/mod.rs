@@ -8,6 +8,7 @@ mod golden;
 mod invariants;
 mod manifest;
 mod model;
+mod once;
 mod redundancy;
 mod store;
 mod upload;

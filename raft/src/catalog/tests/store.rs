@@ -44,6 +44,14 @@ impl Store {
         self.repeat(command)
     }
 
+    /// Applies a command as request `number`, of a range of its own.
+    pub(super) fn apply_as(&mut self, number: u8, command: Command) -> Response {
+        let request = RequestId([number; 16]);
+        let response = self.apply_unchecked(command, Stamp { time: self.now, request });
+        invariants::check(&self.engine);
+        response
+    }
+
     /// Applies a command under the request of the last one.
     pub(super) fn repeat(&mut self, command: Command) -> Response {
         let stamp = Stamp { time: self.now, request: RequestId(self.requests.to_be_bytes()) };
@@ -133,7 +141,7 @@ impl Store {
 
     /// Discards, due or not.
     pub(super) fn discards(&self) -> Vec<DiscardKey> {
-        let all = self.view().discards(Timestamp(u64::MAX), usize::MAX).unwrap();
+        let all = self.view().discards(Timestamp(u64::MAX), None, usize::MAX).unwrap();
         all.into_iter().map(|(key, _)| key).collect()
     }
 
@@ -209,6 +217,7 @@ pub(super) fn advance(expected: UploadPosition, extents: Vec<NewExtent>) -> Adva
         hash_state: Bytes::from_static(b"state"),
         extents,
         replaced: Vec::new(),
+        parity: 0,
         lifetime_seconds: LIFETIME_SECONDS,
     }
 }

@@ -92,9 +92,10 @@ fn an_extent_that_is_written_anew_discards_the_old_shards_after_a_grace() {
     assert_eq!(discards.len(), 1);
     assert_eq!(discards[0].attempt, old);
     assert_eq!(discards[0].not_before, store.now.plus_seconds(DISCARD_GRACE_SECONDS));
-    assert!(store.view().discards(store.now, 10).unwrap().is_empty());
-    let due = store.view().discards(discards[0].not_before, 10).unwrap();
+    assert!(store.view().discards(store.now, None, 10).unwrap().is_empty());
+    let due = store.view().discards(discards[0].not_before, None, 10).unwrap();
     assert_eq!(due[0].1.shards, coded(1).shards);
+    assert!(store.view().discards(discards[0].not_before, Some(&due[0].0), 10).unwrap().is_empty());
     let swept = Command::Swept { discards: discards.clone() };
     assert_eq!(store.apply(swept.clone()), Response::Count { count: 1 });
     assert_eq!(store.apply(swept), Response::Count { count: 0 });
@@ -232,6 +233,42 @@ fn a_push_heals_a_blob_below_its_redundancy() {
     assert_eq!(store.view().totals().unwrap().shortfalls, 0);
     assert_eq!(store.discards().iter().map(|key| key.object).collect::<Vec<_>>(), [object(1)]);
     assert!(store.garbage().is_empty());
+}
+
+#[test]
+fn a_push_takes_the_place_of_a_blob_with_less_parity_than_is_possible_by_now() {
+    let mut store = Store::new();
+    let mut push = |number: u8, bare: bool, parity: u8| {
+        store.start(number, "app");
+        let mut extents = store.extents(1);
+        if bare && let ExtentBody::Coded(coded) = &mut extents[0].body {
+            coded.geometry.profile = "1+0".parse().unwrap();
+            coded.shards.truncate(1);
+        }
+        let advance = Advance { parity, ..advance(store.position(number), extents) };
+        store.apply(Command::FinishUpload { session: session(number), advance, digest: digest(1) })
+    };
+    assert_eq!(push(1, true, 0), published(true, 8), "the only disk of the only node");
+    assert_eq!(push(2, true, 0), published(false, 8), "still the only one");
+    assert_eq!(push(3, false, 1), published(true, 8), "two nodes have joined");
+    assert_eq!(push(4, false, 1), published(false, 8));
+    let discarded: Vec<_> = store.discards().iter().map(|key| key.object).collect();
+    assert_eq!(discarded, [object(1), object(2), object(4)]);
+    assert_eq!(store.view().blob(&digest(1)).unwrap().unwrap().object, object(3));
+}
+
+#[test]
+fn an_upload_has_a_bounded_number_of_extents() {
+    let mut store = Store::new();
+    store.start(1, "app");
+    let inline =
+        |count: usize| vec![NewExtent { body: ExtentBody::Inline(Bytes::from_static(b"x")), shortfall: None }; count];
+    let most = usize::try_from(UPLOAD_EXTENTS_MAX).unwrap();
+    assert_eq!(store.advance(1, inline(most - 1)), at(u64::from(UPLOAD_EXTENTS_MAX) - 1, 1));
+    assert!(matches!(store.advance(1, inline(2)), Response::Malformed { .. }));
+    assert_eq!(store.advance(1, inline(1)), at(u64::from(UPLOAD_EXTENTS_MAX), 2));
+    assert!(matches!(store.finish(1, inline(1), 1), Response::Malformed { .. }));
+    assert_eq!(store.finish(1, Vec::new(), 1), published(true, u64::from(UPLOAD_EXTENTS_MAX)));
 }
 
 #[test]

@@ -36,9 +36,15 @@ impl<S: State> View<S> {
         Ok(shortfalls)
     }
 
-    /// Shard sets that may be unlinked at `now`, the oldest first.
-    pub fn discards(&self, now: Timestamp, limit: usize) -> Result<Vec<(DiscardKey, DiscardRecord)>, StateError> {
-        let rows = Discards::scan_below::<Timestamp>(&self.state, &behind(now), limit)?;
+    /// Shard sets that may be unlinked at `now`, the oldest first, behind `after`.
+    pub fn discards(
+        &self,
+        now: Timestamp,
+        after: Option<&DiscardKey>,
+        limit: usize,
+    ) -> Result<Vec<(DiscardKey, DiscardRecord)>, StateError> {
+        let after = after.map(|key| (&key.not_before, &key.object, &key.extent, &key.attempt));
+        let rows = Discards::scan_between::<Timestamp>(&self.state, after, &behind(now), limit)?;
         let name = |(not_before, object, extent, attempt)| DiscardKey { not_before, object, extent, attempt };
         Ok(rows.into_iter().map(|(key, record)| (name(key), record)).collect())
     }

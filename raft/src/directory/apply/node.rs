@@ -30,7 +30,7 @@ pub(super) fn refuse(
     })
 }
 
-/// Stores what a node says of itself.
+/// Stores what a node says of itself. A joining node thereby shows that it runs.
 pub(super) fn update(context: &mut Context<'_, '_>, node: NodeId, info: NodeInfo) -> Outcome {
     let Some(cluster) = Cluster::get(context.state, ())? else { return Ok(Err(Refusal::NotFounded)) };
     let Some(mut record) = member(context, node)? else { return Ok(Err(Refusal::NodeUnknown(node))) };
@@ -39,6 +39,9 @@ pub(super) fn update(context: &mut Context<'_, '_>, node: NodeId, info: NodeInfo
     }
     NodeNames::delete(context.state, &record.info.name);
     record.info = info;
+    if record.state == NodeState::Joining {
+        record.state = NodeState::Active;
+    }
     store_new(context, node, &record);
     Ok(Ok(Response::Done))
 }
@@ -49,6 +52,9 @@ pub(super) fn set_state(context: &mut Context<'_, '_>, node: NodeId, state: Node
     if record.state == NodeState::Removed {
         let repeated = state == NodeState::Removed;
         return Ok(if repeated { Ok(Response::Done) } else { Err(Refusal::NodeUnknown(node)) });
+    }
+    if state == NodeState::Joining && record.state != NodeState::Joining {
+        return Ok(Err(Refusal::JoinedAlready(node)));
     }
     if state == NodeState::Removed {
         NodeNames::delete(context.state, &record.info.name);

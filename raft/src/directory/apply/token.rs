@@ -38,7 +38,8 @@ pub(super) fn add(
     Ok(Ok(Response::Done))
 }
 
-/// Admits a node by a token. The node gets the next id, which is never given out again.
+/// Admits a node by a token. The node gets the next id, which is never given out again. It counts as a member only once
+/// it has said itself that it runs: a join that breaks off costs the others nothing.
 pub(super) fn admit(
     context: &mut Context<'_, '_>,
     token: [u8; 8],
@@ -81,7 +82,7 @@ pub(super) fn admit(
     cluster.next_node = NodeId(next);
     record.used_by = Some(id);
     let admitted =
-        NodeRecord { info, region, state: NodeState::Active, joined: context.now, admitted_by: context.request };
+        NodeRecord { info, region, state: NodeState::Joining, joined: context.now, admitted_by: context.request };
     Cluster::put(context.state, (), &cluster);
     JoinTokens::put(context.state, &token, &record);
     node::store_new(context, id, &admitted);

@@ -49,6 +49,23 @@ fn a_node_may_change_its_name_to_a_free_one() {
 }
 
 #[test]
+fn a_node_is_a_member_once_it_says_that_it_runs() {
+    let mut store = Store::founded();
+    let state = |store: &Store, node| store.view().node(NodeId(node)).unwrap().unwrap().state;
+    assert_eq!(state(&store, 1), NodeState::Active, "the first one runs when it founds the cluster");
+    store.join("two");
+    assert_eq!(state(&store, 2), NodeState::Joining);
+    let update = Command::UpdateNode { node: NodeId(2), info: info("two") };
+    assert_eq!(store.apply(update.clone()), Response::Done);
+    assert_eq!(state(&store, 2), NodeState::Active);
+    let rejoin = Command::SetNodeState { node: NodeId(2), state: NodeState::Joining };
+    assert_eq!(store.apply(rejoin), refused(Refusal::JoinedAlready(NodeId(2))));
+    store.apply(Command::SetNodeState { node: NodeId(2), state: NodeState::Draining });
+    assert_eq!(store.apply(update), Response::Done);
+    assert_eq!(state(&store, 2), NodeState::Draining, "what an operator has decided stays");
+}
+
+#[test]
 fn a_removed_node_stays_removed_and_its_id_is_not_used_again() {
     let mut store = Store::founded();
     store.join("two");

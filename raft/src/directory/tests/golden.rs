@@ -54,6 +54,7 @@ fn refusals() -> Vec<Refusal> {
         Refusal::NamespaceInvalid("/".to_owned()),
         Refusal::NotFounded,
         Refusal::TokenExists,
+        Refusal::JoinedAlready(NodeId(2)),
     ]
 }
 
@@ -71,6 +72,7 @@ fn refusal_name(refusal: &Refusal) -> &'static str {
         Refusal::NamespaceInvalid(_) => "namespace-invalid",
         Refusal::NotFounded => "not-founded",
         Refusal::TokenExists => "token-exists",
+        Refusal::JoinedAlready(_) => "joined-already",
     }
 }
 
@@ -119,6 +121,7 @@ fn records_are_frozen() {
     );
     samples.add("region", &RegionRecord { name: "home".to_owned(), founded: time });
     for (name, state) in [
+        ("node-joining", NodeState::Joining),
         ("node-active", NodeState::Active),
         ("node-draining", NodeState::Draining),
         ("node-removed", NodeState::Removed),

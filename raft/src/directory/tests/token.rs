@@ -18,6 +18,8 @@ fn a_token_admits_one_node_and_a_repetition_gets_the_same_answer() {
     let admitted = Response::Admitted { node: NodeId(2), region: RegionId(1) };
     assert_eq!(store.apply(admit(TOKEN, "two")), admitted);
     assert_eq!(store.repeat(admit(TOKEN, "two")), admitted);
+    store.repeat(Command::UpdateNode { node: NodeId(2), info: info("two") });
+    assert_eq!(store.repeat(admit(TOKEN, "two")), admitted, "also when it runs already");
     assert_eq!(store.apply(admit(TOKEN, "three")), refused(Refusal::TokenUsed(NodeId(2))));
     assert_eq!(store.view().nodes().unwrap().len(), 2);
     assert_eq!(store.view().join_token(TOKEN).unwrap().unwrap().used_by, Some(NodeId(2)));

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::harness::{Cluster, Machines, leader, retry, wait_for};
 use super::toy::{Count, count, value};
-use crate::group::Role;
+use crate::group::{COMMAND_LIMIT_BYTES, ProposeError, Role};
 use crate::id::NodeId;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -23,6 +23,19 @@ async fn a_single_node_leads_at_once_and_again_after_a_restart() {
     assert_eq!(node.set("other", "value").await.unwrap(), Count(21));
     node.group.read_barrier().await.unwrap();
     assert_eq!(value(node.group.state().as_ref(), "key").unwrap(), "20");
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_peers_would_not_take_is_refused_for_good() {
+    let cluster = Cluster::new(Machines::memory().0);
+    let node = cluster.start(1).await;
+    node.group.initialize().await.unwrap();
+    assert_eq!(node.set("key", vec![0; 16 << 20]).await.unwrap(), Count(1));
+    let error = node.set("key", vec![0; COMMAND_LIMIT_BYTES]).await.unwrap_err();
+    assert!(matches!(error, ProposeError::TooLarge { .. }), "{error}");
+    assert!(!error.is_retryable() && !error.may_have_had_effect());
+    assert_eq!(node.set("other", "value").await.unwrap(), Count(2));
     node.stop().await;
 }
 

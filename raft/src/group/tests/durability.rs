@@ -219,3 +219,21 @@ async fn concurrent_proposals_share_syncs() {
     let Ok(node) = Arc::try_unwrap(node) else { panic!("the proposals are done") };
     node.stop().await;
 }
+
+#[tokio::test]
+async fn a_log_knows_whom_it_belongs_to_and_an_empty_one_does_not() {
+    let (machines, memory) = Machines::memory();
+    let open = async || LogStore::open(Arc::clone(&machines.engines), &machines.path("log"), Exec::inline()).await;
+    let log = open().await.unwrap();
+    assert_eq!(log.owner().await.unwrap(), None);
+    let mut group = log.group(GROUP, 1000);
+    group.save_vote(&Vote::new_committed(1, 1)).await.unwrap();
+    assert_eq!(log.owner().await.unwrap(), None);
+    log.set_owner(Bytes::from_static(b"node 1")).await.unwrap();
+    log.close().await;
+    drop((log, group));
+    memory.power_loss();
+    let log = open().await.unwrap();
+    assert_eq!(log.owner().await.unwrap(), Some(Bytes::from_static(b"node 1")));
+    assert_eq!(log.group(GROUP, 1000).read_vote().await.unwrap(), Some(Vote::new_committed(1, 1)));
+}

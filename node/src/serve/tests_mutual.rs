@@ -1,0 +1,170 @@
+//! The accept loop of a listener whose clients may show a certificate: strangers do not keep peers out.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Extension;
+use axum::routing::get;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use raft::id::NodeId;
+use raft::time::{Clock, Timestamp};
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::{CertificateDer, ServerName};
+use storage::disk::RealFiles;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_util::sync::CancellationToken;
+
+use super::{Drain, Limits, Protection, Server, serve};
+use crate::environment::real;
+use crate::identity::{
+    Authority, CertificateRequest, ClusterId, ClusterKey, Credentials, NodeCertificate, PeerTls, generate_key,
+    server_name,
+};
+use crate::peer::PeerIdentity;
+
+const DEADLINE: Duration = Duration::from_secs(20);
+const NOW: Timestamp = Timestamp(1_800_000_000_000);
+const CLUSTER: ClusterId = ClusterId([1; 16]);
+
+#[derive(Debug)]
+struct Fixed;
+
+impl Clock for Fixed {
+    fn now(&self) -> Timestamp {
+        NOW
+    }
+}
+
+struct Running {
+    address: SocketAddr,
+    authority: Authority,
+    drain: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+fn tls(authority: &Authority, id: u64) -> PeerTls {
+    let key = generate_key().unwrap();
+    let request = CertificateRequest::new(&key).unwrap();
+    let credentials = Credentials {
+        certificate: authority.sign(NodeId(id), &request.0, NOW).unwrap(),
+        authority: authority.certificate().clone(),
+        cluster_key: ClusterKey([0; 32]),
+        key,
+    };
+    let clock: Arc<dyn Clock> = Arc::new(Fixed);
+    PeerTls::new(&credentials, &clock).unwrap()
+}
+
+async fn start(limits: Limits) -> Running {
+    let authority = Authority::generate(CLUSTER, NOW).unwrap();
+    let engines = Arc::new(storage::kv::MemoryEngines::new(Arc::new(RealFiles)));
+    let listener = real(Arc::new(RealFiles), engines).network.listen("127.0.0.1:0").await.unwrap();
+    let address = listener.local_address().unwrap();
+    let identify = |certificate: &CertificateDer<'_>| {
+        let read = NodeCertificate::read(certificate).ok()?;
+        Some(PeerIdentity { node: read.node })
+    };
+    let protection = Protection::MutualTls(tls(&authority, 1).server, Arc::new(identify));
+    let who = |peer: Option<Extension<PeerIdentity>>| async move {
+        peer.map_or_else(|| "stranger".to_owned(), |peer| format!("node {}", peer.node))
+    };
+    let server = Server { name: "test", listener, router: Router::new().route("/", get(who)), protection, limits };
+    let drain = CancellationToken::new();
+    let end = Drain { begin: drain.clone(), timeout: DEADLINE };
+    let task = tokio::spawn(serve(server, Arc::new(Fixed), end));
+    Running { address, authority, drain, task }
+}
+
+impl Running {
+    async fn connect(&self) -> TcpStream {
+        #[expect(clippy::disallowed_methods, reason = "a client, outside of any environment")]
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    async fn handshake(&self, config: Arc<ClientConfig>) -> TlsStream<TcpStream> {
+        let name = ServerName::try_from(server_name(NodeId(1), CLUSTER)).unwrap();
+        timeout(DEADLINE, TlsConnector::from(config).connect(name, self.connect().await)).await.unwrap().unwrap()
+    }
+
+    async fn peer(&self) -> TlsStream<TcpStream> {
+        self.handshake(tls(&self.authority, 2).client).await
+    }
+
+    async fn stranger(&self) -> TlsStream<TcpStream> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.authority.certificate().clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let time = Arc::new(crate::identity::TlsClock::new(&(Arc::new(Fixed) as Arc<dyn Clock>)));
+        let mut config = ClientConfig::builder_with_details(provider, time)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        self.handshake(Arc::new(config)).await
+    }
+
+    async fn end(self) {
+        self.drain.cancel();
+        timeout(DEADLINE, self.task).await.unwrap().unwrap();
+    }
+}
+
+async fn ask(stream: TlsStream<TcpStream>) -> String {
+    use http_body_util::BodyExt;
+
+    let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
+    let (mut sender, connection) = handshake.await.unwrap();
+    let connection = tokio::spawn(connection);
+    let request = http::Request::get("http://localhost/").body(axum::body::Body::empty()).unwrap();
+    let answer = timeout(DEADLINE, sender.send_request(request)).await.unwrap().unwrap();
+    let text = answer.into_body().collect().await.unwrap().to_bytes();
+    connection.abort();
+    String::from_utf8(text.to_vec()).unwrap()
+}
+
+async fn is_ended(mut stream: impl tokio::io::AsyncRead + Unpin) -> bool {
+    let reading = async {
+        let mut bytes = [0; 256];
+        // What the server says of itself comes before the end.
+        while !matches!(stream.read(&mut bytes).await, Ok(0) | Err(_)) {}
+    };
+    timeout(DEADLINE, reading).await.is_ok()
+}
+
+#[tokio::test]
+async fn silent_connections_do_not_keep_a_peer_out() {
+    let limits = Limits { max_handshakes: 4, handshake_timeout: Duration::from_mins(10), ..Limits::peers() };
+    let server = start(Limits { max_connections: 8, ..limits }).await;
+    let mut silent = Vec::new();
+    for _ in 0..30 {
+        silent.push(server.connect().await);
+    }
+    assert_eq!(ask(server.peer().await).await, "node 2");
+    assert!(is_ended(silent.remove(0)).await);
+    drop(silent);
+    server.end().await;
+}
+
+#[tokio::test]
+async fn strangers_are_few_and_stay_for_a_while_only() {
+    let limits = Limits { max_strangers: 2, stranger_lifetime: Duration::from_secs(1), ..Limits::peers() };
+    let server = start(limits).await;
+    let peer = server.peer().await;
+    let first = server.stranger().await;
+    assert_eq!(ask(server.stranger().await).await, "stranger");
+    let begun = tokio::time::Instant::now();
+    let (_second, third) = (server.stranger().await, server.stranger().await);
+    assert!(is_ended(first).await, "the oldest goes");
+    assert!(begun.elapsed() < Duration::from_millis(900) && is_ended(third).await);
+    assert!(begun.elapsed() >= Duration::from_millis(900), "the newest goes after a while");
+    assert_eq!(ask(peer).await, "node 2", "a peer stays");
+    server.end().await;
+}
