@@ -43,11 +43,7 @@ pub(crate) async fn of_local_node(environment: &Environment, options: &LocalNode
     load(environment, options.config.clone(), data_dir.into_iter().collect()).await
 }
 
-async fn load(
-    environment: &Environment,
-    file: Option<PathBuf>,
-    flags: Vec<(String, String)>,
-) -> Result<Resolved> {
+async fn load(environment: &Environment, file: Option<PathBuf>, flags: Vec<(String, String)>) -> Result<Resolved> {
     let files = Arc::clone(&environment.files);
     let variables = std::env::vars().collect();
     environment

@@ -21,7 +21,7 @@ const MIB: u64 = 1 << 20;
 /// The most memory that a node may ever use for one transfer.
 const MEMORY_BOUND: u64 = 200 * MIB;
 /// The same for a hundred at a time.
-const CROWD_MEMORY_BOUND: u64 = 300 * MIB;
+const CROWD_MEMORY_BOUND: u64 = 512 * MIB;
 
 /// Peak memory of the nodes, the largest of them.
 fn peak(cluster: &Cluster) -> Result<u64> {

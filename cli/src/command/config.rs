@@ -1,5 +1,7 @@
 //! `regnode config`: what can be configured, and what is in force.
 
+use std::fmt::Write as _;
+
 use anyhow::Result;
 use node::config::{self, KEYS, Resolved};
 
@@ -29,7 +31,7 @@ fn in_force(resolved: &Resolved) -> String {
     for key in KEYS {
         let value = key.value(&resolved.settings);
         let source = resolved.sources.get(key.name).map_or_else(|| "default".to_owned(), ToString::to_string);
-        text.push_str(&format!("{} = {value}  # {source}\n", key.name));
+        writeln!(text, "{} = {value}  # {source}", key.name).expect("a string takes any text");
     }
     text
 }

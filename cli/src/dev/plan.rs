@@ -49,19 +49,17 @@ pub(crate) async fn plan(environment: &Environment, dev: &Dev) -> Result<Vec<Pla
         };
         let data_dir = root.join(format!("node{number}"));
         let peer_file = data_dir.join("peer-address");
-        let peer = match read(environment, &peer_file).await {
-            Some(address) => address,
-            None => {
-                // Held until all are chosen, so that no two nodes get the same.
-                let listener = environment.network.listen(&format!("{}:0", ip(dev.listen))).await?;
-                let address = listener.local_address()?.to_string();
-                reserved.push(listener);
-                address
-            }
+        let peer = if let Some(address) = read(environment, &peer_file).await {
+            address
+        } else {
+            // Held until all are chosen, so that no two nodes get the same.
+            let listener = environment.network.listen(&format!("{}:0", ip(dev.listen))).await?;
+            let address = listener.local_address()?.to_string();
+            reserved.push(listener);
+            address
         };
         let config = data_dir.join("regnode.toml");
-        let node =
-            PlannedNode { number, listen: SocketAddr::new(dev.listen.ip(), port), data_dir, config, peer };
+        let node = PlannedNode { number, listen: SocketAddr::new(dev.listen.ip(), port), data_dir, config, peer };
         write(environment, &node, dev, &peer_file).await?;
         nodes.push(node);
     }
@@ -143,7 +141,8 @@ mod tests {
             config: "/data/node2/regnode.toml".into(),
             peer: "127.0.0.1:4711".to_owned(),
         };
-        let settings = [("log.level".to_owned(), "debug".to_owned()), ("api.max_connections".to_owned(), "9".to_owned())];
+        let settings =
+            [("log.level".to_owned(), "debug".to_owned()), ("api.max_connections".to_owned(), "9".to_owned())];
         let text = configuration(&node, &settings);
         let resolved = node::config::resolve(&node::config::Sources {
             file: Some((node.config.clone(), text)),

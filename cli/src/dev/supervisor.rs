@@ -16,11 +16,11 @@ use crate::arguments::Dev;
 use crate::http::request;
 
 /// Longest time that a node may take to serve.
-const START_DEADLINE: Duration = Duration::from_secs(120);
+const START_DEADLINE: Duration = Duration::from_mins(2);
 /// Time that the nodes have to finish their requests once ctrl-c was pressed.
 const STOP_DEADLINE: Duration = Duration::from_secs(15);
 const POLL: Duration = Duration::from_millis(100);
-const TOKEN_LIFETIME: Duration = Duration::from_secs(600);
+const TOKEN_LIFETIME: Duration = Duration::from_mins(10);
 
 /// Runs the cluster until ctrl-c or SIGTERM.
 pub(crate) async fn run(environment: &Environment, dev: Dev) -> Result<()> {
@@ -107,7 +107,7 @@ async fn wait_until_serving(
         if let Ok(stream) = environment.network.connect(&address).await {
             match request(stream, Method::GET, "/readyz", Vec::new(), Duration::from_secs(5)).await {
                 Ok((status, _)) if status.is_success() => return Ok(()),
-                Ok((_, body)) => reason = String::from_utf8_lossy(&body).trim().to_owned(),
+                Ok((_, body)) => String::from_utf8_lossy(&body).trim().clone_into(&mut reason),
                 Err(error) => reason = format!("{error:#}"),
             }
         }

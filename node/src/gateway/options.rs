@@ -35,7 +35,7 @@ impl Default for Options {
             extent_size_bytes: 1 << 30,
             inline_size_bytes_max: 32 << 10,
             batch_size_bytes: 1 << 20,
-            write_budget_bytes: 64 << 20,
+            write_budget_bytes: 32 << 20,
             window_size_bytes: 1 << 20,
             read_budget_bytes: 64 << 20,
             hedge_delay: Duration::from_millis(300),

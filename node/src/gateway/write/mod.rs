@@ -60,7 +60,7 @@ pub(crate) enum WriteError {
     #[error(transparent)]
     Placement(#[from] PlacementError),
     /// More shards were lost at once than the profile bears.
-    #[error("object {object} extent {extent}: more shards were lost at once than {profile} bears{}", because(failure))]
+    #[error("object {object} extent {extent}: more shards were lost at once than {profile} bears{}", because(failure.as_ref()))]
     Lost {
         /// The object.
         object: ObjectId,
@@ -95,8 +95,8 @@ pub(crate) enum WriteError {
     },
 }
 
-fn because(failure: &Option<ShardError>) -> String {
-    failure.as_ref().map_or_else(String::new, |failure| format!(": {failure}"))
+fn because(failure: Option<&ShardError>) -> String {
+    failure.map_or_else(String::new, |failure| format!(": {failure}"))
 }
 
 impl WriteError {
