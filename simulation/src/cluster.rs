@@ -29,6 +29,8 @@ const API_PORT: u16 = 5000;
 const PEER_PORT: u16 = 5080;
 /// How often waiters look, in virtual time.
 const POLL: Duration = Duration::from_millis(20);
+/// Wall clock at which every run begins, since the Unix epoch.
+const EPOCH: Duration = Duration::from_hours(500_000);
 /// Seconds that a join token is good for.
 const TOKEN_LIFETIME_SECONDS: u64 = 3600;
 
@@ -112,7 +114,8 @@ impl Control {
     /// # Errors
     /// When it takes longer than `deadline`.
     pub async fn ready(&self, numbers: &[usize], deadline: Duration) -> Result<()> {
-        self.until(deadline, "nodes that are ready", |shared| numbers.iter().all(|number| shared.ready[number - 1])).await
+        self.until(deadline, "nodes that are ready", |shared| numbers.iter().all(|number| shared.ready[number - 1]))
+            .await
     }
 
     /// Waits until no extent is below its redundancy, as a node sees it.
@@ -155,7 +158,7 @@ where
     let control = Control { shared: Arc::new(Mutex::new(shared)), trace: trace.clone() };
     let mut simulation = turmoil::Builder::new()
         .rng_seed(seed)
-        .epoch(std::time::UNIX_EPOCH + Duration::from_secs(1_800_000_000))
+        .epoch(std::time::UNIX_EPOCH + EPOCH)
         .simulation_duration(limit)
         .tcp_capacity(1 << 16)
         .build();
@@ -234,10 +237,8 @@ async fn live(number: usize, control: &Control) -> Result<Infallible> {
             shared.ready[number - 1] = node.readiness().is_ready();
             number == 1 && shared.token.is_none() && shared.ready.iter().any(|ready| !ready)
         };
-        if missing_token {
-            if let Ok(answer) = node.create_token(TOKEN_LIFETIME_SECONDS).await {
-                control.shared().token = Some(answer.token);
-            }
+        if missing_token && let Ok(answer) = node.create_token(TOKEN_LIFETIME_SECONDS).await {
+            control.shared().token = Some(answer.token);
         }
         control.shared().under_replicated[number - 1] = node.status().await.under_replicated;
         sleep(POLL * 10).await;

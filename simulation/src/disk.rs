@@ -82,7 +82,8 @@ impl SimulatedDisk {
             if reachable {
                 if let Node::File(content) = node {
                     let mut content = hold(content);
-                    content.current = content.durable.clone();
+                    let Content { current, durable } = &mut *content;
+                    current.clone_from(durable);
                 }
                 survivors.insert(path.clone(), node.clone());
             }
@@ -186,7 +187,8 @@ impl File for SimulatedFile {
 
     fn sync(&self) -> io::Result<()> {
         let mut content = hold(&self.content);
-        content.durable = content.current.clone();
+        let Content { current, durable } = &mut *content;
+        durable.clone_from(current);
         Ok(())
     }
 

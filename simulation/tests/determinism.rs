@@ -1,5 +1,7 @@
 //! The meta-test: the same seed gives the same trace, in separate processes; another seed gives another one.
 
+#![expect(clippy::disallowed_methods, reason = "reads what another process wrote, outside the simulation")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,8 +12,9 @@ fn trace(folder: &Path, seed: u64, name: &str) -> Vec<String> {
         .args(["smoke", "--seed", &seed.to_string(), "--trace"])
         .arg(&path)
         .output()
-        .unwrap();
-    let lines: Vec<String> = fs::read_to_string(&path).unwrap().lines().map(str::to_owned).collect();
+        .expect("the simulator's program was built");
+    let lines: Vec<String> =
+        fs::read_to_string(&path).expect("the program writes its trace").lines().map(str::to_owned).collect();
     let end = lines[lines.len().saturating_sub(30)..].join("\n");
     assert!(output.status.success(), "{}\nthe trace ends with\n{end}", String::from_utf8_lossy(&output.stderr));
     lines

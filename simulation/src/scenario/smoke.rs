@@ -11,9 +11,9 @@ use crate::trace::Trace;
 /// Nodes of the cluster.
 const NODES: usize = 3;
 /// Longest virtual time of the run.
-const LIMIT: Duration = Duration::from_secs(600);
+const LIMIT: Duration = Duration::from_mins(10);
 /// Longest virtual time until nodes serve again.
-const RECOVERY: Duration = Duration::from_secs(60);
+const RECOVERY: Duration = Duration::from_mins(1);
 const REPOSITORY: &str = "library/smoke";
 
 /// Runs the scenario with a seed.
