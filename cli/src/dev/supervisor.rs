@@ -143,14 +143,20 @@ async fn report_ends(processes: &mut [NodeProcess], nodes: &[PlannedNode]) -> Re
                 ended[index] = true;
                 let config = nodes[index].config.display();
                 println!(
-                    "node {} ended ({status}); bring it back with: regnode serve --config {config}",
-                    process.number
+                    "node {} ended ({status}); bring it back with: {} serve --config {config}",
+                    process.number,
+                    program()
                 );
             }
         }
         sleep(POLL).await;
     }
     bail!("no node is left; the logs are in each node's folder")
+}
+
+/// This program as it can be called again, for commands that are shown.
+fn program() -> String {
+    std::env::current_exe().map_or_else(|_| "regnode".to_owned(), |path| path.display().to_string())
 }
 
 async fn stop(processes: Vec<NodeProcess>) {
@@ -171,7 +177,8 @@ fn examples(nodes: &[PlannedNode]) -> String {
          \n\
          \x20 skopeo copy --dest-tls-verify=false docker://docker.io/library/alpine docker://{first}/library/alpine\n\
          \x20 skopeo inspect --tls-verify=false docker://{last}/library/alpine\n\
-         \x20 regnode status --data-dir {}",
+         \x20 {} status --data-dir {}",
+        program(),
         nodes[0].data_dir.display()
     );
     if nodes.len() > 2 {
