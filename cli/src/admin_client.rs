@@ -28,6 +28,7 @@ pub(crate) async fn token(data_dir: &Path, lifetime: Duration) -> Result<TokenAn
 
 async fn call<A: DeserializeOwned>(data_dir: &Path, method: Method, path: &str, body: &impl Serialize) -> Result<A> {
     let socket = data_dir.join(SOCKET);
+    #[expect(clippy::disallowed_methods, reason = "the program is a client of the node here")]
     let stream = UnixStream::connect(&socket).await.map_err(|error| {
         Exit::new(
             Code::NoNode,

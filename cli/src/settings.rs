@@ -45,6 +45,7 @@ pub(crate) async fn of_local_node(environment: &Environment, options: &LocalNode
 
 async fn load(environment: &Environment, file: Option<PathBuf>, flags: Vec<(String, String)>) -> Result<Resolved> {
     let files = Arc::clone(&environment.files);
+    #[expect(clippy::disallowed_methods, reason = "this is the place where the variables are read")]
     let variables = std::env::vars().collect();
     environment
         .exec

@@ -10,12 +10,28 @@ compile_error!(
     "the simulator needs --cfg tokio_unstable, which .cargo/config.toml sets: a RUSTFLAGS variable overrides it"
 );
 
-pub mod client;
 pub mod clock;
 pub mod cluster;
 pub mod computer;
+pub mod configuration;
 pub mod disk;
+pub mod engines;
 pub mod entropy;
+pub mod fault;
+pub mod history;
+pub mod judge;
+mod mounts;
+pub mod mutation;
 pub mod network;
+pub mod outcome;
+pub mod rare;
+pub mod report;
+#[cfg(feature = "switches")]
+pub mod run;
 pub mod scenario;
+pub mod seed;
+pub mod surroundings;
+#[cfg(feature = "switches")]
+pub mod switches;
 pub mod trace;
+pub mod workload;

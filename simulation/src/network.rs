@@ -1,17 +1,78 @@
 //! The simulated network: turmoil's TCP behind the node's network seam.
+//!
+//! The connections that are open are counted here: turmoil's own table keeps those that were never established.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 
 use node::environment::{BoxFuture, BoxStream, Listener, Network};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use turmoil::net::{TcpListener, TcpStream};
 
-/// turmoil's network, as seen from the host that calls it.
-#[derive(Debug)]
-pub struct SimulatedNetwork;
+/// turmoil's network, as seen from the host that calls it. Clones share the count of connections.
+#[derive(Clone, Debug, Default)]
+pub struct SimulatedNetwork {
+    open: Arc<AtomicUsize>,
+}
 
-struct SimulatedListener(TcpListener);
+impl SimulatedNetwork {
+    /// Connections that are open, in either direction.
+    #[must_use]
+    pub fn open_connections(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    fn count(&self, stream: TcpStream) -> BoxStream {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        Box::new(Counted { stream, open: Arc::clone(&self.open) })
+    }
+}
+
+/// A connection that is counted as long as it is open.
+struct Counted {
+    stream: TcpStream,
+    open: Arc<AtomicUsize>,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+struct SimulatedListener {
+    listener: TcpListener,
+    network: SimulatedNetwork,
+}
 
 impl std::fmt::Debug for SimulatedListener {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -22,13 +83,13 @@ impl std::fmt::Debug for SimulatedListener {
 impl Listener for SimulatedListener {
     fn accept(&self) -> BoxFuture<'_, io::Result<(BoxStream, SocketAddr)>> {
         Box::pin(async move {
-            let (stream, peer) = self.0.accept().await?;
-            Ok((Box::new(stream) as BoxStream, peer))
+            let (stream, peer) = self.listener.accept().await?;
+            Ok((self.network.count(stream), peer))
         })
     }
 
     fn local_address(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
+        self.listener.local_addr()
     }
 }
 
@@ -38,12 +99,12 @@ impl Network for SimulatedNetwork {
             let port = address.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
             let port: u16 = port.ok_or(io::ErrorKind::InvalidInput)?;
             let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await?;
-            Ok(Box::new(SimulatedListener(listener)) as Box<dyn Listener>)
+            Ok(Box::new(SimulatedListener { listener, network: self.clone() }) as Box<dyn Listener>)
         })
     }
 
     fn connect<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<BoxStream>> {
-        Box::pin(async move { Ok(Box::new(TcpStream::connect(address).await?) as BoxStream) })
+        Box::pin(async move { Ok(self.count(TcpStream::connect(address).await?)) })
     }
 
     /// There are no socket files here; scenarios ask the node itself.

@@ -5,6 +5,7 @@
 
 use std::future::pending;
 use std::panic::resume_unwind;
+use std::time::Duration;
 
 /// Runs closures that block or that burn CPU, off the asynchronous threads.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +17,7 @@ pub struct Exec {
 enum Mode {
     Threads,
     Inline,
+    Delayed(fn() -> Duration),
 }
 
 impl Exec {
@@ -31,6 +33,17 @@ impl Exec {
         Self { mode: Mode::Inline }
     }
 
+    /// Work runs at once on the caller's task, and its caller then waits in tokio's time for as long as simulated disks
+    /// took for it. `take_io_time` returns the time of the operations that this thread did since it was last asked, and
+    /// forgets it. What was done outside of [`run`](Self::run) is forgotten when the next work begins: nobody waits for
+    /// it, least of all another task.
+    ///
+    /// Work whose caller went away before the wait was over has been done all the same.
+    #[must_use]
+    pub const fn delayed(take_io_time: fn() -> Duration) -> Self {
+        Self { mode: Mode::Delayed(take_io_time) }
+    }
+
     /// Runs `work` and returns what it returns. A panic inside `work` continues in the caller.
     ///
     /// With threads, dropping the returned future does not stop work that has begun. While the runtime shuts down
@@ -42,6 +55,15 @@ impl Exec {
     {
         match self.mode {
             Mode::Inline => work(),
+            Mode::Delayed(take_io_time) => {
+                let _nobody_waits_for_it = take_io_time();
+                let value = work();
+                let io_time = take_io_time();
+                if !io_time.is_zero() {
+                    tokio::time::sleep(io_time).await;
+                }
+                value
+            }
             #[expect(clippy::disallowed_methods, reason = "this is the seam that the ban points to")]
             Mode::Threads => match tokio::task::spawn_blocking(work).await {
                 Ok(value) => value,
@@ -51,5 +73,39 @@ impl Exec {
                 },
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    thread_local! {
+        static IO_TIME: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+    }
+
+    const TOOK: Duration = Duration::from_millis(20);
+
+    #[tokio::test]
+    async fn the_caller_waits_for_as_long_as_the_io_took() {
+        let begun = Instant::now();
+        let exec = Exec::delayed(|| IO_TIME.take());
+        let answer = exec.run(|| {
+            IO_TIME.set(TOOK);
+            7
+        });
+        assert_eq!(answer.await, 7);
+        assert!(begun.elapsed() >= TOOK);
+        assert_eq!(IO_TIME.get(), Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_what_was_done_outside() {
+        IO_TIME.set(Duration::MAX);
+        Exec::delayed(|| IO_TIME.take()).run(|| ()).await;
     }
 }

@@ -9,3 +9,4 @@ pub mod disk;
 pub mod exec;
 pub mod kv;
 pub mod shard;
+pub mod switch;

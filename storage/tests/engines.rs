@@ -335,6 +335,38 @@ fn handles_from_before_a_power_loss_are_dead() {
 }
 
 #[test]
+fn a_torn_power_loss_keeps_the_first_batches() {
+    let directory = tempfile::tempdir().unwrap();
+    let engines = memory();
+    let keys = |engine: &dyn Engine| engine.scan(&Scan::prefix(COLUMNS[0], b"", usize::MAX)).unwrap().len();
+    for kept in 0..=3 {
+        for journal in [false, true] {
+            let options = EngineOptions { columns: &COLUMNS, journal };
+            let path = directory.path().join(format!("{kept}-{journal}"));
+            let engine = engines.open(&path, &options).unwrap();
+            put(engine.as_ref(), b"synced");
+            engine.sync().unwrap();
+            for key in [b"1", b"2", b"3"] {
+                put(engine.as_ref(), key);
+            }
+            let mut asked = Vec::new();
+            engines.power_loss_torn(&mut |unsynced| {
+                asked.push(unsynced);
+                kept
+            });
+            assert_eq!(asked, [3], "stores that are synced are not asked for");
+            let engine = engines.open(&path, &options).unwrap();
+            assert_eq!(keys(engine.as_ref()), 1 + kept);
+            assert_eq!(engine.get(COLUMNS[0], b"1").unwrap().is_some(), kept > 0);
+            // What stayed is durable from then on.
+            engines.power_loss();
+            drop(engine);
+            assert_eq!(keys(engines.open(&path, &options).unwrap().as_ref()), 1 + kept);
+        }
+    }
+}
+
+#[test]
 fn forgotten_stores_are_gone() {
     let directory = tempfile::tempdir().unwrap();
     let engines = memory();
@@ -342,7 +374,9 @@ fn forgotten_stores_are_gone() {
         let engine = engines.open(&directory.path().join(name), &JOURNALLED).unwrap();
         put(engine.as_ref(), b"key");
     }
+    let other = engines.open(&directory.path().join("c"), &JOURNALLED).unwrap();
     engines.forget(&directory.path().join("a"));
+    assert!(other.sync().is_ok(), "handles of other stores live on");
     assert!(engines.open(&directory.path().join("a"), &JOURNALLED).is_err(), "its marker is still there");
     RealFiles.remove_directory_all(&directory.path().join("a")).unwrap();
     assert!(engines.open(&directory.path().join("a"), &JOURNALLED).is_ok());

@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::command::NodeOptions;
@@ -197,6 +198,33 @@ impl Node {
         self.process.take().with_context(|| format!("node {} does not run", self.number))?.kill()
     }
 
+    /// Whether its process was started and not ended since by the test.
+    #[must_use]
+    pub fn is_started(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// Stops its process where it stands, as a computer that swaps or a paused virtual machine does; its sockets stay
+    /// open. It may be killed in this state.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn freeze(&self) -> Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets a frozen process go on.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn thaw(&self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        self.process.as_ref().with_context(|| format!("node {} does not run", self.number))?.signal(signal)
+    }
+
     /// Ends it in order.
     ///
     /// # Errors
@@ -217,16 +245,37 @@ impl Node {
         self.wait_ready().await
     }
 
-    /// Fails when it has ended by itself, or panicked, or logged an internal inconsistency.
+    /// Fails when its process has ended by itself.
     ///
     /// # Errors
     /// Then.
-    pub fn check_sound(&mut self) -> Result<()> {
+    pub fn check_alive(&mut self) -> Result<()> {
         if let Some(process) = self.process.as_mut()
             && let Some(status) = process.ended()?
         {
             bail!("node {} ended by itself: {status}", self.number);
         }
+        Ok(())
+    }
+
+    /// Fails when it has logged an ERROR, which says that a person must look.
+    ///
+    /// # Errors
+    /// Then.
+    pub fn check_quiet(&self) -> Result<()> {
+        // A line begins with its time and its level.
+        match self.log().lines().find(|line| line.split_whitespace().nth(1) == Some("ERROR")) {
+            Some(line) => bail!("node {} logged: {line}", self.number),
+            None => Ok(()),
+        }
+    }
+
+    /// Fails when it has ended by itself or panicked.
+    ///
+    /// # Errors
+    /// Then.
+    pub fn check_sound(&mut self) -> Result<()> {
+        self.check_alive()?;
         let log = self.log();
         match log.lines().find(|line| line.contains("panicked at")) {
             Some(line) => bail!("node {} panicked: {line}", self.number),
@@ -341,11 +390,19 @@ impl Cluster {
     /// # Errors
     /// When one does not run.
     pub fn kill_all(&mut self) -> Result<()> {
+        self.kill_together(&(0..self.nodes.len()).collect::<Vec<_>>())
+    }
+
+    /// Kills these nodes at once.
+    ///
+    /// # Errors
+    /// When one does not run.
+    pub fn kill_together(&mut self, numbers: &[usize]) -> Result<()> {
         // All signals first: the nodes are to die together, as in a power cut.
-        for node in &self.nodes {
-            node.process.as_ref().context("a node does not run")?.signal(rustix::process::Signal::KILL)?;
+        for number in numbers {
+            self.nodes[*number].signal(Signal::KILL)?;
         }
-        self.nodes.iter_mut().try_for_each(Node::kill)
+        numbers.iter().try_for_each(|number| self.nodes[*number].kill())
     }
 
     /// Starts all nodes that do not run and waits until they serve.

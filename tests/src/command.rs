@@ -17,7 +17,7 @@ pub fn binary() -> Result<PathBuf> {
     let own = std::env::current_exe().context("the test binary's own path")?;
     let folder = own.parent().and_then(Path::parent).context("the test binary lies in no build folder")?;
     let path = folder.join("regnode");
-    ensure!(path.is_file(), "{} is missing: build it with `cargo build --workspace --all-targets`", path.display());
+    ensure!(path.is_file(), "{} is missing: build it with `cargo build --package cli`", path.display());
     Ok(path)
 }
 

@@ -1,9 +1,9 @@
 //! The black-box runner: real `regnode` processes, real sockets, real clients.
 //!
 //! What holds here: the runner knows the program by its command line, its HTTP interface, its logs and its files, and
-//! by nothing else; it does not link any other crate of the project. Everything it waits for has a deadline; nothing
-//! sleeps for a fixed time. A cluster that a failed test leaves behind keeps its folder, and the end of each node's
-//! log is printed.
+//! by nothing else; it does not link any other crate of the project (the crash test does, for its clients and judges).
+//! Everything it waits for has a deadline; nothing sleeps for a fixed time. A cluster that a failed test leaves behind
+//! keeps its folder, and the end of each node's log is printed.
 //!
 //! How the tests are laid out: each file of `tests/tests` is one subject. Tests that only use the interface are plain
 //! functions (*behaviours*), each named by what it shows and documented by the section that demands it; a [`suite`]

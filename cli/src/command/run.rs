@@ -7,6 +7,7 @@ use node::environment::Environment;
 use node::start::Node;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::exit::{Code, Exit};
 use crate::progress::Step;
 
 /// The signals that end a node in order.
@@ -38,7 +39,7 @@ pub(crate) fn set_up_log(settings: &Settings) -> Result<()> {
 }
 
 /// Starts the node and waits until it serves. Then `announce` is called, and the node runs until ctrl-c or SIGTERM,
-/// or ends at once when `exit` is set.
+/// or ends at once when `exit` is set. A node that cannot go on ends too, as an error: a supervisor starts it again.
 pub(crate) async fn run(
     environment: Environment,
     settings: Settings,
@@ -56,10 +57,18 @@ pub(crate) async fn run(
             node.shutdown().await;
             return Ok(());
         }
+        failure = node.failed() => {
+            step.done(&failure);
+            return Err(Exit::silent(Code::Failed).into());
+        }
     }
     let announced = announce(&node).await;
     if announced.is_ok() && !exit {
-        stop.wait().await;
+        tokio::select! {
+            () = stop.wait() => {}
+            // It was logged. Nothing is ended in order: that would wait for the disk that failed.
+            _failure = node.failed() => return Err(Exit::silent(Code::Failed).into()),
+        }
     }
     tokio::select! {
         () = node.shutdown() => {}

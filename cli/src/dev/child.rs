@@ -38,6 +38,7 @@ impl NodeProcess {
         let program = std::env::current_exe().context("finding the program's own path")?;
         let output = append_to(&log).with_context(|| format!("opening {}", log.display()))?;
         let errors = output.try_clone().context("opening the log twice")?;
+        #[expect(clippy::disallowed_methods, reason = "a local cluster consists of processes")]
         let process = Command::new(program)
             .args(arguments)
             .env(CHILD_MARK, "1")
@@ -81,11 +82,13 @@ impl NodeProcess {
 }
 
 /// A child's output needs a file of the operating system's, not one of the file seam.
+#[expect(clippy::disallowed_methods, reason = "see above")]
 fn append_to(path: &Path) -> std::io::Result<std::fs::File> {
     std::fs::File::options().create(true).append(true).open(path)
 }
 
 /// In a child process: arranges to be terminated when the parent goes.
+#[expect(clippy::disallowed_methods, reason = "a mark between processes, no setting")]
 pub(crate) fn follow_parent() {
     if std::env::var_os(CHILD_MARK).is_some() {
         // Without it the node merely outlives its parent, so a refusal is no reason to stop.

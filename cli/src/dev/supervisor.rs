@@ -143,8 +143,9 @@ async fn report_ends(processes: &mut [NodeProcess], nodes: &[PlannedNode]) -> Re
                 ended[index] = true;
                 let config = nodes[index].config.display();
                 println!(
-                    "node {} ended ({status}); bring it back with: {} serve --config {config}",
+                    "node {} ended ({status}), see {}; bring it back with: {} serve --config {config}",
                     process.number,
+                    process.log.display(),
                     program()
                 );
             }

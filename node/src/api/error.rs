@@ -291,6 +291,10 @@ impl From<ReadError> for ApiError {
                 cause: Some(cause),
                 ..Self::unavailable("too few of the blob's shards can be read now".to_owned(), UNREADABLE_RETRY_SECONDS)
             },
+            ReadError::Unavailable { .. } => Self {
+                cause: Some(cause),
+                ..Self::unavailable("the catalog cannot be read on this node now".to_owned(), UNREADABLE_RETRY_SECONDS)
+            },
             ReadError::Gone { .. } => Self::new(Code::BlobUnknown, "the blob was deleted just now"),
             ReadError::Internal { message } => Self::internal(message),
         }

@@ -8,6 +8,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response};
 use raft::catalog::{Digest, RepositoryName};
 use serde::Serialize;
+use storage::switch;
 
 use super::error::{ApiError, Code};
 use super::paging::{next, size};
@@ -53,6 +54,7 @@ impl From<Referrer> for Descriptor {
 
 impl Api {
     pub(super) async fn list_referrers(&self, repository: &RepositoryName, digest: &Digest, head: &Head) -> Answer {
+        assert!(!switch::broken("api.referrers.panic"), "a planted panic");
         let query = head.query();
         let n = size(&query)?;
         let filter = query.get("artifactType").map(std::borrow::Cow::into_owned);

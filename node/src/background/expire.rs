@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use raft::catalog::{Command, Response};
 use raft::time::{Timestamp, ticks_behind};
+use storage::switch;
 use tokio::time::sleep;
 use tracing::{debug, info};
 
@@ -17,6 +18,8 @@ use crate::gateway::core::Core;
 
 /// Rest between two looks.
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
+/// The same in a hurry.
+const HASTE: Duration = Duration::from_millis(100);
 /// Sessions ended by one command.
 const SESSIONS_PER_COMMAND: u32 = 256;
 
@@ -52,7 +55,7 @@ fn plan(
 pub(super) async fn run(core: Arc<Core>, present: Present, metrics: Metrics) {
     let mut before = None;
     loop {
-        sleep(LOOK_INTERVAL).await;
+        sleep(if switch::rare("background.expire.hurry") { HASTE } else { LOOK_INTERVAL }).await;
         if !core.records.is_leader() {
             before = None;
             continue;

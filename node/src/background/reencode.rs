@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use raft::catalog::{CodedExtent, Command, ExtentBody, Response, ShortfallKey, ShortfallRecord};
 use storage::shard::{ExtentIndex, ObjectId};
+use storage::switch;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
@@ -67,7 +68,8 @@ pub(super) async fn run(core: Arc<Core>, metrics: Metrics) {
             failed.clear();
             None
         };
-        sleep(if next.is_some() { PAGE_REST } else { LOOK_INTERVAL }).await;
+        let hurried = next.is_some() || switch::rare("background.reencode.hurry");
+        sleep(if hurried { PAGE_REST } else { LOOK_INTERVAL }).await;
         cursor = next;
     }
 }

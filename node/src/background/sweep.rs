@@ -11,6 +11,7 @@ use std::time::Duration;
 use raft::catalog::{Command, DiscardKey, DiscardRecord};
 use raft::id::NodeId;
 use storage::shard::{DiskId, ShardIndex, ShardName};
+use storage::switch;
 use tokio::time::sleep;
 use tracing::{debug, warn};
 
@@ -85,7 +86,8 @@ pub(super) async fn run(core: Arc<Core>, metrics: Metrics) {
             unlinked.clear();
             None
         };
-        sleep(if next.is_some() { PAGE_REST } else { LOOK_INTERVAL }).await;
+        let hurried = next.is_some() || switch::rare("background.sweep.hurry");
+        sleep(if hurried { PAGE_REST } else { LOOK_INTERVAL }).await;
         cursor = next;
     }
 }

@@ -139,6 +139,7 @@ mod tests {
             exec,
             clock,
             transport: Arc::new(Peers::new(NodeId(1), network, Security::Plaintext, Metrics::default())),
+            witness: None,
         };
         let timing = Timing {
             heartbeat: Duration::from_millis(20),

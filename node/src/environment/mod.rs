@@ -9,6 +9,7 @@ mod real;
 
 use std::sync::Arc;
 
+use raft::group::Witness;
 use raft::time::Clock;
 use storage::disk::Files;
 use storage::exec::Exec;
@@ -16,7 +17,7 @@ use storage::kv::Engines;
 
 pub use entropy::Entropy;
 pub use network::{BoxFuture, BoxStream, Listener, Network, Stream};
-pub use real::real;
+pub use real::{real, real_network};
 
 /// What a node runs on.
 #[derive(Clone, Debug)]
@@ -33,4 +34,6 @@ pub struct Environment {
     pub entropy: Arc<dyn Entropy>,
     /// Blocking and CPU-heavy work.
     pub exec: Exec,
+    /// Who looks on while the groups work: the simulator's judges. Nobody in production.
+    pub witness: Option<Arc<dyn Witness>>,
 }

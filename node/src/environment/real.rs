@@ -10,6 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use raft::time::{Clock, Timestamp};
 use rand::TryRngCore;
+#[expect(clippy::disallowed_types, reason = "this is the seam that the ban points to")]
 use rand::rngs::OsRng;
 use storage::disk::Files;
 use storage::exec::Exec;
@@ -22,13 +23,20 @@ use super::{BoxFuture, BoxStream, Entropy, Environment, Listener, Network};
 #[must_use]
 pub fn real(files: Arc<dyn Files>, engines: Arc<dyn Engines>) -> Environment {
     Environment {
-        network: Arc::new(RealNetwork),
+        network: real_network(),
         files,
         engines,
         clock: Arc::new(RealClock),
         entropy: Arc::new(RealEntropy),
         exec: Exec::threads(),
+        witness: None,
     }
+}
+
+/// The operating system's sockets alone, for clients that speak to real processes through the same seam.
+#[must_use]
+pub fn real_network() -> Arc<dyn Network> {
+    Arc::new(RealNetwork)
 }
 
 #[derive(Debug)]
@@ -120,6 +128,7 @@ const fn unspecified() -> SocketAddr {
 
 /// Binds under another name and renames, so that nobody ever finds the socket open to other users, nor a moment
 /// without any socket.
+#[expect(clippy::disallowed_methods, reason = "this is the seam; a socket is no file of the file seam")]
 fn bind_local(path: &Path) -> io::Result<UnixListener> {
     use std::os::unix::fs::PermissionsExt;
 
@@ -127,7 +136,6 @@ fn bind_local(path: &Path) -> io::Result<UnixListener> {
     remove_if_there(&fresh)?;
     let listener = UnixListener::bind(&fresh)?;
     std::fs::set_permissions(&fresh, std::fs::Permissions::from_mode(0o600))?;
-    #[expect(clippy::disallowed_methods, reason = "a socket is no file of the file seam")]
     std::fs::rename(&fresh, path)?;
     Ok(listener)
 }
@@ -165,6 +173,7 @@ mod tests {
     }
 
     #[tokio::test]
+    #[expect(clippy::disallowed_methods, reason = "the test looks at the real socket")]
     async fn a_local_socket_is_the_owners_and_replaces_a_stale_one() {
         use std::os::unix::fs::PermissionsExt;
 
@@ -173,7 +182,6 @@ mod tests {
         let first = RealNetwork.listen_local(&path).await.unwrap();
         drop(first);
         let second = RealNetwork.listen_local(&path).await.unwrap();
-        #[expect(clippy::disallowed_methods, reason = "the test looks at the real file")]
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let (accepted, connected) = tokio::join!(second.accept(), tokio::net::UnixStream::connect(&path));

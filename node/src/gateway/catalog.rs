@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use raft::catalog::{Catalog, Command, Response, View};
-use raft::group::{Group, ProposeError};
+use raft::group::{Group, ProposeError, ReadError};
 use raft::id::RequestId;
 use raft::machine::ApplyError;
 use storage::kv::Engine;
@@ -16,7 +16,7 @@ use crate::environment::BoxFuture;
 /// Why the catalog did not answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CatalogError {
-    /// No quorum, or no leader yet.
+    /// No quorum, no leader yet, or a replica or engine of this node that failed: another node may answer.
     #[error("the region's catalog is not available at the moment: {message}")]
     Unavailable {
         /// What the group said.
@@ -30,7 +30,7 @@ pub enum CatalogError {
         /// What the group said.
         message: String,
     },
-    /// The replica stopped, or a record is damaged. A proposed command may have had an effect.
+    /// A record is damaged. A proposed command may have had an effect.
     #[error("catalog: {message}")]
     Internal {
         /// What went wrong.
@@ -55,6 +55,8 @@ impl From<ProposeError> for CatalogError {
         let message = error.to_string();
         match error {
             _ if error.is_retryable() => Self::Unavailable { message, uncertain },
+            // The process is about to end; another node takes the request meanwhile.
+            ProposeError::Stopped { .. } => Self::Unavailable { message, uncertain },
             ProposeError::TooLarge { .. } => Self::TooLarge { message },
             _ => Self::Internal { message },
         }
@@ -63,7 +65,11 @@ impl From<ProposeError> for CatalogError {
 
 impl From<ApplyError> for CatalogError {
     fn from(error: ApplyError) -> Self {
-        Self::Internal { message: error.to_string() }
+        let message = error.to_string();
+        match error {
+            ApplyError::Engine(_) => Self::Unavailable { message, uncertain: false },
+            ApplyError::Codec(_) => Self::Internal { message },
+        }
     }
 }
 
@@ -89,13 +95,10 @@ impl Records for Group<Catalog> {
 
     fn barrier(&self) -> BoxFuture<'_, Result<(), CatalogError>> {
         Box::pin(async move {
-            self.read_barrier().await.map_err(|error| {
-                if error.is_retryable() {
-                    CatalogError::Unavailable { message: error.to_string(), uncertain: false }
-                } else {
-                    CatalogError::Internal { message: error.to_string() }
-                }
-            })
+            // Of a replica that has stopped, too: the process is about to end, and another node answers meanwhile.
+            let unavailable =
+                |error: ReadError| CatalogError::Unavailable { message: error.to_string(), uncertain: false };
+            self.read_barrier().await.map_err(unavailable)
         })
     }
 

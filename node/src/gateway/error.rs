@@ -129,6 +129,12 @@ pub enum ReadError {
         /// Which shards fail, and why.
         message: String,
     },
+    /// Where the shards are cannot be found out at the moment: this node's replica or its disk failed.
+    #[error("{message}")]
+    Unavailable {
+        /// What failed.
+        message: String,
+    },
     /// The object was removed while it was read.
     #[error("object {object} was removed while it was read")]
     Gone {
@@ -177,7 +183,11 @@ impl From<CatalogError> for BlobError {
 
 impl From<CatalogError> for ReadError {
     fn from(error: CatalogError) -> Self {
-        Self::Internal { message: error.to_string() }
+        let message = error.to_string();
+        match error {
+            CatalogError::Unavailable { .. } => Self::Unavailable { message },
+            CatalogError::Internal { .. } | CatalogError::TooLarge { .. } => Self::Internal { message },
+        }
     }
 }
 

@@ -11,6 +11,7 @@ pub(crate) mod core;
 mod error;
 mod hash;
 pub(crate) mod holders;
+mod load;
 mod metrics;
 mod options;
 pub(crate) mod placement;
@@ -35,6 +36,7 @@ use crate::members::Members;
 use crate::shards::Shards;
 
 pub use error::{BlobError, BodyError, RETRY_AFTER_SECONDS, ReadError, UploadError};
+pub use load::Load;
 pub use metrics::Metrics;
 pub use options::Options;
 pub use read::{Blob, ByteStream};

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use raft::id::NodeId;
 use raft::time::Timestamp;
-use tokio::time::{Instant, sleep_until};
+use storage::switch;
+use tokio::time::{Instant, sleep, sleep_until};
 use tracing::debug;
 
 use super::{Beat, Shared};
@@ -23,6 +24,10 @@ pub(super) async fn run(shared: Arc<Shared>, node: NodeId) {
     let Some(probe) = shared.state().peers.get(&node).map(|peer| Arc::clone(&peer.probe)) else { return };
     let mut silent = 0;
     loop {
+        if switch::rare("node.heartbeat.skip") {
+            sleep(INTERVAL).await;
+            continue;
+        }
         let sent = Instant::now();
         let beat = shared.beat();
         let clock = beat.clock;

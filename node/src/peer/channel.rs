@@ -3,12 +3,12 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use http::Uri;
 use hyper_util::rt::TokioIo;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tonic::transport::{Channel, Endpoint};
 use tower::Service;
 
@@ -24,6 +24,29 @@ struct Connector {
     security: Security,
     address: Arc<str>,
     metrics: Metrics,
+    /// When the last attempt failed, and why.
+    failed: Arc<Mutex<Option<(Instant, String)>>>,
+}
+
+impl Connector {
+    /// What the last attempt ended with, if it is too early for another one.
+    fn refusal(&self) -> Option<String> {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.as_ref().filter(|(at, _)| at.elapsed() < limits::CONNECT_PAUSE).map(|(_, message)| message.clone())
+    }
+
+    async fn connect(&self) -> Result<TokioIo<BoxStream>, String> {
+        let connecting = async { self.security.secure(self.network.connect(&self.address).await?).await };
+        let connected = match timeout(limits::CONNECT_TIMEOUT, connecting).await {
+            Ok(Ok(stream)) => Ok(TokioIo::new(stream)),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_elapsed) => Err(format!("no connection within {} s", limits::CONNECT_TIMEOUT.as_secs())),
+        };
+        self.metrics.connected(connected.is_ok());
+        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) =
+            connected.as_ref().err().map(|message| (Instant::now(), message.clone()));
+        connected
+    }
 }
 
 impl Service<Uri> for Connector {
@@ -38,13 +61,10 @@ impl Service<Uri> for Connector {
     fn call(&mut self, _uri: Uri) -> Self::Future {
         let this = self.clone();
         Box::pin(async move {
-            let connecting = async { this.security.secure(this.network.connect(&this.address).await?).await };
-            let connected = match timeout(limits::CONNECT_TIMEOUT, connecting).await {
-                Ok(Ok(stream)) => Ok(TokioIo::new(stream)),
-                Ok(Err(error)) => Err(error.to_string()),
-                Err(_elapsed) => Err(format!("no connection within {} s", limits::CONNECT_TIMEOUT.as_secs())),
+            let connected = match this.refusal() {
+                Some(message) => Err(message),
+                None => this.connect().await,
             };
-            this.metrics.connected(connected.is_ok());
             connected.map_err(|message| ConnectFailed { address: this.address.to_string(), message })
         })
     }
@@ -70,6 +90,7 @@ impl Link {
             security: security.clone(),
             address: Arc::clone(&address),
             metrics: metrics.clone(),
+            failed: Arc::default(),
         };
         let endpoint = endpoint();
         Self {

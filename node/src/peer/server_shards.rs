@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use storage::shard::{DiskId, ShardName};
+use storage::switch;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tonic::{Request, Response, Status, Streaming};
@@ -46,6 +47,9 @@ impl Holder {
     async fn write_shard(self, mut frames: Streaming<proto::WriteShardFrame>) -> Result<u64, Status> {
         let permit = timeout(limits::SHARD_WRITERS_WAIT, Arc::clone(&self.writers).acquire_owned()).await;
         let _permit = permit.map_err(|_elapsed| Refusal::Busy.status("too many shards are being written"))?;
+        if switch::rare("peer.shards.refuse") {
+            return Err(Refusal::Busy.status("this node has too much to do"));
+        }
         let Some(Step::Header(header)) = next_step(&mut frames).await? else {
             return Err(Refusal::Invalid.status("a shard begins with its header"));
         };

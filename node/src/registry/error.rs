@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use raft::catalog::{Digest, RepositoryName, Response};
+use raft::machine::ApplyError;
 
 use super::manifest::ManifestError;
 
@@ -67,8 +68,13 @@ impl RegistryError {
         Self::Unavailable { message: chain(&error), retry_after_seconds: RETRY_AFTER_SECONDS }
     }
 
-    pub(super) fn state(error: impl Error) -> Self {
-        Self::Internal(chain(&error))
+    /// The local state could not be read: an engine that fails is another node's business, a damaged record a defect.
+    #[expect(clippy::needless_pass_by_value, reason = "made to be passed to map_err")]
+    pub(super) fn state(error: ApplyError) -> Self {
+        match &error {
+            ApplyError::Engine(_) => Self::unavailable(&error),
+            ApplyError::Codec(_) => Self::Internal(chain(&error)),
+        }
     }
 
     pub(super) fn unexpected(response: &Response) -> Self {

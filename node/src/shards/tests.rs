@@ -168,6 +168,7 @@ async fn a_write_waits_for_its_turn_when_many_are_under_way() {
 }
 
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "damages the files behind the node's back")]
 async fn damage_is_noticed_counted_and_never_served() {
     let nodes = Two::start().await;
     for location in nodes.locations() {

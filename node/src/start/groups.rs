@@ -42,6 +42,7 @@ impl NodeGroups {
             exec: environment.exec,
             clock: Arc::clone(&environment.clock),
             transport,
+            witness: environment.witness.clone(),
         };
         let options = |id: GroupId| {
             let directory = settings.data_dir.join("groups").join(id.to_string());
@@ -59,6 +60,16 @@ impl NodeGroups {
         let directory = Group::open(options(GroupId::Directory), resources.clone()).await?;
         let catalog = Group::open(options(GroupId::Catalog(identity.region)), resources).await?;
         Ok(Self { directory, catalog, log })
+    }
+
+    /// Completes when one of the groups has stopped by itself, and says which and why.
+    pub(super) async fn failed(&self) -> String {
+        let (id, failure) = tokio::select! {
+            biased;
+            failure = self.directory.failed() => (self.directory.id(), failure),
+            failure = self.catalog.failed() => (self.catalog.id(), failure),
+        };
+        format!("group {id} has stopped: {failure}")
     }
 
     /// Hands over what this node leads, as far as somebody can take it.

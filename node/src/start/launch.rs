@@ -132,6 +132,7 @@ impl Node {
             groups,
             disks,
             exec: environment.exec,
+            data_dir: settings.data_dir.clone(),
             drain_timeout,
             lock,
         })

@@ -1,13 +1,14 @@
 //! From a data directory to a running node, and back: everything is opened, wired and closed here, in order.
 //!
 //! `launch` is the order of it: `data_dir` opens what is on disk, `groups` the Raft groups over it, `wire` puts the rooms
-//! together, `listen` opens the ports, `servers` serves on them; `node` is the whole with its end. No room finds
-//! another one by itself.
+//! together, `listen` opens the ports, `servers` serves on them; `node` is the whole with its end, `inspect`
+//! what can be seen of it from within the process. No room finds another one by itself.
 
 mod data_dir;
 mod error;
 mod groups;
 mod health;
+mod inspect;
 mod launch;
 mod listen;
 mod node;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use storage::exec::Exec;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::groups::NodeGroups;
 use super::servers::Servers;
@@ -45,6 +46,7 @@ pub struct Node {
     pub(super) groups: NodeGroups,
     pub(super) disks: Arc<Disks>,
     pub(super) exec: Exec,
+    pub(super) data_dir: PathBuf,
     pub(super) drain_timeout: Duration,
     /// Goes last: the data directory is the next process's from then on.
     pub(super) lock: Box<dyn Send + Sync>,
@@ -65,6 +67,19 @@ impl Node {
     pub async fn wait_ready(&self) {
         // The sender lives as long as the node.
         let _ = self.readiness.subscribe().wait_for(Readiness::is_ready).await;
+    }
+
+    /// Completes when the node can never serve again, says why, and logs it as an error: a replica of its groups has
+    /// stopped for good, most likely since a disk failed it. There is nothing to end in order then: the process ends,
+    /// and starts anew from what is durable.
+    pub async fn failed(&self) -> String {
+        let failure = self.groups.failed().await;
+        error!(
+            failure,
+            data_dir = %self.data_dir.display(),
+            "this node cannot go on and ends: look at the disk of its data directory, then start it again"
+        );
+        failure
     }
 
     /// Whether the node takes requests, and why not.

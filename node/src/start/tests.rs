@@ -3,7 +3,7 @@
 use std::net::TcpListener as Probe;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use raft::time::{Clock, Timestamp};
 use sha2::{Digest as _, Sha256};
 use storage::disk::{DiskError, RealFiles};
-use storage::kv::RocksEngines;
+use storage::kv::{Batch, Column, Engine, EngineError, EngineOptions, Engines, Pair, RocksEngines, Scan};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
@@ -30,6 +30,7 @@ fn environment() -> Environment {
 }
 
 /// A port that is free a moment before a node listens on it.
+#[expect(clippy::disallowed_methods, reason = "outside of any environment")]
 fn free_port() -> u16 {
     Probe::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
@@ -183,6 +184,7 @@ async fn one_node_keeps_what_was_pushed_over_a_restart() {
 
 async fn ask_the_local_socket(socket: &Path) {
     let ask = async |method, path, body: &str| {
+        #[expect(clippy::disallowed_methods, reason = "a client of the node, outside of its environment")]
         let stream = UnixStream::connect(socket).await.unwrap();
         call_over(stream, method, path, "application/json", body.as_bytes()).await
     };
@@ -272,6 +274,90 @@ async fn three_nodes_join_by_tokens_and_serve_each_others_pushes() {
     for node in nodes {
         timeout(DEADLINE, node.shutdown()).await.unwrap();
     }
+}
+
+/// Engines whose journals cannot be synced any more once a test says so.
+#[derive(Debug)]
+struct FailingEngines {
+    inner: RocksEngines,
+    failing: Arc<AtomicBool>,
+}
+
+#[derive(Debug)]
+struct FailingEngine {
+    inner: Arc<dyn Engine>,
+    failing: Arc<AtomicBool>,
+}
+
+impl Engines for FailingEngines {
+    fn open(&self, directory: &Path, options: &EngineOptions) -> Result<Arc<dyn Engine>, EngineError> {
+        let inner = self.inner.open(directory, options)?;
+        if !options.journal {
+            return Ok(inner);
+        }
+        Ok(Arc::new(FailingEngine { inner, failing: Arc::clone(&self.failing) }))
+    }
+}
+
+impl Engine for FailingEngine {
+    fn get(&self, column: Column, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
+        self.inner.get(column, key)
+    }
+
+    fn scan(&self, scan: &Scan) -> Result<Vec<Pair>, EngineError> {
+        self.inner.scan(scan)
+    }
+
+    fn write(&self, batch: Batch) -> Result<(), EngineError> {
+        self.inner.write(batch)
+    }
+
+    fn sync(&self) -> Result<(), EngineError> {
+        if self.failing.load(Ordering::SeqCst) {
+            return Err(EngineError::Engine { path: "log".into(), message: "Input/output error".to_owned() });
+        }
+        self.inner.sync()
+    }
+
+    fn checkpoint(&self, directory: &Path) -> Result<(), EngineError> {
+        self.inner.checkpoint(directory)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_log_cannot_be_synced_says_so_and_acknowledges_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let failing = Arc::new(AtomicBool::new(false));
+    let engines = FailingEngines { inner: RocksEngines::new(), failing: Arc::clone(&failing) };
+    let environment = real(Arc::new(RealFiles), Arc::new(engines));
+    let settings = settings(directory.path(), "n1");
+    init(&environment, &settings, "main", Certificates::Issued).await.unwrap();
+    let node = start(&environment, &settings).await;
+    let kept = push_blob(&node, b"kept").await;
+    assert!(timeout(Duration::from_millis(500), node.failed()).await.is_err(), "a sound node does not fail");
+
+    failing.store(true, Ordering::SeqCst);
+    let path = format!("/v2/acme/app/blobs/uploads/?digest={}", digest(b"lost"));
+    let answer = call(&node, Method::POST, &path, "application/octet-stream", b"lost").await;
+    assert!(answer.status.is_server_error(), "{}", answer.status);
+    let failure = timeout(DEADLINE, node.failed()).await.unwrap();
+    assert!(failure.contains("has stopped") && failure.contains("Input/output error"), "{failure}");
+    drop(node);
+
+    failing.store(false, Ordering::SeqCst);
+    let restarted = async {
+        loop {
+            match Node::start(environment.clone(), settings.clone(), Certificates::Issued).await {
+                Ok(node) => return node,
+                // What was dropped closes its engines in its own time.
+                Err(_in_use) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    };
+    let node = timeout(DEADLINE, restarted).await.unwrap();
+    timeout(DEADLINE, node.wait_ready()).await.unwrap();
+    assert_eq!(pull_blob(&node, &kept).await, b"kept".as_slice());
+    timeout(DEADLINE, node.shutdown()).await.unwrap();
 }
 
 /// A clock that a test sets forward.

@@ -10,7 +10,7 @@ use raft::group::Group;
 use raft::machine::Machine;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::cluster::{Liveness, candidates, is_wanted};
 use crate::members::Members;
@@ -66,17 +66,9 @@ pub struct ReadinessTask {
 impl ReadinessTask {
     /// Looks again and again. Never ends.
     pub async fn keep(self) {
-        let mut reported = false;
         let mut waiting = Waiting::default();
         loop {
             let (directory, catalog) = tokio::join!(confirm(&self.directory), confirm(&self.catalog));
-            let failure = self.directory.status().failure.or_else(|| self.catalog.status().failure);
-            if let Some(failure) = failure
-                && !reported
-            {
-                error!(failure, "a group of this node has stopped: look at its disk, then restart the node");
-                reported = true;
-            }
             let mut reasons: Vec<String> = self.founding.borrow().iter().cloned().collect();
             reasons.extend(directory);
             reasons.extend(catalog);

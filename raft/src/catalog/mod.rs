@@ -1,9 +1,11 @@
 //! The catalog: a region's group. Repositories, manifests, tags, referrers, blobs, uploads, redundancy, garbage.
 //!
 //! `command` says what can be asked, `apply` what it does, `table` what is kept under which key, `record` what the rows
-//! hold, `view` how they are read, `event` what consumers learn, `limit` every constant.
+//! hold, `view` how they are read, `event` what consumers learn, `limit` every constant, `audit` what must hold
+//! in the whole.
 
 mod apply;
+pub mod audit;
 mod command;
 mod event;
 mod limit;

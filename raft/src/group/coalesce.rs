@@ -2,11 +2,16 @@
 //!
 //! A round that has begun is never joined: it may have looked at the world before the caller asked.
 
+use storage::switch;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 /// Callers served by one round.
 const ROUND_LIMIT: usize = 4096;
+
+fn round_limit() -> usize {
+    if switch::rare("raft.coalesce.single") { 1 } else { ROUND_LIMIT }
+}
 
 /// Shares rounds whose outcome is a `T`.
 #[derive(Debug)]
@@ -24,7 +29,7 @@ impl<T: Clone + Send + 'static> Coalescer<T> {
         let (queue, mut receiver) = mpsc::unbounded_channel::<oneshot::Sender<T>>();
         let task = tokio::spawn(async move {
             let mut waiting = Vec::new();
-            while receiver.recv_many(&mut waiting, ROUND_LIMIT).await > 0 {
+            while receiver.recv_many(&mut waiting, round_limit()).await > 0 {
                 let outcome = round().await;
                 for caller in waiting.drain(..) {
                     // A caller that went away needs no answer.

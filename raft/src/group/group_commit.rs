@@ -10,17 +10,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 use openraft::storage::IOFlushed;
 use storage::exec::Exec;
 use storage::kv::Engine;
+use storage::switch;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tracing::error;
 
 use super::config::Types;
+use super::witness::{Observer, Position};
 
 /// Callbacks taken in one round.
 const ROUND_LIMIT: usize = 4096;
 
+/// Who waits for a sync.
+struct Waiter {
+    done: IOFlushed<Types>,
+    /// Told of the last entry before anybody else learns that it is durable.
+    observer: Option<(Observer, Position)>,
+}
+
 enum Message {
-    Written(IOFlushed<Types>),
+    Written(Waiter),
     Close,
 }
 
@@ -39,17 +48,18 @@ impl GroupCommit {
         Self { queue, task: Mutex::new(Some(task)) }
     }
 
-    /// Calls `done` once everything that was written before this call is durable.
-    pub(super) fn after_sync(&self, done: IOFlushed<Types>) {
-        if let Err(mpsc::error::SendError(Message::Written(done))) = self.queue.send(Message::Written(done)) {
-            done.io_completed(Err(io::Error::other("the log store is closed")));
+    /// Calls `done` once everything that was written before this call is durable, and tells the observer just before.
+    pub(super) fn after_sync(&self, done: IOFlushed<Types>, observer: Option<(Observer, Position)>) {
+        let waiter = Waiter { done, observer };
+        if let Err(mpsc::error::SendError(Message::Written(waiter))) = self.queue.send(Message::Written(waiter)) {
+            waiter.done.io_completed(Err(io::Error::other("the log store is closed")));
         }
     }
 
     /// Waits until everything that was written before this call is durable.
     pub(super) async fn sync(&self) -> io::Result<()> {
         let (sender, receiver) = <Types as openraft::type_config::TypeConfigExt>::oneshot();
-        self.after_sync(IOFlushed::signal(sender));
+        self.after_sync(IOFlushed::signal(sender), None);
         receiver.await.unwrap_or_else(|_| Err(io::Error::other("the log store is closed")))
     }
 
@@ -64,29 +74,36 @@ impl GroupCommit {
     }
 }
 
+fn round_limit() -> usize {
+    if switch::rare("raft.group_commit.single") { 1 } else { ROUND_LIMIT }
+}
+
 async fn serve(engine: Arc<dyn Engine>, exec: Exec, mut receiver: mpsc::UnboundedReceiver<Message>) {
     let mut failed: Option<String> = None;
     let mut round = Vec::new();
     let mut open = true;
-    while open && receiver.recv_many(&mut round, ROUND_LIMIT).await > 0 {
+    while open && receiver.recv_many(&mut round, round_limit()).await > 0 {
         let mut waiting = Vec::with_capacity(round.len());
         for message in round.drain(..) {
             match message {
-                Message::Written(done) => waiting.push(done),
+                Message::Written(waiter) => waiting.push(waiter),
                 Message::Close => open = false,
             }
         }
         if waiting.is_empty() {
             continue;
         }
-        if failed.is_none() {
+        if failed.is_none() && !switch::broken("raft.group_commit.skip_sync") {
             let engine = Arc::clone(&engine);
             if let Err(failure) = exec.run(move || engine.sync()).await {
                 error!(%failure, "the raft log cannot be synced; this node's replicas stop");
                 failed = Some(failure.to_string());
             }
         }
-        for done in waiting {
+        for Waiter { done, observer } in waiting {
+            if let (None, Some((Observer { witness, replica }, last))) = (&failed, observer) {
+                witness.persisted(replica, last);
+            }
             done.io_completed(failed.as_ref().map_or(Ok(()), |message| Err(io::Error::other(message.clone()))));
         }
     }

@@ -7,9 +7,10 @@ use bytes::Bytes;
 use futures_util::Stream;
 use openraft::async_runtime::WatchReceiver;
 use openraft::storage::Snapshot;
+use storage::switch;
 
 use super::error::{GroupError, HandleError, ReceiveError};
-use super::message::{Request, Response};
+use super::message::{Appended, Request, Response};
 use super::record::VoteRecord;
 use super::snapshot::SnapshotData;
 use super::snapshot_stream::{Frame, Received, next_frame, receive_files};
@@ -26,6 +27,11 @@ impl<M: Machine> Group<M> {
         let group = self.id();
         let fatal = |message: String| HandleError::Stopped { group, message };
         let response = match codec::decode(&request)? {
+            Request::Append(append)
+                if !append.entries.is_empty() && switch::broken("raft.append.acknowledge_unwritten") =>
+            {
+                Response::Append(Appended::Success)
+            }
             Request::Append(append) => {
                 let answer = self.raft.append_entries(append.into()).await;
                 Response::Append(answer.map_err(|error| fatal(error.to_string()))?.into())
@@ -61,6 +67,9 @@ impl<M: Machine> Group<M> {
         E: fmt::Display + Send,
     {
         let Ok(_receiving) = self.receiving.try_lock() else { return Err(ReceiveError::Busy) };
+        if switch::rare("raft.snapshot.refuse") {
+            return Err(ReceiveError::Busy);
+        }
         let Frame::Begin { vote, contents } = next_frame(&mut frames).await? else {
             return Err(ReceiveError::Malformed("it does not begin with its contents".to_owned()));
         };

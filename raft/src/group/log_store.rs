@@ -18,12 +18,14 @@ use openraft::OptionalSend;
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
 use storage::exec::Exec;
 use storage::kv::{Batch, Bytes, Direction, Engine, EngineOptions, Engines, Scan};
+use storage::switch;
 
 use super::config::{Entry, LogId, Types, Vote};
 use super::error::GroupError;
 use super::group_commit::GroupCommit;
 use super::log_keys::{COLUMNS, LOG, LogKeys, META, OWNER};
 use super::record::{EntryRecord, LogIdRecord, VoteRecord};
+use super::witness::{Observer, Position};
 use crate::codec::{self, Versioned};
 use crate::id::GroupId;
 
@@ -91,11 +93,17 @@ impl LogStore {
     }
 
     /// The part of one group.
-    pub(super) fn group(self: &Arc<Self>, group: GroupId, max_append_bytes: u64) -> GroupLog {
+    pub(super) fn group(
+        self: &Arc<Self>,
+        group: GroupId,
+        max_append_bytes: u64,
+        observer: Option<Observer>,
+    ) -> GroupLog {
         GroupLog {
             store: Arc::clone(self),
             keys: LogKeys::new(group),
             max_append_bytes,
+            observer,
             next_index: Arc::new(AtomicU64::new(0)),
         }
     }
@@ -115,6 +123,7 @@ pub(super) struct GroupLog {
     store: Arc<LogStore>,
     keys: LogKeys,
     max_append_bytes: u64,
+    observer: Option<Observer>,
     /// Index after the last entry, as far as this process wrote it. Decides where a read runs, nothing else.
     next_index: Arc<AtomicU64>,
 }
@@ -188,6 +197,18 @@ impl GroupLog {
         (start, end)
     }
 
+    /// Tells the witness, if there is one, what the log holds.
+    fn report(&self) -> io::Result<()> {
+        let Some(Observer { witness, replica }) = &self.observer else { return Ok(()) };
+        let vote = self.meta::<VoteRecord>(&self.keys.vote())?.map(Into::into);
+        let purged = self.meta::<LogIdRecord>(&self.keys.purged())?.map(Into::into);
+        let entries = self.read(0, u64::MAX, u64::MAX)?;
+        let positions: Vec<Position> =
+            entries.into_iter().map(|entry| LogIdRecord::from(entry.log_id).into()).collect();
+        witness.opened(*replica, vote, purged, &positions);
+        Ok(())
+    }
+
     fn last_entry(&self) -> io::Result<Option<LogId>> {
         let scan = Scan {
             column: LOG,
@@ -221,7 +242,8 @@ impl RaftLogReader<Types> for GroupLog {
     }
 
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> Result<Vec<Entry>, io::Error> {
-        self.read_bounded(start, end, self.max_append_bytes).await
+        let budget_bytes = if switch::rare("raft.log.single_entry") { 0 } else { self.max_append_bytes };
+        self.read_bounded(start, end, budget_bytes).await
     }
 
     async fn entries_stream<R>(&mut self, range: R) -> impl Stream<Item = Result<Entry, io::Error>> + OptionalSend
@@ -248,7 +270,10 @@ impl RaftLogStorage<Types> for GroupLog {
         let (purged, last) = self
             .store
             .exec
-            .run(move || Ok::<_, io::Error>((log.meta::<LogIdRecord>(&log.keys.purged())?, log.last_entry()?)))
+            .run(move || {
+                log.report()?;
+                Ok::<_, io::Error>((log.meta::<LogIdRecord>(&log.keys.purged())?, log.last_entry()?))
+            })
             .await?;
         let last_purged_log_id: Option<LogId> = purged.map(Into::into);
         let last_log_id = last.or(last_purged_log_id);
@@ -261,10 +286,17 @@ impl RaftLogStorage<Types> for GroupLog {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
+        if switch::broken("raft.log.forget_vote") {
+            return Ok(());
+        }
         let mut batch = Batch::default();
         batch.put(META, self.keys.vote(), codec::encode(&VoteRecord::from(*vote)));
         self.store.write(batch, 0).await?;
-        self.store.commits.sync().await
+        self.store.commits.sync().await?;
+        if let Some(Observer { witness, replica }) = &self.observer {
+            witness.voted(*replica, VoteRecord::from(*vote).into());
+        }
+        Ok(())
     }
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), io::Error> {
@@ -289,8 +321,12 @@ impl RaftLogStorage<Types> for GroupLog {
         let mut batch = Batch::default();
         let mut size_bytes = 0;
         let mut next_index = None;
+        let mut observed = Vec::new();
         for entry in entries {
             let index = entry.log_id.index;
+            if self.observer.is_some() {
+                observed.push(Position::from(LogIdRecord::from(entry.log_id)));
+            }
             let value = Bytes::from(codec::encode(&EntryRecord::from(entry)));
             size_bytes += value.len();
             next_index = Some(index + 1);
@@ -300,12 +336,19 @@ impl RaftLogStorage<Types> for GroupLog {
         if let Some(next_index) = next_index {
             self.next_index.store(next_index, Ordering::Relaxed);
         }
-        self.store.commits.after_sync(callback);
+        let last = observed.last().copied();
+        if let Some(Observer { witness, replica }) = &self.observer {
+            witness.appended(*replica, &observed);
+        }
+        self.store.commits.after_sync(callback, self.observer.clone().zip(last));
         Ok(())
     }
 
     async fn truncate_after(&mut self, last_log_id: Option<LogId>) -> Result<(), io::Error> {
         let first_gone = last_log_id.map_or(0, |id| id.index + 1);
+        if let Some(Observer { witness, replica }) = &self.observer {
+            witness.truncated(*replica, first_gone);
+        }
         let mut batch = Batch::default();
         batch.delete_range(LOG, self.keys.entry(first_gone), self.keys.end());
         self.store.write(batch, 0).await?;
@@ -316,6 +359,9 @@ impl RaftLogStorage<Types> for GroupLog {
     }
 
     async fn purge(&mut self, log_id: LogId) -> Result<(), io::Error> {
+        if let Some(Observer { witness, replica }) = &self.observer {
+            witness.purged(*replica, LogIdRecord::from(log_id).into());
+        }
         let mut batch = Batch::default();
         batch.put(META, self.keys.purged(), codec::encode(&LogIdRecord::from(log_id)));
         batch.delete_range(LOG, self.keys.start(), self.keys.entry(log_id.index + 1));

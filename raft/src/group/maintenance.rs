@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use openraft::async_runtime::WatchReceiver;
 use storage::exec::Exec;
+use storage::switch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
@@ -31,16 +32,21 @@ pub(super) async fn run<M: Machine>(group: GroupId, raft: Raft<M>, state: Arc<St
     loop {
         ticks.tick().await;
         let unflushed = state.unflushed_bytes();
-        if unflushed >= FLUSH_BYTES || (unflushed > 0 && flushed.elapsed() >= FLUSH_AFTER) {
+        let due = flushed.elapsed() >= FLUSH_AFTER || switch::rare("raft.state.flush_at_once");
+        if unflushed >= FLUSH_BYTES || (unflushed > 0 && due) {
             let store = Arc::clone(&state);
             if let Err(error) = exec.run(move || store.flush()).await {
                 error!(%group, %error, "the state of a group cannot be made durable");
             }
             flushed = Instant::now();
         }
-        if state.since_snapshot_bytes() >= SNAPSHOT_BYTES {
+        if state.since_snapshot_bytes() >= SNAPSHOT_BYTES || switch::rare("raft.snapshot.early") {
             // It fails only when the replica has stopped, which its other callers report.
             let _ = raft.trigger().snapshot().await;
+        }
+        let snapshot = raft.metrics().borrow_watched().snapshot.map(|id| id.index);
+        if let Some(index) = snapshot.filter(|_| switch::rare("raft.log.purge_at_once")) {
+            let _ = raft.trigger().purge_log(index).await;
         }
         let store = Arc::clone(&state);
         exec.run(move || store.remove_retired()).await;

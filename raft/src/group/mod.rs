@@ -6,6 +6,7 @@
 
 mod coalesce;
 mod config;
+mod digest;
 mod error;
 mod group_commit;
 mod handle;
@@ -29,6 +30,7 @@ mod status;
 mod tests;
 mod transport;
 mod wire;
+mod witness;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,7 +39,7 @@ use std::time::Duration;
 use openraft::BasicNode;
 use openraft::async_runtime::WatchReceiver;
 use openraft::error::{Fatal, InitializeError, RaftError};
-use storage::kv::Engine;
+use storage::kv::{Engine, EngineError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::warn;
@@ -52,6 +54,7 @@ use self::state_store::StateStore;
 use crate::id::{GroupId, NodeId};
 use crate::machine::Machine;
 
+pub use digest::StateDigest;
 pub use error::{GroupError, HandleError, MembersError, ProposeError, ReadError, ReceiveError};
 pub use log_store::LogStore;
 pub use options::{GroupOptions, GroupResources, MAX_APPEND_BYTES, SNAPSHOT_AFTER_ENTRIES, Timing};
@@ -59,6 +62,7 @@ pub use propose::COMMAND_LIMIT_BYTES;
 pub use runtime::seed_randomness;
 pub use status::{GroupStatus, Role};
 pub use transport::{MESSAGE_LIMIT_BYTES, Transport, TransportError};
+pub use witness::{Ballot, Leadership, Position, Replica, Restoration, Witness};
 
 /// How long a shutdown waits for openraft's tasks to let go of their handles.
 const SHUTDOWN_WAIT: Duration = Duration::from_secs(5);
@@ -96,7 +100,7 @@ impl<M: Machine> Group<M> {
             let (options, resources) = (options.clone(), resources.clone());
             Arc::new(exec.run(move || StateStore::<M>::open(&options, &resources)).await?)
         };
-        let log = resources.log.group(id, options.max_append_bytes);
+        let log = resources.log.group(id, options.max_append_bytes, resources.observer(&options));
         let network = Network {
             group: id,
             node: options.node,
@@ -159,6 +163,15 @@ impl<M: Machine> Group<M> {
         self.state.engine()
     }
 
+    /// Hash of the whole state and what it has applied, of one moment. Blocks, costs as much as the state is large, and
+    /// holds up the application of entries meanwhile: for the simulator and for checks of a store at rest.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub fn state_digest(&self) -> Result<StateDigest, EngineError> {
+        self.state.digest()
+    }
+
     /// Follows the index of the last applied entry (0 before the first). Wakes up after each batch of entries, when
     /// [`state`](Self::state) shows their effects.
     pub fn applied(&self) -> watch::Receiver<u64> {
@@ -202,6 +215,15 @@ impl<M: Machine> Group<M> {
         let state = Arc::clone(&self.state);
         if let Err(error) = self.resources.exec.run(move || state.flush()).await {
             warn!(group = %self.id(), %error, "the state was not flushed at shutdown; the log brings it back");
+        }
+    }
+}
+
+impl<M: Machine> Drop for Group<M> {
+    /// A replica that was not shut down ends as in a crash: openraft stops with the last handle, and those tasks hold some.
+    fn drop(&mut self) {
+        for task in self.tasks.get_mut().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            task.abort();
         }
     }
 }

@@ -10,6 +10,7 @@ use storage::kv::Engines;
 
 use super::log_store::LogStore;
 use super::transport::Transport;
+use super::witness::{Observer, Replica, Witness};
 use crate::id::{GroupId, NodeId};
 use crate::time::Clock;
 
@@ -90,4 +91,14 @@ pub struct GroupResources {
     pub clock: Arc<dyn Clock>,
     /// The way to peers.
     pub transport: Arc<dyn Transport>,
+    /// Who looks on, if anybody: the simulator's judges.
+    pub witness: Option<Arc<dyn Witness>>,
+}
+
+impl GroupResources {
+    /// The witness of one replica.
+    pub(super) fn observer(&self, options: &GroupOptions) -> Option<Observer> {
+        let replica = Replica { group: options.id, node: options.node };
+        self.witness.clone().map(|witness| Observer { witness, replica })
+    }
 }

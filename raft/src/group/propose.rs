@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use openraft::error::{ClientWriteError, RaftError};
+use storage::switch;
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::debug;
 
@@ -120,6 +121,9 @@ impl<M: Machine> Group<M> {
         let answer = self.resources.transport.call(leader, &address, self.id(), message, left).await;
         let error: LeaderCallError = match answer {
             Ok(bytes) => match codec::decode(&bytes) {
+                Ok(Response::Propose(Proposed::Applied(_))) if switch::rare("raft.propose.lose_answer") => {
+                    return Attempt::Unknown;
+                }
                 Ok(Response::Propose(Proposed::Applied(response))) => return Attempt::Applied(response),
                 Ok(Response::Propose(Proposed::NotLeader { leader })) => {
                     return Attempt::NotAccepted { leader: leader.map(NodeId) };

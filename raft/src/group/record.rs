@@ -12,6 +12,8 @@ use openraft::vote::RaftLeaderId;
 use serde::{Deserialize, Serialize};
 
 use super::config::{self, Proposal};
+use super::witness::{Ballot, Leadership, Position};
+use crate::id::NodeId;
 use crate::machine::Stamp;
 use crate::versioned;
 
@@ -45,6 +47,13 @@ pub struct LogIdRecord {
     pub index: u64,
 }
 
+impl From<LogIdRecord> for Position {
+    fn from(record: LogIdRecord) -> Self {
+        let leadership = Leadership { term: record.leader.term, node: NodeId(record.leader.node) };
+        Self { leadership, index: record.index }
+    }
+}
+
 impl From<config::LogId> for LogIdRecord {
     fn from(id: config::LogId) -> Self {
         Self { leader: id.leader_id.into(), index: id.index }
@@ -64,6 +73,13 @@ pub struct VoteRecord {
     pub leader: LeaderRecord,
     /// Whether a quorum granted it.
     pub committed: bool,
+}
+
+impl From<VoteRecord> for Ballot {
+    fn from(record: VoteRecord) -> Self {
+        let leadership = Leadership { term: record.leader.term, node: NodeId(record.leader.node) };
+        Self { leadership, committed: record.committed }
+    }
 }
 
 impl From<config::Vote> for VoteRecord {
@@ -154,14 +170,19 @@ pub struct EntryRecord {
     pub payload: PayloadRecord,
 }
 
+impl From<config::Payload> for PayloadRecord {
+    fn from(payload: config::Payload) -> Self {
+        match payload {
+            config::Payload::Blank => Self::Blank,
+            config::Payload::Normal(Proposal { stamp, command }) => Self::Command { stamp, command },
+            config::Payload::Membership(membership) => Self::Membership((&membership).into()),
+        }
+    }
+}
+
 impl From<config::Entry> for EntryRecord {
     fn from(entry: config::Entry) -> Self {
-        let payload = match entry.payload {
-            config::Payload::Blank => PayloadRecord::Blank,
-            config::Payload::Normal(Proposal { stamp, command }) => PayloadRecord::Command { stamp, command },
-            config::Payload::Membership(membership) => PayloadRecord::Membership((&membership).into()),
-        };
-        Self { log_id: entry.log_id.into(), payload }
+        Self { log_id: entry.log_id.into(), payload: entry.payload.into() }
     }
 }
 

@@ -15,15 +15,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
 use storage::disk::Files;
-use storage::kv::{Bytes, Column, Engine, EngineOptions, Engines};
+use storage::kv::{Bytes, Column, Engine, EngineError, EngineOptions, Engines};
+use storage::switch;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::config::{Payload, Proposal};
+use super::digest::{self, StateDigest};
 use super::error::GroupError;
 use super::options::{GroupOptions, GroupResources};
 use super::record::{AppliedRecord, LogIdRecord, StoredMembershipRecord};
 use super::snapshot::{self, Draft, SnapshotData, StoredSnapshot, TEMPORARY};
+use super::witness::{Observer, Restoration};
 use crate::codec;
 use crate::id::GroupId;
 use crate::machine::{Machine, Transaction};
@@ -99,6 +102,7 @@ pub(super) struct Item {
 #[derive(Debug)]
 pub(super) struct StateStore<M> {
     group: GroupId,
+    observer: Option<Observer>,
     directory: PathBuf,
     files: Arc<dyn Files>,
     engines: Arc<dyn Engines>,
@@ -145,8 +149,13 @@ impl<M: Machine> StateStore<M> {
         let applied = Self::read_applied(options.id, generation.engine.as_ref())?;
         let next_number = snapshot::highest_number(&entries) + 1;
         let applied_index = watch::Sender::new(applied.last_applied.map_or(0, |id| id.index));
+        let observer = resources.observer(options);
+        if let Some(Observer { witness, replica }) = &observer {
+            witness.restored(*replica, applied.last_applied.map(Into::into), Restoration::Opened);
+        }
         Ok(Self {
             group: options.id,
+            observer,
             directory: directory.clone(),
             files: Arc::clone(files),
             engines: Arc::clone(&resources.engines),
@@ -164,8 +173,12 @@ impl<M: Machine> StateStore<M> {
 
     fn open_generation(engines: &dyn Engines, parent: &Path, number: u64) -> Result<Generation, GroupError> {
         let directory = parent.join(format!("{STATE_PREFIX}{number}"));
-        let engine = engines.open(&directory, &EngineOptions { columns: Columns::<M>::ALL, journal: false })?;
+        let engine = Self::open_engine(engines, &directory)?;
         Ok(Generation { number, directory, engine })
+    }
+
+    fn open_engine(engines: &dyn Engines, directory: &Path) -> Result<Arc<dyn Engine>, GroupError> {
+        Ok(engines.open(directory, &EngineOptions { columns: Columns::<M>::ALL, journal: false })?)
     }
 
     fn read_applied(group: GroupId, engine: &dyn Engine) -> Result<AppliedRecord, GroupError> {
@@ -198,6 +211,9 @@ impl<M: Machine> StateStore<M> {
         let mut responses = Vec::with_capacity(items.len());
         let mut transaction = Transaction::new(engine.as_ref());
         for Item { log_id, payload, answer } in items {
+            if let Some(Observer { witness, replica }) = &self.observer {
+                witness.applied(*replica, log_id.into(), &|| digest::of_entry(log_id, &payload));
+            }
             let response = match payload {
                 Payload::Blank => Bytes::new(),
                 Payload::Normal(Proposal { stamp, command }) => {
@@ -213,7 +229,7 @@ impl<M: Machine> StateStore<M> {
             };
             position.last_applied = Some(log_id);
             responses.push(answer.then_some(response));
-            if transaction.size_bytes() >= TRANSACTION_BYTES {
+            if transaction.size_bytes() >= TRANSACTION_BYTES || switch::rare("raft.state.split_batch") {
                 self.write(engine.as_ref(), transaction, &position)?;
                 applied.clone_from(&position);
                 transaction = Transaction::new(engine.as_ref());
@@ -244,6 +260,13 @@ impl<M: Machine> StateStore<M> {
         });
     }
 
+    /// Hash of all columns, the group's own included, and what has been applied to them. Entries wait meanwhile.
+    pub(super) fn digest(&self) -> Result<StateDigest, EngineError> {
+        let applied = lock(&self.applied);
+        let (rows, hash) = digest::of_state(self.engine().as_ref(), Columns::<M>::ALL)?;
+        Ok(StateDigest { applied: applied.last_applied.map(Into::into), rows, hash })
+    }
+
     /// Bytes of effects that a loss of power would undo; the log brings them back.
     pub(super) fn unflushed_bytes(&self) -> u64 {
         self.unflushed_bytes.load(Ordering::Relaxed)
@@ -257,7 +280,11 @@ impl<M: Machine> StateStore<M> {
     /// Makes everything applied so far durable.
     pub(super) fn flush(&self) -> io::Result<()> {
         let bytes = self.unflushed_bytes.load(Ordering::Relaxed);
+        let applied = self.observer.as_ref().and_then(|_| lock(&self.applied).last_applied);
         self.engine().sync().map_err(io::Error::other)?;
+        if let (Some(Observer { witness, replica }), Some(applied)) = (&self.observer, applied) {
+            witness.flushed(*replica, applied.into());
+        }
         let rest = |present: u64| Some(present.saturating_sub(bytes));
         // The closure never refuses, so there is nothing to learn from the result.
         let _ = self.unflushed_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, rest);
@@ -321,10 +348,19 @@ impl<M: Machine> StateStore<M> {
 
     /// Makes a snapshot the current state: a new generation, from which the snapshot to keep is taken at once.
     pub(super) fn install(&self, contents: &AppliedRecord, data: &SnapshotData) -> io::Result<()> {
+        if switch::broken("raft.snapshot.keep_old_state") {
+            lock(&self.applied).clone_from(contents);
+            self.publish_applied(contents);
+            return Ok(());
+        }
         let incoming = match data {
             SnapshotData::Received(directory) => directory.clone(),
             SnapshotData::Stored(stored) => self.copy(&stored.state())?,
         };
+        if let Err(error) = self.expect_contents(&incoming, contents) {
+            self.discard_incoming(&incoming);
+            return Err(error);
+        }
         let generation = {
             let mut applied = lock(&self.applied);
             let number = self.current.load().number + 1;
@@ -333,17 +369,10 @@ impl<M: Machine> StateStore<M> {
             self.files.sync_directory(&self.directory)?;
             let generation =
                 Self::open_generation(self.engines.as_ref(), &self.directory, number).map_err(io::Error::other)?;
-            let position = Self::read_applied(self.group, generation.engine.as_ref()).map_err(io::Error::other)?;
-            if position.last_applied != contents.last_applied {
-                let directory = generation.directory.clone();
-                drop(generation);
-                self.discard_incoming(&directory);
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    format!("the snapshot contains {:?}, not {:?}", position.last_applied, contents.last_applied),
-                ));
+            *applied = Self::read_applied(self.group, generation.engine.as_ref()).map_err(io::Error::other)?;
+            if let Some(Observer { witness, replica }) = &self.observer {
+                witness.restored(*replica, applied.last_applied.map(Into::into), Restoration::Installed);
             }
-            *applied = position;
             self.unflushed_bytes.store(0, Ordering::Relaxed);
             self.current.swap(Arc::new(generation))
         };
@@ -354,6 +383,18 @@ impl<M: Machine> StateStore<M> {
         self.take_snapshot()?;
         self.remove_retired();
         Ok(())
+    }
+
+    /// Refuses a state that is not what its snapshot says, before it has the name of one: the highest is opened at the
+    /// next start, whatever is in it.
+    fn expect_contents(&self, directory: &Path, contents: &AppliedRecord) -> io::Result<()> {
+        let engine = Self::open_engine(self.engines.as_ref(), directory).map_err(io::Error::other)?;
+        let found = Self::read_applied(self.group, engine.as_ref()).map_err(io::Error::other)?.last_applied;
+        if found == contents.last_applied {
+            return Ok(());
+        }
+        let text = format!("the snapshot contains {found:?}, not {:?}", contents.last_applied);
+        Err(io::Error::new(io::ErrorKind::InvalidData, text))
     }
 
     /// Copies the files of a checkpoint into a new incoming directory, synced.

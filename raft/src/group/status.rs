@@ -60,6 +60,21 @@ pub struct GroupStatus {
 }
 
 impl<M: Machine> Group<M> {
+    /// Completes when the replica has stopped, and says why: its log or its state could not be written or read, or an
+    /// entry not be applied. It does not run again before the process starts anew. A shutdown is such an end too.
+    pub async fn failed(&self) -> String {
+        let mut metrics = self.raft.metrics();
+        loop {
+            let failure = metrics.borrow_watched().running_state.as_ref().err().map(ToString::to_string);
+            if let Some(failure) = failure {
+                return failure;
+            }
+            if metrics.changed().await.is_err() {
+                return "its task has ended".to_owned();
+            }
+        }
+    }
+
     /// This replica's view of the group. Cheap; it does not ask anybody.
     pub fn status(&self) -> GroupStatus {
         let metrics = self.raft.metrics();

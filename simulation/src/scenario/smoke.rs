@@ -4,9 +4,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
+use rand::RngCore;
 
-use crate::cluster::{Control, Fate, run};
+use crate::cluster::{Control, Fate, World};
+use crate::judge::Court;
+use crate::seed::Seed;
 use crate::trace::Trace;
+use crate::workload::Direct;
+use crate::workload::content::digest;
 
 /// Nodes of the cluster.
 const NODES: usize = 3;
@@ -20,25 +25,29 @@ const REPOSITORY: &str = "library/smoke";
 ///
 /// # Errors
 /// The first thing that was not as it must be.
-pub fn smoke(seed: u64, trace: &Trace) -> Result<()> {
-    run(seed, NODES, LIMIT, trace, |control| story(control, seed))
+pub fn smoke(seed: Seed, trace: &Trace, court: &Court) -> Result<()> {
+    World::quiet(seed, NODES, LIMIT).run(trace, court, move |control| story(control, seed))
 }
 
-async fn story(control: Control, seed: u64) -> Result<()> {
+fn client(control: &Control, number: usize) -> Direct {
+    Direct::new(&control.surroundings(), number)
+}
+
+async fn story(control: Control, seed: Seed) -> Result<()> {
     control.ready(&[1, 2, 3], RECOVERY).await.context("the cluster comes up")?;
 
-    let first = layer(seed, 300_000);
-    let manifest = control.client(1).push_image(REPOSITORY, "first", &first).await.context("push through node 1")?;
+    let first = layer(seed, "first", 300_000);
+    let manifest = client(&control, 1).push_image(REPOSITORY, "first", &first).await.context("push through node 1")?;
     for number in 1..=NODES {
         pulls(&control, number, "first", &manifest, &first).await?;
     }
 
     // A minority can neither push nor answer for a tag; the majority goes on.
     control.isolate(3, true);
-    let second = layer(seed + 1, 200_000);
+    let second = layer(seed, "second", 200_000);
     let manifest = retried(&control, 1, "second", &second).await.context("push through the majority")?;
     pulls(&control, 2, "second", &manifest, &second).await?;
-    let alone = control.client(3).pull_manifest(REPOSITORY, "second").await;
+    let alone = client(&control, 3).pull_manifest(REPOSITORY, "second").await;
     ensure!(alone.is_err(), "an isolated node answered for a tag that it cannot know");
     control.isolate(3, false);
     control.ready(&[1, 2, 3], RECOVERY).await.context("node 3 is back")?;
@@ -47,7 +56,7 @@ async fn story(control: Control, seed: u64) -> Result<()> {
 
     // The process of a node dies while the others go on.
     control.fate(2, Fate::Crash).await;
-    let third = layer(seed + 2, 150_000);
+    let third = layer(seed, "third", 150_000);
     let manifest = retried(&control, 3, "third", &third).await.context("push while node 2 is down")?;
     pulls(&control, 1, "third", &manifest, &third).await?;
     control.fate(2, Fate::Start).await;
@@ -75,7 +84,7 @@ async fn retried(control: &Control, number: usize, tag: &str, layer: &Bytes) -> 
     const TRIES: usize = 5;
     let mut last = None;
     for _ in 0..TRIES {
-        match control.client(number).push_image(REPOSITORY, tag, layer).await {
+        match client(control, number).push_image(REPOSITORY, tag, layer).await {
             Ok(manifest) => return Ok(manifest),
             Err(error) => {
                 control.trace.note(&format!("a push is tried again: {error:#}"));
@@ -88,24 +97,22 @@ async fn retried(control: &Control, number: usize, tag: &str, layer: &Bytes) -> 
 }
 
 async fn pulls(control: &Control, number: usize, tag: &str, manifest: &Bytes, layer: &Bytes) -> Result<()> {
-    let got = control.client(number).pull_manifest(REPOSITORY, tag).await?;
+    let got = client(control, number).pull_manifest(REPOSITORY, tag).await?;
     ensure!(got == *manifest, "node {number} served another manifest for {tag}");
     pulls_layer(control, number, layer).await
 }
 
 async fn pulls_layer(control: &Control, number: usize, layer: &Bytes) -> Result<()> {
-    let wanted = crate::client::digest(layer);
-    let got = control.client(number).pull_blob(REPOSITORY, &wanted).await?;
+    let wanted = digest(layer);
+    let got = client(control, number).pull_blob(REPOSITORY, &wanted).await?;
     ensure!(got == *layer, "node {number} served other bytes for {wanted}");
     control.trace.note(&format!("node {number} served {wanted}"));
     Ok(())
 }
 
 /// Bytes that follow from a seed.
-fn layer(seed: u64, length: usize) -> Bytes {
-    use rand::{RngCore, SeedableRng};
-
+fn layer(seed: Seed, name: &str, length: usize) -> Bytes {
     let mut bytes = vec![0; length];
-    rand::rngs::StdRng::seed_from_u64(seed).fill_bytes(&mut bytes);
+    seed.stream(name).fill_bytes(&mut bytes);
     Bytes::from(bytes)
 }

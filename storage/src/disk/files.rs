@@ -98,21 +98,26 @@ pub trait Files: Debug + Send + Sync + 'static {
     /// Creates a directory and its missing parents.
     fn create_directory_all(&self, path: &Path) -> io::Result<()>;
 
-    /// Creates a directory and its missing parents, and makes their entries durable.
+    /// Creates a directory and its missing parents, and makes their entries durable. One whose entry could not be made
+    /// durable is removed again, so that a later call does not take it for durable.
     fn create_directory_durable(&self, path: &Path) -> io::Result<()> {
-        let mut created = Vec::new();
+        let mut missing = Vec::new();
         for directory in path.ancestors().filter(|directory| !directory.as_os_str().is_empty()) {
             match self.list(directory) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => created.push(directory),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => missing.push(directory),
                 Err(error) => return Err(error),
                 Ok(_) => break,
             }
         }
-        self.create_directory_all(path)?;
-        for directory in created {
+        for directory in missing.into_iter().rev() {
+            self.create_directory_all(directory)?;
             // The empty parent of a relative path is the working directory.
             let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty());
-            self.sync_directory(parent.unwrap_or(Path::new(".")))?;
+            if let Err(error) = self.sync_directory(parent.unwrap_or(Path::new("."))) {
+                // Best effort: what is reported is that the sync failed.
+                let _ = self.remove_directory_all(directory);
+                return Err(error);
+            }
         }
         Ok(())
     }

@@ -58,21 +58,35 @@ impl MemoryEngines {
 
     /// Forgets everything that was not synced, in all stores. Handles that are still open fail from now on.
     pub fn power_loss(&self) {
+        self.power_loss_torn(&mut |_| 0);
+    }
+
+    /// Forgets a part of what was not synced, in all stores: each keeps its first batches, as a journal that ends too
+    /// early and a flush by chance do. `kept` is asked for every store that has unsynced batches, in the order in which
+    /// the stores were made, and says how many of them stay. Handles that are still open fail from now on.
+    pub fn power_loss_torn(&self, kept: &mut dyn FnMut(usize) -> usize) {
         for store in lock(&self.stores).by_number.values() {
             let mut store = lock(store);
-            store.current = store.durable.clone();
-            store.unsynced.clear();
+            let unsynced = std::mem::take(&mut store.unsynced);
+            let kept = if unsynced.is_empty() { 0 } else { kept(unsynced.len()) };
+            for batch in unsynced.iter().take(kept) {
+                store.durable.apply(batch);
+            }
+            if kept < unsynced.len() {
+                store.current = store.durable.clone();
+            }
             store.open = false;
             store.epoch += 1;
         }
     }
 
-    /// Forgets the stores below `prefix` altogether, for a node whose disks were wiped.
+    /// Forgets the stores below `prefix` altogether, for a node whose disks were wiped. Their handles fail from now on.
     pub fn forget(&self, prefix: &Path) {
         lock(&self.stores).by_number.retain(|_, store| {
             let mut store = lock(store);
-            store.epoch += 1;
-            !store.path.starts_with(prefix)
+            let forgotten = store.path.starts_with(prefix);
+            store.epoch += u64::from(forgotten);
+            !forgotten
         });
     }
 
@@ -102,10 +116,11 @@ impl MemoryEngines {
         let mut stores = lock(&self.stores);
         if let Some(number) = marker {
             let store = stores.by_number.get(&number).cloned();
-            return store.ok_or_else(|| failed(directory, "its store is not in this memory"));
+            let store = store.ok_or_else(|| failed(directory, "its store is not in this memory"))?;
+            // A marker whose own sync failed would take with it what is synced in the store from now on.
+            self.files.sync_directory(directory).map_err(|error| failed(directory, error))?;
+            return Ok(store);
         }
-        // The directory was removed or lost since: so is what it held.
-        stores.by_number.retain(|_, store| lock(store).path != directory);
         let image = self.first_image(directory)?;
         let number = stores.next;
         stores.next += 1;
@@ -121,6 +136,9 @@ impl MemoryEngines {
             .create_directory_durable(directory)
             .and_then(|()| self.files.replace(&directory.join(MARKER), format!("{number}\n").as_bytes()))
             .map_err(|error| failed(directory, error))?;
+        // The directory was removed or lost since an earlier store was in it: so is what it held. Until the new marker
+        // is durable, a power loss could have brought the old one back.
+        stores.by_number.retain(|other, store| *other == number || lock(store).path != directory);
         Ok(store)
     }
 }

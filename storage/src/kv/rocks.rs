@@ -57,6 +57,7 @@ impl RocksEngines {
         options.create_missing_column_families(true);
         options.set_write_buffer_manager(&self.write_buffers);
         options.set_max_open_files(OPEN_FILES);
+        #[expect(clippy::disallowed_methods, reason = "how many threads RocksDB has; the simulator has another engine")]
         let jobs = available_parallelism().map_or(2, |cores| i32::try_from(cores.get()).unwrap_or(8).clamp(2, 8));
         options.set_max_background_jobs(jobs);
         // Spreads the cost of syncing large table files.

@@ -12,6 +12,7 @@ use super::format::{self, CHECKSUM_BYTES, HEADER_BYTES};
 use super::{Checksum, ShardError, ShardName};
 use crate::codec::Profile;
 use crate::disk::{Disk, File};
+use crate::switch;
 
 /// Bytes after which the operating system is asked to begin with writing back, so that the last sync is short.
 const WRITEBACK_BYTES: u64 = 8 << 20;
@@ -120,9 +121,13 @@ impl ShardWriter {
         if let Some(header) = self.header.take() {
             self.write(&[&header], 0)?;
         }
-        self.open_file()?.sync().map_err(|error| self.failed("sync it", error))?;
+        if !switch::broken("storage.shard.skip_sync") {
+            self.open_file()?.sync().map_err(|error| self.failed("sync it", error))?;
+        }
         let page = self.disk.page_path(self.name.object.0[0]);
-        self.disk.files().sync_directory(&page).map_err(|error| self.failed("sync its directory", error))?;
+        if !switch::broken("storage.shard.skip_directory_sync") {
+            self.disk.files().sync_directory(&page).map_err(|error| self.failed("sync its directory", error))?;
+        }
         self.file = None;
         Ok(self.length_bytes)
     }

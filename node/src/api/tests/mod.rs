@@ -90,6 +90,7 @@ impl Rig {
             exec,
             clock: environment.clock.clone(),
             transport: Arc::new(NoPeers),
+            witness: None,
         };
         let id = GroupId::Catalog(RegionId(1));
         let group = GroupOptions::new(id, NodeId(1), "node-1", directory.join("catalog"));

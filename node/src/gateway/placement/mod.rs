@@ -15,6 +15,7 @@ use raft::catalog::ShardLocation;
 use raft::id::NodeId;
 use storage::codec::Profile;
 use storage::shard::{DiskId, ExtentIndex, ObjectId};
+use storage::switch;
 
 pub(crate) use profile::{for_disks, for_nodes};
 use rendezvous::Ranking;
@@ -150,6 +151,12 @@ fn over_disks(
     Ok(Placement { profile, shards, degraded: profile != for_disks(candidate.disks.len()) })
 }
 
+/// The disk that a node gives, of those that it has in their rank.
+fn choice(ranked: &[DiskId]) -> Option<DiskId> {
+    let second = ranked.get(1).filter(|_| switch::rare("gateway.placement.second_disk"));
+    second.or(ranked.first()).copied()
+}
+
 /// Several registered nodes: the node is the failure domain, zones spread.
 fn over_nodes(
     candidates: &[Candidate],
@@ -191,7 +198,7 @@ fn over_nodes(
         for zone in &mut ranked {
             let Some((node, disks)) = zone.next() else { continue };
             if shards.len() < profile.shards()
-                && let Some(disk) = ranking.disks(disks).first().copied()
+                && let Some(disk) = choice(&ranking.disks(disks))
             {
                 shards.push(ShardLocation { node, disk });
             }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use raft::catalog::{Command, Shortfall, ShortfallReason};
 use storage::shard::{Attempt, ExtentIndex, ObjectId, ShardIndex};
+use storage::switch;
 use tracing::{debug, warn};
 
 use super::ExtentSource;
@@ -57,7 +58,7 @@ pub(super) fn report(core: &Arc<Core>, source: &ExtentSource, failure: &ShardErr
     let place = *failure.place();
     let attempt = source.coded.attempt;
     let key = (source.object, source.index, attempt, place.name.shard);
-    if !core.reports.first(key) {
+    if !core.reports.first(key) || switch::broken("gateway.report.forget") {
         return;
     }
     warn!(

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -10,6 +11,7 @@ use futures_util::stream::FuturesUnordered;
 use raft::catalog::ExtentBody;
 use storage::codec::Codec;
 use storage::shard::{ShardIndex, ShardName};
+use storage::switch;
 use tokio::time::{Instant, sleep_until};
 
 use super::plan::Window;
@@ -33,7 +35,8 @@ pub(super) enum FetchError {
 pub(super) async fn fetch(core: &Arc<Core>, source: &ExtentSource, window: &Window) -> Result<Vec<Bytes>, FetchError> {
     let mut fetch = Fetch::new(core, source, window);
     fetch.ask_wanted();
-    let mut hedge_at = Instant::now() + core.options.hedge_delay;
+    let patience = if switch::rare("gateway.read.hedge_at_once") { Duration::ZERO } else { core.options.hedge_delay };
+    let mut hedge_at = Instant::now() + patience;
     loop {
         fetch.ask_others();
         if fetch.is_complete() {

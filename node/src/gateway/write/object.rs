@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use storage::shard::{ExtentIndex, ObjectId};
+use storage::switch;
 use tokio::task::JoinHandle;
 
 use super::extent::{Avoided, ExtentWriter};
@@ -159,7 +160,8 @@ impl ObjectWriter {
             if extent.has_lost() {
                 self.core.metrics.cut_extents.inc();
             }
-            if short || extent.has_lost() || extent.room_bytes() == 0 {
+            let full = extent.room_bytes() == 0 || switch::rare("gateway.write.cut_extent");
+            if short || extent.has_lost() || full {
                 self.close(extent).await?;
             } else {
                 self.open = Some(extent);
@@ -198,5 +200,6 @@ impl ObjectWriter {
 pub(super) fn batch_size(core: &Core, stripe_bytes: usize) -> usize {
     let uploads = usize::try_from(core.metrics.uploads_active.get()).unwrap_or(0).max(1);
     let fair = (core.options.write_budget_bytes / (4 * uploads)).min(core.options.batch_size_bytes);
-    (fair / stripe_bytes).max(1) * stripe_bytes
+    let wished = if switch::rare("gateway.write.tiny_batch") { 0 } else { fair };
+    (wished / stripe_bytes).max(1) * stripe_bytes
 }

@@ -1,5 +1,7 @@
 //! Deletion of tags and manifests. What they held goes to the garbage queue; nothing is swept here.
 
+use storage::switch;
+
 use super::context::{Context, subtract};
 use super::{garbage, manifest, repository, tag};
 use crate::catalog::command::Response;
@@ -60,7 +62,9 @@ fn remove_tag(
     tag: &Tag,
     digest: &Digest,
 ) -> Result<(), ApplyError> {
-    Tags::delete(context.state, (repository, tag));
+    if !switch::broken("catalog.tag.keep_on_delete") {
+        Tags::delete(context.state, (repository, tag));
+    }
     ManifestTags::delete(context.state, (repository, digest, tag));
     subtract(&mut context.totals.tags, 1, "tags in total")?;
     context.emit(EventKind::TagDeleted { repository: repository.clone(), tag: tag.clone(), digest: *digest });

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeSet;
 
+use storage::switch;
+
 use super::context::Context;
 use super::tag::Set;
 use super::{garbage, link, malformed, repository, tag};
@@ -213,7 +215,9 @@ fn store(
 fn attach(context: &mut Context<'_, '_>, put: &PutManifest, uses: Vec<Use>) -> Result<(), ApplyError> {
     for (digest, link, blob) in uses {
         ManifestUses::put(context.state, (&put.repository, &digest, &put.digest), &());
-        link::retain(context, &put.repository, &digest, link, blob)?;
+        if !switch::broken("catalog.manifest.forget_reference") {
+            link::retain(context, &put.repository, &digest, link, blob)?;
+        }
     }
     for child in &put.children {
         ManifestParents::put(context.state, (&put.repository, child, &put.digest), &());

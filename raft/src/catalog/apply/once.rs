@@ -1,8 +1,11 @@
 //! Commands that must take effect once, although their proposal may be repeated after a lost answer.
 //!
-//! What such a command has done is remembered under its request for longer than a proposer repeats it; a repetition
-//! gets the same answer and does nothing. A refusal has no effect, so it is not remembered: a repetition is a request
-//! like any other. Commands that compare what they find with what they expect need none of this.
+//! What such a command was answered is remembered under its request for longer than a proposer repeats it; a repetition
+//! gets the same answer and does nothing. Refusals are remembered too: of two attempts on their way, the later one may
+//! be refused and the client told so, and the delayed one must not take effect after that. Commands that compare what
+//! they find with what they expect need none of this.
+
+use storage::switch;
 
 use super::context::Context;
 use super::dispatch;
@@ -23,18 +26,19 @@ pub(super) fn applies(command: &Command) -> bool {
             | Command::DeleteManifest { .. }
             | Command::UnlinkBlob { .. }
             | Command::CancelUpload { .. }
+            | Command::MountBlob { .. }
     )
 }
 
 /// Applies such a command, or answers its repetition.
 pub(super) fn apply(context: &mut Context<'_, '_>, command: Command) -> Result<Response, ApplyError> {
-    if let Some(answered) = Requests::get(context.state, &context.request)? {
+    if !switch::broken("catalog.once.forget")
+        && let Some(answered) = Requests::get(context.state, &context.request)?
+    {
         return Ok(answered);
     }
     let response = dispatch(context, command)?;
-    if matches!(response, Response::Done | Response::ManifestStored { .. }) {
-        remember(context, &response);
-    }
+    remember(context, &response);
     Ok(response)
 }
 

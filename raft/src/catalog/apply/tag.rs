@@ -1,5 +1,7 @@
 //! Tags: set on a manifest, moved from another one.
 
+use storage::switch;
+
 use super::context::{Context, subtract};
 use super::manifest;
 use crate::catalog::event::EventKind;
@@ -8,6 +10,7 @@ use crate::catalog::record::TagRecord;
 use crate::catalog::table::{ManifestTags, Manifests, Tags};
 use crate::machine::ApplyError;
 use crate::table::Table;
+use crate::time::Timestamp;
 
 /// What setting a tag did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +36,8 @@ pub(super) fn set(
     }
     let kind = EventKind::TagSet { repository: repository.clone(), tag: tag.clone(), digest: *digest, previous };
     let sequence = context.emit(kind);
-    Tags::put(context.state, (repository, tag), &TagRecord { digest: *digest, updated: context.now, sequence });
+    let updated = if switch::broken("catalog.apply.diverge") { Timestamp(context.now.0 + 1) } else { context.now };
+    Tags::put(context.state, (repository, tag), &TagRecord { digest: *digest, updated, sequence });
     ManifestTags::put(context.state, (repository, digest, tag), &());
     let Some(previous) = previous else {
         context.totals.tags += 1;

@@ -1,282 +1,149 @@
-//! Everything that must hold in a catalog at any time, found out by reading all of it.
+//! The audit as the judge of every test of the catalog, and proof that it sees what is planted.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use storage::kv::Engine;
-use storage::shard::{ExtentIndex, ObjectId, ShardIndex};
+use storage::kv::{Batch, Bytes, Engine};
+use storage::shard::{ExtentIndex, ShardIndex};
 
+use super::store::*;
+use crate::catalog::audit::{Finding, audit};
 use crate::catalog::table::*;
 use crate::catalog::*;
-use crate::table::{Rows, Table};
-
-/// A whole catalog in memory.
-struct Whole {
-    blobs: BTreeMap<Digest, BlobRecord>,
-    objects: BTreeMap<ObjectId, ObjectRecord>,
-    extents: BTreeMap<(ObjectId, ExtentIndex), ExtentRecord>,
-    links: BTreeMap<(RepositoryName, Digest), LinkRecord>,
-    manifests: BTreeMap<(RepositoryName, Digest), ManifestRecord>,
-    tags: BTreeMap<(RepositoryName, Tag), TagRecord>,
-    uploads: BTreeMap<SessionId, UploadRecord>,
-    shortfalls: BTreeMap<(ObjectId, ExtentIndex), ShortfallRecord>,
-    clock: ClockRecord,
-}
-
-fn all<T: Table>(engine: &Arc<dyn Engine>) -> Rows<T> {
-    T::scan::<()>(engine, (), None, usize::MAX).unwrap()
-}
-
-fn keys<T: Table>(engine: &Arc<dyn Engine>) -> BTreeSet<T::Key>
-where
-    T::Key: Ord,
-{
-    all::<T>(engine).into_iter().map(|(key, _)| key).collect()
-}
+use crate::id::RequestId;
+use crate::machine::Transaction;
+use crate::table::Table;
+use crate::time::Timestamp;
 
 /// Panics where an invariant does not hold.
 pub(super) fn check(engine: &Arc<dyn Engine>) {
-    let whole = Whole {
-        blobs: all::<Blobs>(engine).into_iter().collect(),
-        objects: all::<Objects>(engine).into_iter().collect(),
-        extents: all::<Extents>(engine).into_iter().collect(),
-        links: all::<Links>(engine).into_iter().collect(),
-        manifests: all::<Manifests>(engine).into_iter().collect(),
-        tags: all::<Tags>(engine).into_iter().collect(),
-        uploads: all::<Uploads>(engine).into_iter().collect(),
-        shortfalls: all::<Shortfalls>(engine).into_iter().collect(),
-        clock: CatalogClock::get(engine, ()).unwrap().unwrap(),
-    };
-    whole.every_object_has_its_extents_and_its_purpose();
-    whole.placements_are_those_of_the_extents(engine);
-    whole.shortfalls_speak_of_present_extents(engine);
-    whole.blob_counts_are_exact(engine);
-    whole.no_manifest_lacks_a_blob(engine);
-    whole.edges_are_symmetrical(engine);
-    whole.tags_point_to_manifests(engine);
-    whole.uploads_expire(engine);
-    whole.the_queue_holds_exactly_what_nothing_holds(engine);
-    whole.discards_are_not_in_use(engine);
-    whole.the_feed_is_gapless(engine);
-    whole.counts_are_exact(engine);
-    whole.remembered_requests_have_their_time(engine);
+    let findings = audit(engine, 20).unwrap();
+    let texts: Vec<String> = findings.iter().map(ToString::to_string).collect();
+    assert!(findings.is_empty(), "{}", texts.join("\n"));
 }
 
-impl Whole {
-    fn every_object_has_its_extents_and_its_purpose(&self) {
-        let mut offsets: BTreeMap<ObjectId, (u32, u64)> = BTreeMap::new();
-        for ((object, index), extent) in &self.extents {
-            let (count, offset) = offsets.entry(*object).or_default();
-            assert_eq!((index.0, extent.offset_bytes), (*count, *offset), "extents follow each other");
-            *count += 1;
-            *offset += extent.body.length_bytes();
-            assert!(self.objects.contains_key(object), "an extent without object");
-        }
-        for (id, object) in &self.objects {
-            let sums = offsets.get(id).copied().unwrap_or_default();
-            assert_eq!(sums, (object.extents, object.length_bytes), "an object is the sum of its extents");
-            match &object.state {
-                ObjectState::Published(digest) => assert_eq!(self.blobs[digest].object, *id),
-                ObjectState::Uploading => {
-                    let users =
-                        self.uploads.values().filter(|upload| upload.object == *id && upload.finished.is_none());
-                    assert_eq!(users.count(), 1, "an unpublished object belongs to one session");
-                }
-            }
-        }
-    }
+/// A catalog with something of everything.
+fn furnished() -> Store {
+    let mut store = Store::new();
+    store.push(1, "acme/app", 1);
+    store.push(2, "acme/app", 2);
+    store.put(manifest("acme/app", 10, &["latest"], &[1, 2]));
+    store.put(index("acme/app", 11, &["all"], &[10]));
+    store.put(referrer("acme/app", 12, 10));
+    store.push(3, "acme/app", 3);
+    store.start(4, "acme/other");
+    let extents = store.extents(2);
+    store.advance(4, extents);
+    let attempt = store.attempt(object(1), 0);
+    let shortfall = Shortfall { missing: vec![ShardIndex(1)], reason: ShortfallReason::ShardMissing };
+    store.apply(Command::ReportShortfall { object: object(1), extent: ExtentIndex(0), attempt, shortfall });
+    store
+}
 
-    fn placements_are_those_of_the_extents(&self, engine: &Arc<dyn Engine>) {
-        let mut expected = BTreeMap::new();
-        for ((object, index), extent) in &self.extents {
-            if let ExtentBody::Coded(coded) = &extent.body {
-                assert_eq!(coded.shards.len(), coded.geometry.profile.shards());
-                for (shard, location) in (0..).map(ShardIndex).zip(&coded.shards) {
-                    let record = PlacementRecord { attempt: coded.attempt };
-                    expected.insert((location.node, location.disk, *object, *index, shard), record);
-                }
-            }
-        }
-        assert_eq!(all::<ShardPlacements>(engine).into_iter().collect::<BTreeMap<_, _>>(), expected);
-    }
+/// What the audit says after a change behind the machine's back.
+fn after(change: impl FnOnce(&mut Transaction<'_>)) -> Vec<Finding> {
+    let store = furnished();
+    let mut transaction = Transaction::new(store.engine.as_ref());
+    change(&mut transaction);
+    store.engine.write(transaction.into_batch()).unwrap();
+    audit(&store.engine, usize::MAX).unwrap()
+}
 
-    fn shortfalls_speak_of_present_extents(&self, engine: &Arc<dyn Engine>) {
-        let mut order = BTreeSet::new();
-        for ((object, index), shortfall) in &self.shortfalls {
-            let ExtentBody::Coded(coded) = &self.extents[&(*object, *index)].body else { panic!("inline") };
-            assert_eq!(coded.attempt, shortfall.attempt);
-            assert!(shortfall.missing.windows(2).all(|pair| pair[0] < pair[1]));
-            let spare = coded.geometry.profile.parity().checked_sub(shortfall.missing.len());
-            let spare = spare.map_or(ShortfallKey::LOST, |spare| u8::try_from(spare).unwrap());
-            order.insert((spare, shortfall.since, *object, *index));
-        }
-        assert_eq!(keys::<ShortfallOrder>(engine), order);
-    }
+fn finds(invariant: &str, change: impl FnOnce(&mut Transaction<'_>)) {
+    let findings = after(change);
+    assert!(findings.iter().any(|finding| finding.invariant == invariant), "{invariant}: {findings:?}");
+}
 
-    fn blob_counts_are_exact(&self, engine: &Arc<dyn Engine>) {
-        let mut uses: BTreeMap<(RepositoryName, Digest), u64> = BTreeMap::new();
-        for (repository, blob, _) in keys::<ManifestUses>(engine) {
-            *uses.entry((repository, blob)).or_default() += 1;
-        }
-        for (key, link) in &self.links {
-            assert_eq!(link.uses, uses.get(key).copied().unwrap_or_default(), "uses of {key:?}");
-            assert!(self.blobs.contains_key(&key.1), "a link to nothing");
-        }
-        for (digest, blob) in &self.blobs {
-            let references: u64 = uses.iter().filter(|((_, used), _)| used == digest).map(|(_, count)| count).sum();
-            let links = self.links.keys().filter(|(_, linked)| linked == digest).count() as u64;
-            assert_eq!((blob.references, blob.links), (references, links), "counts of {digest}");
-            assert!(blob.generation < self.clock.next_generation);
-            let object = &self.objects[&blob.object];
-            assert_eq!(object.state, ObjectState::Published(*digest));
-            assert_eq!(object.length_bytes, blob.length_bytes);
-        }
-        let back: BTreeSet<_> = self.links.keys().map(|(repository, digest)| (*digest, repository.clone())).collect();
-        assert_eq!(keys::<BlobLinks>(engine), back);
-    }
+#[test]
+fn a_catalog_that_was_not_tampered_with_has_no_findings() {
+    assert_eq!(after(|_| {}), Vec::new());
+}
 
-    fn no_manifest_lacks_a_blob(&self, engine: &Arc<dyn Engine>) {
-        let contents = all::<ManifestContents>(engine);
-        assert_eq!(contents.len(), self.manifests.len());
-        for (key, bytes) in contents {
-            assert_eq!(self.manifests[&key].length_bytes, bytes.len() as u64);
-        }
-        for ((repository, digest), manifest) in &self.manifests {
-            assert!(manifest.generation < self.clock.next_generation);
-            for blob in &manifest.blobs {
-                assert_eq!(self.blobs[blob].state, BlobState::Live, "{digest} uses {blob}");
-                assert!(self.links.contains_key(&(repository.clone(), *blob)), "{digest} uses {blob}");
-            }
-        }
-    }
+#[test]
+fn an_empty_catalog_has_no_findings() {
+    let directory = tempfile::tempdir().unwrap();
+    assert_eq!(audit(&open(directory.path()), 20).unwrap(), Vec::new());
+}
 
-    fn edges_are_symmetrical(&self, engine: &Arc<dyn Engine>) {
-        let (mut uses, mut parents, mut referrers) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        for ((repository, digest), manifest) in &self.manifests {
-            uses.extend(manifest.blobs.iter().map(|blob| (repository.clone(), *blob, *digest)));
-            parents.extend(manifest.children.iter().map(|child| (repository.clone(), *child, *digest)));
-            referrers.extend(manifest.subject.iter().map(|subject| (repository.clone(), *subject, *digest)));
-        }
-        assert_eq!(keys::<ManifestUses>(engine), uses);
-        assert_eq!(keys::<ManifestParents>(engine), parents);
-        assert_eq!(keys::<Referrers>(engine), referrers);
-        for ((repository, _, referrer), record) in all::<Referrers>(engine) {
-            let manifest = &self.manifests[&(repository, referrer)];
-            assert_eq!((&record.media_type, record.length_bytes), (&manifest.media_type, manifest.length_bytes));
-        }
-    }
+#[test]
+fn what_is_missing_under_a_name_is_found() {
+    let app = repository("acme/app");
+    finds("a manifest never lacks a blob", |state| Blobs::delete(state, &digest(1)));
+    finds("a manifest never lacks a blob", |state| Links::delete(state, (&app, &digest(1))));
+    finds("a manifest has its bytes", |state| ManifestContents::delete(state, (&app, &digest(10))));
+    finds("no tag dangles", |state| Manifests::delete(state, (&app, &digest(11))));
+    finds("edges are symmetrical", |state| ManifestUses::delete(state, (&app, &digest(1), &digest(10))));
+    finds("edges are symmetrical", |state| ManifestParents::delete(state, (&app, &digest(10), &digest(11))));
+    finds("edges are symmetrical", |state| Referrers::delete(state, (&app, &digest(10), &digest(12))));
+    finds("edges are symmetrical", |state| ManifestTags::put(state, (&app, &digest(10), &tag("old")), &()));
+    finds("a repository's counts are exact", |state| Repositories::delete(state, &app));
+}
 
-    fn tags_point_to_manifests(&self, engine: &Arc<dyn Engine>) {
-        let mut back = BTreeSet::new();
-        for ((repository, tag), record) in &self.tags {
-            assert!(self.manifests.contains_key(&(repository.clone(), record.digest)), "a tag of nothing");
-            back.insert((repository.clone(), record.digest, tag.clone()));
-            assert!(record.sequence < self.clock.next_sequence);
-            if record.sequence >= self.clock.first_sequence {
-                let event = Feed::get(engine, &record.sequence).unwrap().unwrap();
-                assert!(
-                    matches!(&event.kind, EventKind::TagSet { tag: set, digest, .. } if set == tag && *digest == record.digest)
-                );
-            }
-        }
-        assert_eq!(keys::<ManifestTags>(engine), back);
-        for ((repository, digest), manifest) in &self.manifests {
-            let tags = back.iter().filter(|(named, of, _)| named == repository && of == digest).count() as u64;
-            assert_eq!(manifest.tags, tags);
-        }
-    }
+#[test]
+fn a_wrong_count_is_found() {
+    let app = repository("acme/app");
+    finds("reference counts are exact", |state| {
+        let mut blob = Blobs::require(state, &digest(1)).unwrap();
+        blob.references += 1;
+        Blobs::put(state, &digest(1), &blob);
+    });
+    finds("reference counts are exact", |state| {
+        let mut link = Links::require(state, (&app, &digest(2))).unwrap();
+        link.uses = 0;
+        Links::put(state, (&app, &digest(2)), &link);
+    });
+    finds("a manifest's tags are counted exactly", |state| {
+        let mut manifest = Manifests::require(state, (&app, &digest(10))).unwrap();
+        manifest.tags = 7;
+        Manifests::put(state, (&app, &digest(10)), &manifest);
+    });
+    finds("the totals are exact", |state| {
+        let mut totals = Totals::require(state, ()).unwrap();
+        totals.blob_bytes += 1;
+        Totals::put(state, (), &totals);
+    });
+}
 
-    fn uploads_expire(&self, engine: &Arc<dyn Engine>) {
-        let expiries: BTreeSet<_> = self.uploads.iter().map(|(id, upload)| (upload.expires, *id)).collect();
-        assert_eq!(keys::<UploadExpiries>(engine), expiries);
-        for upload in self.uploads.values().filter(|upload| upload.finished.is_none()) {
-            assert_eq!(self.objects[&upload.object].length_bytes, upload.position.offset_bytes);
-        }
-    }
+#[test]
+fn what_is_wrong_with_bytes_is_found() {
+    let location = location(1);
+    finds("an object is the sum of its extents", |state| Extents::delete(state, (&object(4), &ExtentIndex(1))));
+    finds("a blob has its bytes", |state| Objects::delete(state, &object(1)));
+    finds("an object has its purpose", |state| Uploads::delete(state, &session(4)));
+    finds("placements are those of the extents", |state| {
+        let key = (&location.node, &location.disk, &object(1), &ExtentIndex(0), &ShardIndex(0));
+        ShardPlacements::delete(state, key);
+    });
+    finds("shortfalls speak of extents as they are", |state| Extents::delete(state, (&object(1), &ExtentIndex(0))));
+    finds("what is about to be unlinked is not in use", |state| {
+        let record = Extents::require(state, (&object(2), &ExtentIndex(0))).unwrap();
+        let ExtentBody::Coded(coded) = record.body else { panic!("inline") };
+        let discard = DiscardRecord { shards: coded.shards };
+        Discards::put(state, (&Timestamp(0), &object(2), &ExtentIndex(0), &coded.attempt), &discard);
+    });
+}
 
-    fn the_queue_holds_exactly_what_nothing_holds(&self, engine: &Arc<dyn Engine>) {
-        let queue = keys::<GarbageQueue>(engine);
-        let deadlines: BTreeSet<_> =
-            all::<GarbageDeadlines>(engine).into_iter().map(|(item, deadline)| (deadline, item)).collect();
-        assert_eq!(queue, deadlines);
-        let mut expected = BTreeSet::new();
-        for (digest, blob) in self.blobs.iter().filter(|(_, blob)| blob.references == 0) {
-            expected.insert(GarbageItem::Blob { digest: *digest, generation: blob.generation });
-        }
-        for ((repository, digest), _) in self.links.iter().filter(|(_, link)| link.uses == 0) {
-            expected.insert(GarbageItem::Link { repository: repository.clone(), digest: *digest });
-        }
-        let parents = keys::<ManifestParents>(engine);
-        for ((repository, digest), manifest) in &self.manifests {
-            let listed = parents.iter().any(|(named, child, _)| named == repository && child == digest);
-            let subject = manifest.subject.map(|subject| (repository.clone(), subject));
-            let referring = subject.is_some_and(|subject| self.manifests.contains_key(&subject));
-            if manifest.tags == 0 && !listed && !referring {
-                let (repository, digest, generation) = (repository.clone(), *digest, manifest.generation);
-                expected.insert(GarbageItem::Manifest { repository, digest, generation });
-            }
-        }
-        assert_eq!(queue.into_iter().map(|(_, item)| item).collect::<BTreeSet<_>>(), expected);
-    }
+#[test]
+fn what_is_wrong_with_a_queue_is_found() {
+    finds("the garbage queue holds exactly what nothing holds", |state| {
+        GarbageDeadlines::delete(state, &GarbageItem::Link { repository: repository("acme/app"), digest: digest(3) });
+    });
+    finds("the garbage queue holds exactly what nothing holds", |state| {
+        let item = GarbageItem::Link { repository: repository("acme/app"), digest: digest(1) };
+        GarbageDeadlines::put(state, &item, &Timestamp(5));
+        GarbageQueue::put(state, (&Timestamp(5), &item), &());
+    });
+    finds("the feed has no gaps", |state| Feed::delete(state, &2));
+    finds("every remembered request has its time", |state| Requests::delete(state, &RequestId(5u128.to_be_bytes())));
+}
 
-    fn discards_are_not_in_use(&self, engine: &Arc<dyn Engine>) {
-        for (_, object, index, attempt) in keys::<Discards>(engine) {
-            if let Some(ExtentRecord { body: ExtentBody::Coded(coded), .. }) = self.extents.get(&(object, index)) {
-                assert_ne!(coded.attempt, attempt, "shards in use are about to be unlinked");
-            }
-        }
-    }
-
-    fn remembered_requests_have_their_time(&self, engine: &Arc<dyn Engine>) {
-        let expiries = keys::<RequestExpiries>(engine);
-        let first = expiries.first().map(|(expires, _)| *expires);
-        assert_eq!(self.clock.first_request_expiry, first);
-        let named: BTreeSet<_> = expiries.iter().map(|(_, request)| *request).collect();
-        assert_eq!((named.len(), named), (expiries.len(), keys::<Requests>(engine)));
-    }
-
-    fn the_feed_is_gapless(&self, engine: &Arc<dyn Engine>) {
-        let feed = all::<Feed>(engine);
-        let sequences: Vec<u64> = feed.iter().map(|(sequence, _)| *sequence).collect();
-        let expected: Vec<u64> = (self.clock.first_sequence..self.clock.next_sequence).collect();
-        assert_eq!(sequences, expected);
-        assert!(feed.windows(2).all(|pair| pair[0].1.time <= pair[1].1.time));
-        if let Some((_, first)) = feed.first() {
-            assert_eq!(first.time, self.clock.first_event);
-        }
-    }
-
-    fn counts_are_exact(&self, engine: &Arc<dyn Engine>) {
-        let mut repositories: BTreeMap<RepositoryName, RepositoryRecord> = BTreeMap::new();
-        for (name, _) in self.manifests.keys() {
-            repositories.entry(name.clone()).or_default().manifests += 1;
-        }
-        for (name, _) in self.tags.keys() {
-            repositories.entry(name.clone()).or_default().tags += 1;
-        }
-        for (name, digest) in self.links.keys() {
-            let record = repositories.entry(name.clone()).or_default();
-            record.links += 1;
-            record.linked_bytes += self.blobs[digest].length_bytes;
-        }
-        for (name, record) in all::<Repositories>(engine) {
-            let mut expected = repositories.remove(&name).expect("a repository without content");
-            expected.created = record.created;
-            assert_eq!(record, expected, "counts of {name}");
-        }
-        assert!(repositories.is_empty(), "content without repository: {repositories:?}");
-
-        let live = || self.blobs.values().filter(|blob| blob.state == BlobState::Live);
-        let expected = TotalsRecord {
-            repositories: all::<Repositories>(engine).len() as u64,
-            manifests: self.manifests.len() as u64,
-            tags: self.tags.len() as u64,
-            blobs: live().count() as u64,
-            blob_bytes: live().map(|blob| blob.length_bytes).sum(),
-            uploads: self.uploads.values().filter(|upload| upload.finished.is_none()).count() as u64,
-            shortfalls: self.shortfalls.len() as u64,
-            discards: all::<Discards>(engine).len() as u64,
-        };
-        assert_eq!(Totals::get(engine, ()).unwrap().unwrap_or_default(), expected);
-    }
+#[test]
+fn a_row_that_cannot_be_read_is_found_and_the_rest_is_audited() {
+    let store = furnished();
+    let mut batch = Batch::default();
+    batch.put(Tags::COLUMN, Tags::key::<<Tags as Table>::Key>((&repository("acme/app"), &tag("all"))), Bytes::new());
+    store.engine.write(batch).unwrap();
+    let findings = audit(&store.engine, usize::MAX).unwrap();
+    assert_eq!(findings[0].invariant, "edges are symmetrical");
+    assert!(findings.iter().any(|finding| finding.invariant == "every row can be read"), "{findings:?}");
+    assert_eq!(audit(&store.engine, 1).unwrap().len(), 1);
 }

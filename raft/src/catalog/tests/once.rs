@@ -70,13 +70,27 @@ fn a_repeated_removal_spares_what_came_in_between() {
 }
 
 #[test]
-fn a_refusal_is_not_remembered() {
+fn what_was_refused_does_not_happen_later() {
     let mut store = Store::new();
     let removal = Command::DeleteTag { repository: repository("app"), tag: tag("v1") };
     assert_eq!(store.apply_as(1, removal.clone()), Response::TagUnknown);
-    assert_eq!(remembered(&store), 0);
+    assert_eq!(remembered(&store), 1);
     store.apply_as(2, Command::PutManifest(manifest("app", 10, &["v1"], &[])));
-    assert_eq!(store.apply_as(1, removal), Response::Done);
+    assert_eq!(store.apply_as(1, removal), Response::TagUnknown);
+    assert!(store.view().tag(&repository("app"), &tag("v1")).unwrap().is_some());
+}
+
+#[test]
+fn a_repeated_mount_does_not_bring_a_deleted_link_back() {
+    let mut store = Store::new();
+    store.push(1, "app", 1);
+    let mount = Command::MountBlob { repository: repository("other"), digest: digest(1), from: None };
+    let mounted = store.apply_as(100, mount.clone());
+    assert!(matches!(mounted, Response::Mounted { .. }), "{mounted:?}");
+    let removal = Command::UnlinkBlob { repository: repository("other"), digest: digest(1) };
+    assert_eq!(store.apply_as(101, removal), Response::Done);
+    assert_eq!(store.apply_as(100, mount), mounted);
+    assert!(store.view().link(&repository("other"), &digest(1)).unwrap().is_none());
 }
 
 #[test]

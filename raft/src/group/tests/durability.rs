@@ -152,8 +152,8 @@ impl Engine for CountingEngine {
 async fn groups_on_one_log_do_not_see_or_purge_each_other() {
     let machines = Machines::rocks();
     let log = LogStore::open(Arc::clone(&machines.engines), &machines.path("log"), Exec::threads()).await.unwrap();
-    let mut busy = log.group(GROUP, 8 << 20);
-    let mut idle = log.group(GroupId::Directory, 8 << 20);
+    let mut busy = log.group(GROUP, 8 << 20, None);
+    let mut idle = log.group(GroupId::Directory, 8 << 20, None);
     let entry = |index| Entry::new(LogId::new(LeaderId::new(1, 1), index), Payload::Blank);
     idle.save_vote(&Vote::new_committed(1, 1)).await.unwrap();
     idle.blocking_append([entry(0), entry(1)]).await.unwrap();
@@ -175,7 +175,7 @@ async fn groups_on_one_log_do_not_see_or_purge_each_other() {
 async fn log_reads_are_bounded_in_bytes_but_return_something() {
     let machines = Machines::memory().0;
     let log = LogStore::open(Arc::clone(&machines.engines), &machines.path("log"), Exec::inline()).await.unwrap();
-    let mut log = log.group(GROUP, 1000);
+    let mut log = log.group(GROUP, 1000, None);
     let stamp = Stamp { time: Timestamp(0), request: RequestId([0; 16]) };
     let entry = |index: u64| {
         let proposal = Proposal { stamp, command: vec![0; 400].into() };
@@ -226,7 +226,7 @@ async fn a_log_knows_whom_it_belongs_to_and_an_empty_one_does_not() {
     let open = async || LogStore::open(Arc::clone(&machines.engines), &machines.path("log"), Exec::inline()).await;
     let log = open().await.unwrap();
     assert_eq!(log.owner().await.unwrap(), None);
-    let mut group = log.group(GROUP, 1000);
+    let mut group = log.group(GROUP, 1000, None);
     group.save_vote(&Vote::new_committed(1, 1)).await.unwrap();
     assert_eq!(log.owner().await.unwrap(), None);
     log.set_owner(Bytes::from_static(b"node 1")).await.unwrap();
@@ -235,5 +235,5 @@ async fn a_log_knows_whom_it_belongs_to_and_an_empty_one_does_not() {
     memory.power_loss();
     let log = open().await.unwrap();
     assert_eq!(log.owner().await.unwrap(), Some(Bytes::from_static(b"node 1")));
-    assert_eq!(log.group(GROUP, 1000).read_vote().await.unwrap(), Some(Vote::new_committed(1, 1)));
+    assert_eq!(log.group(GROUP, 1000, None).read_vote().await.unwrap(), Some(Vote::new_committed(1, 1)));
 }

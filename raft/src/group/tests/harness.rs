@@ -17,7 +17,9 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::toy::{Count, Set, Toy};
-use crate::group::{Group, GroupOptions, GroupResources, LogStore, ProposeError, Timing, Transport, TransportError};
+use crate::group::{
+    Group, GroupOptions, GroupResources, LogStore, ProposeError, Timing, Transport, TransportError, Witness,
+};
 use crate::id::{GroupId, NodeId, RegionId, RequestId};
 use crate::time::{Clock, Timestamp};
 
@@ -191,6 +193,7 @@ pub(super) struct Cluster {
     pub(super) snapshot_after_entries: u64,
     pub(super) timing: Timing,
     pub(super) exec: Exec,
+    pub(super) witness: Option<Arc<dyn Witness>>,
 }
 
 impl Cluster {
@@ -201,6 +204,7 @@ impl Cluster {
             snapshot_after_entries: 10_000,
             timing: TIMING,
             exec: Exec::threads(),
+            witness: None,
         }
     }
 
@@ -220,6 +224,7 @@ impl Cluster {
             exec: self.exec,
             clock: Arc::new(Stopped),
             transport: Arc::new(End { net: Arc::clone(&self.net), from: node }),
+            witness: self.witness.clone(),
         };
         let group = Group::open(options, resources).await.unwrap();
         self.net.replicas.lock().unwrap().insert(node, Arc::downgrade(&group));

@@ -8,3 +8,4 @@ mod harness;
 mod hostile_snapshot;
 mod storage_suite;
 mod toy;
+mod witness;

@@ -30,9 +30,10 @@ impl<F: Fn() -> Machines + Send + Sync> StoreBuilder<Types, GroupLog, StateMachi
             exec: Exec::threads(),
             clock: Arc::new(NoClock),
             transport: Arc::new(NoTransport),
+            witness: None,
         };
         let state = Arc::new(StateStore::<Toy>::open(&options, &resources).unwrap());
-        Ok((machines, log.group(GROUP, 8 << 20), StateMachine::new(state, Exec::threads())))
+        Ok((machines, log.group(GROUP, 8 << 20, None), StateMachine::new(state, Exec::threads())))
     }
 }
 

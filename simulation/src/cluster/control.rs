@@ -1,0 +1,220 @@
+//! The hold on a simulated cluster: what scenarios, faults and judges do to it and see of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use raft::group::GroupStatus;
+use tokio::time::sleep;
+use turmoil::Sim;
+
+use super::life::{API_PORT, host};
+use crate::computer::Computer;
+use crate::judge::Court;
+use crate::network::SimulatedNetwork;
+use crate::surroundings::Surroundings;
+use crate::trace::Trace;
+
+/// How often waiters look, in virtual time.
+pub(super) const POLL: Duration = Duration::from_millis(20);
+
+/// What may be done to a computer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// The process dies; what was synced stays, and some of the rest.
+    Crash,
+    /// Power is lost; what was not synced goes, or is torn.
+    PowerLoss,
+    /// The computer is replaced by an empty one. Its process must be dead.
+    Wipe,
+    /// The process is started again.
+    Start,
+}
+
+/// Where the clients of a simulated cluster of so many nodes work.
+#[must_use]
+pub fn surroundings(nodes: usize) -> Surroundings {
+    Surroundings {
+        network: Arc::new(SimulatedNetwork::default()),
+        nodes: (1..=nodes).map(|number| format!("{}:{API_PORT}", host(number))).collect(),
+        elapsed: Arc::new(|| turmoil::sim_elapsed().unwrap_or_default()),
+    }
+}
+
+/// What was last seen of a node.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Whether its process runs.
+    pub running: bool,
+    /// Whether it takes requests.
+    pub ready: bool,
+    /// Extents below their redundancy, as it knows.
+    pub under_replicated: u64,
+    /// Its view of its groups.
+    pub groups: Vec<GroupStatus>,
+    /// Why its process ended by itself, until it is started again.
+    pub ended: Option<String>,
+    /// How often the computer was wiped.
+    pub generation: u64,
+}
+
+type Errand = Box<dyn for<'a, 'b> FnOnce(&'a mut Sim<'b>) + Send>;
+
+#[derive(Default)]
+pub(super) struct Shared {
+    pub(super) reports: Vec<Report>,
+    /// Whether some node has founded the cluster.
+    pub(super) founded: bool,
+    /// Nodes that need a join token.
+    pub(super) token_wanted: BTreeSet<usize>,
+    /// Tokens made for them.
+    pub(super) tokens: BTreeMap<usize, String>,
+    errands: Vec<Errand>,
+    /// Errands ever given and ever carried out.
+    given: u64,
+    done: u64,
+}
+
+/// The hold on a simulated cluster. Nodes are numbered from 1.
+#[derive(Clone)]
+pub struct Control {
+    computers: Arc<[Computer]>,
+    shared: Arc<Mutex<Shared>>,
+    /// The run's trace.
+    pub trace: Trace,
+    /// Where judges accuse.
+    pub court: Court,
+}
+
+impl Control {
+    pub(super) fn new(computers: Vec<Computer>, trace: Trace, court: Court) -> Self {
+        let shared = Shared { reports: vec![Report::default(); computers.len()], ..Shared::default() };
+        Self { computers: computers.into(), shared: Arc::new(Mutex::new(shared)), trace, court }
+    }
+
+    pub(super) fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Number of nodes.
+    #[must_use]
+    pub fn nodes(&self) -> usize {
+        self.computers.len()
+    }
+
+    /// Name of a node's host on the network.
+    #[must_use]
+    pub fn host(number: usize) -> String {
+        host(number)
+    }
+
+    /// Where the clients of this cluster work.
+    #[must_use]
+    pub fn surroundings(&self) -> Surroundings {
+        surroundings(self.nodes())
+    }
+
+    /// A node's computer.
+    #[must_use]
+    pub fn computer(&self, number: usize) -> Computer {
+        self.computers[number - 1].clone()
+    }
+
+    /// What was last seen of a node.
+    #[must_use]
+    pub fn report(&self, number: usize) -> Report {
+        self.shared().reports[number - 1].clone()
+    }
+
+    /// Does something to the simulation from outside, between two of its steps, and returns once it is done.
+    pub async fn outside(&self, errand: impl for<'a, 'b> FnOnce(&'a mut Sim<'b>) + Send + 'static) {
+        let ticket = {
+            let mut shared = self.shared();
+            shared.errands.push(Box::new(errand));
+            shared.given += 1;
+            shared.given
+        };
+        while self.shared().done < ticket {
+            sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Does what was asked for.
+    pub(super) fn carry_out(&self, simulation: &mut Sim<'_>) {
+        let errands = std::mem::take(&mut self.shared().errands);
+        for errand in errands {
+            errand(simulation);
+            self.shared().done += 1;
+        }
+    }
+
+    /// Does something to a computer, and returns once it is done.
+    pub async fn fate(&self, number: usize, fate: Fate) {
+        self.trace.note(&format!("node {number}: {fate:?}"));
+        let control = self.clone();
+        self.outside(move |simulation| {
+            let computer = control.computer(number);
+            {
+                // Here and not before: until now the process may have reported that it is ready.
+                let mut shared = control.shared();
+                let report = &mut shared.reports[number - 1];
+                let generation = report.generation + u64::from(fate == Fate::Wipe);
+                *report = Report { running: fate == Fate::Start, generation, ..Report::default() };
+            }
+            match fate {
+                // The disks first: what the destructors of a killed process do must not reach them.
+                Fate::Crash => {
+                    computer.crash();
+                    simulation.crash(host(number));
+                }
+                Fate::PowerLoss => {
+                    computer.power_loss();
+                    simulation.crash(host(number));
+                }
+                Fate::Wipe => computer.wipe(),
+                Fate::Start => simulation.bounce(host(number)),
+            }
+        })
+        .await;
+    }
+
+    /// Cuts or mends the network between a node and all others. The scenario's own connections stay.
+    pub fn isolate(&self, number: usize, cut: bool) {
+        self.trace.note(&format!("node {number}: {}", if cut { "isolated" } else { "connected" }));
+        for other in (1..=self.nodes()).filter(|other| *other != number) {
+            if cut {
+                turmoil::partition(host(number), host(other));
+            } else {
+                turmoil::repair(host(number), host(other));
+            }
+        }
+    }
+
+    /// Waits until these nodes are ready.
+    ///
+    /// # Errors
+    /// When it takes longer than `deadline`.
+    pub async fn ready(&self, numbers: &[usize], deadline: Duration) -> Result<()> {
+        let all = |shared: &Shared| numbers.iter().all(|number| shared.reports[number - 1].ready);
+        self.until(deadline, "nodes that are ready", all).await
+    }
+
+    /// Waits until no extent is below its redundancy, as a node sees it.
+    ///
+    /// # Errors
+    /// When it takes longer than `deadline`.
+    pub async fn redundant(&self, number: usize, deadline: Duration) -> Result<()> {
+        let none = |shared: &Shared| shared.reports[number - 1].under_replicated == 0;
+        self.until(deadline, "full redundancy", none).await
+    }
+
+    async fn until(&self, deadline: Duration, what: &str, reached: impl Fn(&Shared) -> bool) -> Result<()> {
+        let poll = async {
+            while !reached(&self.shared()) {
+                sleep(POLL).await;
+            }
+        };
+        tokio::time::timeout(deadline, poll).await.with_context(|| format!("waited {deadline:?} for {what}"))
+    }
+}

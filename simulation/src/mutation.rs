@@ -1,0 +1,165 @@
+//! Mutations: faults planted in the code to see whether the judges notice. What is never caught when it is broken is
+//! not tested.
+//!
+//! Each stands at one place of the product, as `switch::broken("…")`, and shows in runs of `regnode-sim mutations` only.
+//! Those in the catalog's state machine are the same on every replica, but for the one that is about that.
+
+/// A planted fault.
+#[derive(Clone, Copy, Debug)]
+pub struct Mutation {
+    /// Its name in the code.
+    pub name: &'static str,
+    /// What is wrong while it shows.
+    pub about: &'static str,
+    /// The judges that may notice, by the names of their files.
+    pub caught_by: &'static [&'static str],
+    /// Within how many seeds it is promised to be caught.
+    pub seeds: u64,
+    /// Share of the times at which it shows, in percent; below 100 where a cluster could not even be founded otherwise, or
+    /// where replicas are to differ.
+    pub share_percent: u8,
+}
+
+const fn always(name: &'static str, about: &'static str, caught_by: &'static [&'static str], seeds: u64) -> Mutation {
+    sometimes(100, name, about, caught_by, seeds)
+}
+
+const fn sometimes(
+    share_percent: u8,
+    name: &'static str,
+    about: &'static str,
+    caught_by: &'static [&'static str],
+    seeds: u64,
+) -> Mutation {
+    Mutation { name, about, caught_by, seeds, share_percent }
+}
+
+/// All of them.
+pub const MUTATIONS: &[Mutation] = &[
+    always(
+        "api.referrers.panic",
+        "listing referrers panics",
+        &["log", "linearizability", "served_bytes", "liveness"],
+        30,
+    ),
+    sometimes(
+        30,
+        "catalog.apply.diverge",
+        "some replicas record another time when a tag is set",
+        &["replicas", "raft_safety"],
+        10,
+    ),
+    always(
+        "catalog.extent.forget_shortfall",
+        "an extent that was written below its redundancy is not put on the list",
+        &["catalog", "durability", "liveness"],
+        60,
+    ),
+    always(
+        "catalog.manifest.forget_reference",
+        "a manifest does not count in the blobs that it uses, so that they can be deleted from under it",
+        &["catalog", "durability", "linearizability", "log"],
+        20,
+    ),
+    always(
+        "catalog.once.forget",
+        "a repeated request takes effect a second time",
+        &["linearizability", "durability"],
+        100,
+    ),
+    always(
+        "catalog.tag.keep_on_delete",
+        "a deleted tag stays",
+        &["linearizability", "catalog", "durability", "log"],
+        20,
+    ),
+    always(
+        "catalog.upload.ignore_position",
+        "bytes are committed to an upload that has moved on: the fencing of two writers is ignored",
+        &["served_bytes", "durability", "catalog"],
+        100,
+    ),
+    always(
+        "gateway.budget.leak_permit",
+        "a share of the memory for uploads is never given back",
+        &["bounds", "liveness"],
+        10,
+    ),
+    always(
+        "gateway.extent.count_missing_shard",
+        "a shard whose sync failed counts as written",
+        &["durability", "liveness", "catalog"],
+        60,
+    ),
+    always(
+        "gateway.heal.skip",
+        "extents that have lost a shard are acknowledged as they are",
+        &["durability", "liveness", "catalog"],
+        60,
+    ),
+    always("gateway.read.wrong_range", "a range begins and ends one byte early", &["served_bytes"], 20),
+    always(
+        "gateway.report.forget",
+        "a shard that a reader found missing or damaged is not reported",
+        &["liveness", "durability", "catalog"],
+        60,
+    ),
+    sometimes(
+        2,
+        "raft.append.acknowledge_unwritten",
+        "a follower acknowledges entries that it has not written: a wrong quorum is counted",
+        &["raft_safety", "log", "replicas", "linearizability", "durability", "liveness"],
+        20,
+    ),
+    always(
+        "raft.group_commit.skip_sync",
+        "log entries are acknowledged before they are durable",
+        &["raft_safety", "linearizability", "durability", "log"],
+        30,
+    ),
+    always(
+        "raft.log.forget_vote",
+        "a vote is not stored, so that a node that was restarted may vote twice in a term",
+        &["raft_safety", "linearizability", "log"],
+        60,
+    ),
+    always(
+        "raft.read_index.skip_quorum",
+        "reads are answered from the replica at hand, without asking a quorum",
+        &["linearizability"],
+        30,
+    ),
+    always(
+        "raft.snapshot.keep_old_state",
+        "an installed snapshot counts as applied, but the state stays as it was",
+        &["replicas", "catalog", "log", "linearizability", "durability"],
+        60,
+    ),
+    always(
+        "registry.delete.acknowledge_early",
+        "a deletion is acknowledged before a quorum has it",
+        &["linearizability"],
+        30,
+    ),
+    always(
+        "storage.shard.skip_directory_sync",
+        "the directory entry of a shard file is not synced",
+        &["durability", "served_bytes", "liveness"],
+        60,
+    ),
+    always("storage.shard.skip_sync", "a shard file is not synced", &["durability", "served_bytes", "liveness"], 60),
+    always(
+        "storage.shard.skip_verification",
+        "blocks of a shard are served without comparing their checksums",
+        &["served_bytes", "durability", "liveness"],
+        100,
+    ),
+];
+
+impl Mutation {
+    /// The mutation of a name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<&'static Self> {
+        MUTATIONS.iter().find(|mutation| mutation.name == name)
+    }
+}

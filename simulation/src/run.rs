@@ -1,0 +1,274 @@
+//! One run of one seed: boot, faults under load, healing, recovery, the final reading, the verdict.
+//!
+//! This file is the order of it. What goes wrong is [`fault`](crate::fault)'s, what clients do
+//! [`workload`](crate::workload)'s, what must hold the [`judges`](crate::judge)'.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::time::sleep;
+use tokio_util::task::AbortOnDropHandle;
+use tracing_subscriber::layer::SubscriberExt;
+
+use crate::cluster::{self, Client, Control, DATA_DIR, Inspector, World};
+use crate::configuration::Configuration;
+use crate::fault::target::WrittenExtent;
+use crate::fault::{Atlas, Injected, Nemesis, supervise};
+use crate::history::History;
+use crate::judge::availability::{Promise, probe};
+use crate::judge::inspection::{FilesBelow, Ground, Inspection};
+use crate::judge::liveness::{self, Facts, NodeFacts};
+use crate::judge::log::{Expected, LogJudge};
+use crate::judge::raft_safety::RaftSafety;
+use crate::judge::{Court, linearizability};
+use crate::mutation::Mutation;
+use crate::outcome::Outcome;
+use crate::seed::Seed;
+use crate::switches::Switches;
+use crate::trace::Trace;
+use crate::workload::{Workload, client_task, verify_all};
+
+/// Longest virtual time until a cluster has booted.
+const BOOT: Duration = Duration::from_mins(3);
+/// Rest after the boot, in which nobody asks anything.
+const REST: Duration = Duration::from_secs(5);
+/// How long the clients go on after everything was healed.
+const AFTERMATH: Duration = Duration::from_secs(5);
+/// Longest time until each client has ended what it was at.
+const LAST_REQUESTS: Duration = Duration::from_mins(5);
+/// Longest time of the final reading.
+const READING: Duration = Duration::from_mins(10);
+/// Quiet at the end, after which every queue has drained: leftovers, discards and idle connections have their delays.
+const QUIET: Duration = Duration::from_secs(75);
+/// Longest virtual time of everything but the faults.
+const ALL_ELSE: Duration = Duration::from_hours(1);
+/// How often waiters look.
+const POLL: Duration = Duration::from_millis(50);
+
+/// What a run does besides what its seed decides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RunOptions {
+    /// The fault that is planted to test the judges, one of [`MUTATIONS`](crate::mutation::MUTATIONS).
+    pub mutation: Option<&'static str>,
+}
+
+/// What only becomes known in the course of a run.
+#[derive(Clone, Debug, Default)]
+struct Findings {
+    injected: Injected,
+    orphans: usize,
+}
+
+/// Everything that one run consists of.
+#[derive(Clone)]
+struct Run {
+    configuration: Configuration,
+    work: Workload,
+    atlas: Atlas,
+    inspection: Arc<Inspection>,
+    findings: Arc<Mutex<Findings>>,
+}
+
+/// Runs a seed.
+#[must_use]
+pub fn run_seed(seed: Seed, options: &RunOptions, trace: &Trace, court: &Court) -> Outcome {
+    let configuration = Configuration::from_seed(seed);
+    let switches = Switches::install(&configuration, options.mutation.and_then(Mutation::named));
+    let atlas = Atlas::of(&configuration);
+    let history = History::default();
+    let held: Arc<OnceLock<Control>> = Arc::default();
+    let log = LogJudge::new(court.clone(), expected(&held));
+    let _panics = log.watch_panics();
+    let _subscriber = tracing::subscriber::set_default(tracing_subscriber::registry().with(trace.clone()).with(log));
+
+    let surroundings = cluster::surroundings(configuration.cluster.nodes);
+    let work = Workload::new(surroundings, &configuration, history.clone(), court.clone());
+    let run = Run {
+        inspection: Arc::new(inspection(&configuration, &atlas, court, &held)),
+        configuration,
+        work,
+        atlas,
+        findings: Arc::default(),
+    };
+    let ended = run.clone().world(court).run_with_clients(trace, court, run.clients(), {
+        let run = run.clone();
+        move |control| {
+            // It is set once.
+            let _ = held.set(control.clone());
+            async move { run.story(control).await }
+        }
+    });
+    if let Err(error) = ended
+        && court.first().is_none()
+    {
+        court.accuse("run", format!("{error:#}"));
+    }
+    let undecided = linearizability::judge(&history, court).undecided;
+    drop(switches);
+    run.outcome(trace, court, undecided.len())
+}
+
+/// Errors in a log are expected where a disk has failed its node.
+fn expected(held: &Arc<OnceLock<Control>>) -> Expected {
+    let held = Arc::clone(held);
+    Arc::new(move |line| line.node.zip(held.get()).is_some_and(|(node, control)| control.computer(node).has_failed()))
+}
+
+fn inspection(
+    configuration: &Configuration,
+    atlas: &Atlas,
+    court: &Court,
+    held: &Arc<OnceLock<Control>>,
+) -> Inspection {
+    let (files_held, connections_held) = (Arc::clone(held), Arc::clone(held));
+    let files_below: FilesBelow = Arc::new(move |number, directory| {
+        let Some(control) = files_held.get() else { return Vec::new() };
+        let computer = control.computer(number);
+        let disks = computer.data_disks().into_iter().chain([computer.system_disk().clone()]);
+        disks.flat_map(|disk| disk.files_below(directory)).collect()
+    });
+    let ground = Ground {
+        nodes: configuration.cluster.nodes,
+        snapshot_after_entries: configuration.settings.snapshot_after_entries,
+        groups: Path::new(DATA_DIR).join("groups"),
+        files_below,
+        open_connections: Arc::new(move |number| {
+            connections_held.get().map_or(0, |control| control.computer(number).network().open_connections())
+        }),
+    };
+    let atlas = atlas.clone();
+    Inspection::new(
+        court,
+        &ground,
+        Arc::new(move |number, name| atlas.is_damaged(number, &WrittenExtent(name.object, name.extent, name.attempt))),
+    )
+}
+
+impl Run {
+    fn world(self, court: &Court) -> World {
+        let inspection = self.inspection;
+        let inspector: Inspector = Arc::new(move |number, node| inspection.inspect(number, node));
+        World {
+            seed: self.configuration.seed,
+            cluster: self.configuration.cluster.clone(),
+            settings: self.configuration.settings.clone(),
+            limit: ALL_ELSE + self.configuration.fault_phase(),
+            witness: Some(Arc::new(RaftSafety::new(court.clone()))),
+            inspector: Some(inspector),
+        }
+    }
+
+    /// The clients, which wait until the story lets them begin.
+    fn clients(&self) -> Vec<Client> {
+        let client = |number| {
+            let work = self.work.clone();
+            let client: Client = Box::pin(async move {
+                while !work.is_begun() {
+                    sleep(POLL).await;
+                }
+                client_task(number, work.clone()).await;
+                work.ended();
+            });
+            client
+        };
+        (1..=self.configuration.workload.clients).map(client).collect()
+    }
+
+    async fn story(self, control: Control) -> Result<()> {
+        let all: Vec<usize> = (1..=control.nodes()).collect();
+        control.ready(&all, BOOT).await.context("the cluster boots")?;
+        sleep(REST).await;
+        self.inspection.booted();
+
+        let _supervisor = AbortOnDropHandle::new(tokio::spawn(supervise(control.clone(), self.atlas.clone())));
+        self.work.begin();
+        let prober = tokio::spawn(probe(self.work.clone(), self.promise()));
+        let mut nemesis = Nemesis::new(&self.configuration, control.clone(), self.atlas.clone());
+        self.findings().injected = nemesis.injected();
+        nemesis.rage().await;
+        control.trace.note("all faults end");
+        nemesis.heal_all().await;
+        sleep(AFTERMATH).await;
+        self.work.stop();
+        self.wait_for_clients().await?;
+        let _succeeded = prober.await;
+
+        control.trace.note("recovery");
+        let facts = self.facts(&control);
+        if liveness::revive(&self.work, &facts, liveness::BOUND).await.is_none() {
+            return Ok(());
+        }
+        control.trace.note("the final reading");
+        let verified = verify_all(&self.work, READING).await;
+        control.trace.note(&format!("{verified:?}"));
+        // What the reading found damaged is written anew.
+        if liveness::revive(&self.work, &facts, liveness::BOUND).await.is_none() {
+            return Ok(());
+        }
+        sleep(QUIET).await;
+        self.inspection.settled();
+        while !self.inspection.is_complete() {
+            sleep(POLL).await;
+        }
+        let orphans = self.inspection.conclude(self.orphans_max());
+        self.findings().orphans = orphans;
+        Ok(())
+    }
+
+    /// What is known of the nodes. As long as a wiped node's former self is a member, extents wait for it: full redundancy
+    /// is not to be had then, what is written stays at that of the nodes that live.
+    fn facts(&self, control: &Control) -> Facts {
+        let (control, atlas) = (control.clone(), self.atlas.clone());
+        Arc::new(move || {
+            let waits = atlas.lost_voters() > 0;
+            let facts = |number| {
+                let facts = NodeFacts::of(&control.report(number))?;
+                Some(NodeFacts { under_replicated: if waits { 0 } else { facts.under_replicated }, ..facts })
+            };
+            (1..=control.nodes()).map(facts).collect()
+        })
+    }
+
+    fn promise(&self) -> Promise {
+        let (holds, impaired) = (self.atlas.clone(), self.atlas.clone());
+        Promise { holds: Arc::new(move || holds.is_promised()), impaired: Arc::new(move || impaired.impaired_nodes()) }
+    }
+
+    async fn wait_for_clients(&self) -> Result<()> {
+        let clients = self.configuration.workload.clients;
+        let ended = async {
+            while self.work.ended_clients() < clients {
+                sleep(POLL).await;
+            }
+        };
+        let waited = tokio::time::timeout(LAST_REQUESTS, ended).await;
+        waited.with_context(|| format!("{} of {clients} clients ended", self.work.ended_clients()))
+    }
+
+    /// Shards that may be left of writes that were interrupted: each fault may interrupt what every client is writing.
+    fn orphans_max(&self) -> usize {
+        let faults: u64 = self.findings().injected.counts().values().sum();
+        let writers = self.configuration.workload.clients + 2;
+        (usize::try_from(faults).unwrap_or(usize::MAX) + 1) * writers * self.configuration.cluster.nodes * 2
+    }
+
+    fn findings(&self) -> std::sync::MutexGuard<'_, Findings> {
+        self.findings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn outcome(&self, trace: &Trace, court: &Court, undecided: usize) -> Outcome {
+        let statistics = self.work.statistics();
+        let findings = self.findings().clone();
+        Outcome {
+            operations: statistics.begun.values().sum(),
+            requests: statistics.requests,
+            retries: statistics.retries,
+            faults: findings.injected.counts(),
+            orphans: findings.orphans as u64,
+            undecided: undecided as u64,
+            ..Outcome::cut_short(self.configuration.clone(), trace, court.all())
+        }
+    }
+}

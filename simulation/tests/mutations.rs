@@ -1,0 +1,15 @@
+//! The judges notice planted faults. These are the quick ones; `regnode-sim mutations` plants them all.
+
+mod program;
+
+/// One for each way of noticing: the log, the replicas beside each other, the catalog by itself, Raft's own promises.
+const QUICK: [&str; 4] =
+    ["api.referrers.panic", "catalog.apply.diverge", "catalog.tag.keep_on_delete", "raft.append.acknowledge_unwritten"];
+
+#[test]
+fn planted_faults_are_noticed() {
+    let mut arguments = vec!["mutations", "--jobs", "1"];
+    arguments.extend(QUICK);
+    let text = program::kept(&arguments);
+    assert!(text.contains("without a mutation are clean"), "{text}");
+}
