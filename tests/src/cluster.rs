@@ -89,7 +89,7 @@ impl Node {
     /// # Errors
     /// When it does not run.
     pub fn id(&self) -> Result<u32> {
-        Ok(self.process.as_ref().with_context(|| format!("node {} does not run", self.number))?.id())
+        Ok(self.process.as_ref().with_context(|| format!("{} does not run", self.options.name))?.id())
     }
 
     /// The highest memory that it has used since it was started, in bytes.
@@ -166,7 +166,7 @@ impl Node {
     }
 
     fn launch(&mut self, command: Command) -> Result<()> {
-        ensure!(self.process.is_none(), "node {} runs already", self.number);
+        ensure!(self.process.is_none(), "{} runs already", self.options.name);
         self.process = Some(Process::start(command, &self.log)?);
         Ok(())
     }
@@ -176,9 +176,9 @@ impl Node {
     /// # Errors
     /// When it ends or does not get ready in time.
     pub async fn wait_ready(&mut self) -> Result<()> {
-        let (number, registry) = (self.number, self.registry());
-        let process = self.process.as_mut().with_context(|| format!("node {number} does not run"))?;
-        let reason = eventually(&format!("node {number} is ready"), START_DEADLINE, async || {
+        let (name, registry) = (self.options.name.clone(), self.registry());
+        let process = self.process.as_mut().with_context(|| format!("{name} does not run"))?;
+        let reason = eventually(&format!("{name} is ready"), START_DEADLINE, async || {
             if let Some(status) = process.ended()? {
                 return Ok(Some(Err(status)));
             }
@@ -187,7 +187,7 @@ impl Node {
             Ok(Some(Ok(())))
         })
         .await?;
-        reason.map_err(|status| anyhow::anyhow!("node {number} ended while it started: {status}"))
+        reason.map_err(|status| anyhow::anyhow!("{name} ended while it started: {status}"))
     }
 
     /// Kills it as a power cut of the process would.
@@ -195,7 +195,7 @@ impl Node {
     /// # Errors
     /// When it does not run.
     pub fn kill(&mut self) -> Result<()> {
-        self.process.take().with_context(|| format!("node {} does not run", self.number))?.kill()
+        self.process.take().with_context(|| format!("{} does not run", self.options.name))?.kill()
     }
 
     /// Whether its process was started and not ended since by the test.
@@ -222,7 +222,7 @@ impl Node {
     }
 
     fn signal(&self, signal: Signal) -> Result<()> {
-        self.process.as_ref().with_context(|| format!("node {} does not run", self.number))?.signal(signal)
+        self.process.as_ref().with_context(|| format!("{} does not run", self.options.name))?.signal(signal)
     }
 
     /// Ends it in order.
@@ -230,9 +230,9 @@ impl Node {
     /// # Errors
     /// When it does not end in time, or not with success.
     pub async fn stop(&mut self) -> Result<()> {
-        let mut process = self.process.take().with_context(|| format!("node {} does not run", self.number))?;
+        let mut process = self.process.take().with_context(|| format!("{} does not run", self.options.name))?;
         let status = process.stop(STOP_DEADLINE).await?;
-        ensure!(status.success(), "node {} ended with {status}", self.number);
+        ensure!(status.success(), "{} ended with {status}", self.options.name);
         Ok(())
     }
 
@@ -253,7 +253,7 @@ impl Node {
         if let Some(process) = self.process.as_mut()
             && let Some(status) = process.ended()?
         {
-            bail!("node {} ended by itself: {status}", self.number);
+            bail!("{} ended by itself: {status}", self.options.name);
         }
         Ok(())
     }
@@ -265,7 +265,7 @@ impl Node {
     pub fn check_quiet(&self) -> Result<()> {
         // A line begins with its time and its level.
         match self.log().lines().find(|line| line.split_whitespace().nth(1) == Some("ERROR")) {
-            Some(line) => bail!("node {} logged: {line}", self.number),
+            Some(line) => bail!("{} logged: {line}", self.options.name),
             None => Ok(()),
         }
     }
@@ -278,7 +278,7 @@ impl Node {
         self.check_alive()?;
         let log = self.log();
         match log.lines().find(|line| line.contains("panicked at")) {
-            Some(line) => bail!("node {} panicked: {line}", self.number),
+            Some(line) => bail!("{} panicked: {line}", self.options.name),
             None => Ok(()),
         }
     }
@@ -447,7 +447,7 @@ impl Cluster {
         let mut out = std::io::stderr().lock();
         for node in &self.nodes {
             let tail = process::log_tail(&node.log, LOG_TAIL_BYTES);
-            let _ = writeln!(out, "--- end of the log of node {} ---\n{tail}", node.number + 1);
+            let _ = writeln!(out, "--- end of the log of {} ---\n{tail}", node.options.name);
         }
         if let Some(folder) = self.folder.take() {
             let _ = writeln!(out, "--- data and logs are kept in {} ---", folder.keep().display());

@@ -19,13 +19,15 @@ pub async fn eventually<T>(
     mut attempt: impl AsyncFnMut() -> Result<Option<T>>,
 ) -> Result<T> {
     let end = Instant::now() + deadline;
+    let mut last = None;
     loop {
-        let last = match tokio::time::timeout_at(end, attempt()).await {
+        match tokio::time::timeout_at(end, attempt()).await {
             Ok(Ok(Some(value))) => return Ok(value),
-            Ok(Ok(None)) => None,
-            Ok(Err(error)) => Some(error),
-            Err(_elapsed) => bail!("{what}: the last look did not return within {deadline:?}"),
-        };
+            Ok(Ok(None)) => last = None,
+            Ok(Err(error)) => last = Some(error),
+            // A look that was under way at the deadline; what the one before saw stands.
+            Err(_elapsed) => {}
+        }
         if Instant::now() >= end {
             match last {
                 Some(error) => return Err(error.context(format!("{what}: not within {deadline:?}"))),

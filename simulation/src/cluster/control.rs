@@ -127,6 +127,14 @@ impl Control {
         self.shared().reports[number - 1].clone()
     }
 
+    /// Notes that a node's process has ended by itself.
+    pub(super) fn ended(&self, number: usize, reason: String) {
+        let report = &mut self.shared().reports[number - 1];
+        report.running = false;
+        report.ready = false;
+        report.ended = Some(reason);
+    }
+
     /// Does something to the simulation from outside, between two of its steps, and returns once it is done.
     pub async fn outside(&self, errand: impl for<'a, 'b> FnOnce(&'a mut Sim<'b>) + Send + 'static) {
         let ticket = {

@@ -57,15 +57,10 @@ impl Life {
         if !control.computer(number).has_failed() {
             control.court.accuse("process", format!("node {number} ended, although no disk failed it: {reason}"));
         }
-        let mut shared = control.shared();
-        let report = &mut shared.reports[number - 1];
-        report.running = false;
-        report.ready = false;
-        report.ended = Some(reason);
-        drop(shared);
+        control.ended(number, reason);
         // turmoil does not run a host any more whose software has returned, so that its connections would hang instead
         // of being closed. Whoever starts the process again kills this one first.
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Serves until the node fails for good; says why.
@@ -84,7 +79,7 @@ impl Life {
             self.look(number, control, &node).await;
             tokio::select! {
                 biased;
-                reason = &mut failed => return Ok(reason.to_string()),
+                reason = &mut failed => return Ok(reason),
                 () = sleep(INSPECTION) => {}
             }
         }

@@ -5,7 +5,7 @@
 //! end, not what is merely large. The strict comparison is made at rest: what a node holds after the storm, when nobody
 //! asks it anything, is what it held after the boot, within a stated slack.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -180,13 +180,13 @@ fn log_length(status: &GroupStatus) -> u64 {
 
 /// Directories of each group, told by the files in them.
 fn directories(files_below: &FilesBelow, number: usize, groups: &Path) -> BTreeMap<String, Directories> {
-    let mut found: BTreeMap<String, BTreeMap<String, ()>> = BTreeMap::new();
+    let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for path in files_below(number, groups) {
         if let Some((group, name)) = group_and_directory(&path, groups) {
-            found.entry(group).or_default().insert(name, ());
+            found.entry(group).or_default().insert(name);
         }
     }
-    found.into_iter().map(|(group, names)| (group, count(names.into_keys()))).collect()
+    found.into_iter().map(|(group, names)| (group, count(names.into_iter()))).collect()
 }
 
 fn group_and_directory(path: &Path, groups: &Path) -> Option<(String, String)> {
@@ -199,7 +199,7 @@ fn group_and_directory(path: &Path, groups: &Path) -> Option<(String, String)> {
 fn count(names: impl Iterator<Item = String>) -> Directories {
     let mut found = Directories::default();
     for name in names {
-        if name.ends_with(".tmp") || name.starts_with("incoming-") {
+        if Path::new(&name).extension().is_some_and(|end| end == "tmp") || name.starts_with("incoming-") {
             found.unfinished += 1;
         } else if name.starts_with("state-") {
             found.states += 1;
