@@ -3,12 +3,12 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use http::Uri;
 use hyper_util::rt::TokioIo;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tonic::transport::{Channel, Endpoint};
 use tower::Service;
 
@@ -24,18 +24,20 @@ struct Connector {
     security: Security,
     address: Arc<str>,
     metrics: Metrics,
-    /// When the last attempt failed, and why.
-    failed: Arc<Mutex<Option<(Instant, String)>>>,
+    /// When the last attempt failed, if it did.
+    failed: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Connector {
-    /// What the last attempt ended with, if it is too early for another one.
-    fn refusal(&self) -> Option<String> {
-        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        failed.as_ref().filter(|(at, _)| at.elapsed() < limits::CONNECT_PAUSE).map(|(_, message)| message.clone())
+    fn failed(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn connect(&self) -> Result<TokioIo<BoxStream>, String> {
+        let failed = *self.failed();
+        if let Some(failed) = failed {
+            sleep_until(failed + limits::CONNECT_PAUSE).await;
+        }
         let connecting = async { self.security.secure(self.network.connect(&self.address).await?).await };
         let connected = match timeout(limits::CONNECT_TIMEOUT, connecting).await {
             Ok(Ok(stream)) => Ok(TokioIo::new(stream)),
@@ -43,8 +45,7 @@ impl Connector {
             Err(_elapsed) => Err(format!("no connection within {} s", limits::CONNECT_TIMEOUT.as_secs())),
         };
         self.metrics.connected(connected.is_ok());
-        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) =
-            connected.as_ref().err().map(|message| (Instant::now(), message.clone()));
+        *self.failed() = connected.is_err().then(Instant::now);
         connected
     }
 }
@@ -61,11 +62,7 @@ impl Service<Uri> for Connector {
     fn call(&mut self, _uri: Uri) -> Self::Future {
         let this = self.clone();
         Box::pin(async move {
-            let connected = match this.refusal() {
-                Some(message) => Err(message),
-                None => this.connect().await,
-            };
-            connected.map_err(|message| ConnectFailed { address: this.address.to_string(), message })
+            this.connect().await.map_err(|message| ConnectFailed { address: this.address.to_string(), message })
         })
     }
 }

@@ -37,8 +37,8 @@ pub const STREAMS_LIMIT: u32 = 1024;
 
 /// Bound on a connect, TLS handshake included.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Pause before a peer that could not be connected to is dialled again; calls fail at once meanwhile. Every read asks all
-/// voters, so that a dead one would be dialled by each of them.
+/// Pause before a peer that could not be connected to is dialled again; calls wait meanwhile. Every read asks all voters,
+/// so that a dead one would be dialled by each of them.
 pub const CONNECT_PAUSE: Duration = Duration::from_millis(100);
 /// A connection is asked for a sign of life after this long without one.
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);

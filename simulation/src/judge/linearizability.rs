@@ -5,7 +5,7 @@
 //! manifest pushed by tag) is an operation on each of them; that they change together is for other judges.
 //!
 //! The checker is our own, after Wing and Gong ("Testing and verifying concurrent objects", 1993) with Lowe's
-//! memoisation ("Testing for linearizability", 2017); it lives in [`checker`]. Those on crates.io were weighed first:
+//! memoisation ("Testing for linearizability", 2017); it lives in `checker`. Those on crates.io were weighed first:
 //! stateright 0.31 knows operations in flight, but searches without memoisation and copies the history at every step,
 //! which ends at some dozen operations, and it brings forty crates with a web server; todc-utils 0.1.1 memoises and
 //! depends on nothing, but demands an answer to every call and looks up each entry by a scan. Neither bounds its
