@@ -14,6 +14,6 @@ fn fixed_seeds_keep_every_promise() {
 #[test]
 #[expect(clippy::disallowed_methods, reason = "the number of runs, outside of every run")]
 fn fresh_seeds_keep_every_promise() {
-    let seeds = std::env::var(FRESH_SEEDS).unwrap_or_else(|_| "8".to_owned());
+    let seeds = std::env::var(FRESH_SEEDS).unwrap_or_else(|_| "4".to_owned());
     program::kept(&["swarm", "--seeds", &seeds, "--jobs", "1"]);
 }
