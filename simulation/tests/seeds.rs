@@ -8,12 +8,12 @@ const FRESH_SEEDS: &str = "REGNODE_SIM_FRESH_SEEDS";
 
 #[test]
 fn fixed_seeds_keep_every_promise() {
-    program::kept(&["swarm", "--from", "1", "--seeds", "8", "--jobs", "1", "--check-determinism-every", "4"]);
+    program::kept(&["swarm", "--from", "1", "--seeds", "4", "--jobs", "1", "--check-determinism-every", "4"]);
 }
 
 #[test]
 #[expect(clippy::disallowed_methods, reason = "the number of runs, outside of every run")]
 fn fresh_seeds_keep_every_promise() {
-    let seeds = std::env::var(FRESH_SEEDS).unwrap_or_else(|_| "4".to_owned());
+    let seeds = std::env::var(FRESH_SEEDS).unwrap_or_else(|_| "3".to_owned());
     program::kept(&["swarm", "--seeds", &seeds, "--jobs", "1"]);
 }
