@@ -33,7 +33,7 @@ const DIRECTORIES_MAX: usize = 8;
 
 /// Tasks that a node may have more of at rest than after the boot, per node of the cluster: a connection to a peer that
 /// was made anew beside one that has yet to time out, a replication stream that was begun anew.
-const RESTING_TASKS_PER_NODE: usize = 8;
+const RESTING_TASKS_PER_NODE: usize = 16;
 /// The same for connections.
 const RESTING_STREAMS_PER_NODE: usize = 2;
 /// Entries of a log at rest, in quarters of those after which a snapshot is due: a snapshot is taken after four

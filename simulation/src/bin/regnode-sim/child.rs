@@ -58,7 +58,7 @@ impl Task {
     /// # Errors
     /// When no process can be started. That one breaks off is in the report.
     pub(crate) async fn run(&self) -> Result<Report> {
-        let program = std::env::current_exe().context("finding the program's own path")?;
+        let program = own_program()?;
         let output = command(&program)
             .args(self.arguments())
             .stdin(Stdio::null())
@@ -76,6 +76,14 @@ impl Task {
     fn broken_off(&self, text: String) -> Report {
         Report::broken_off(Seed(self.seed), self.scenario, self.mutation, text)
     }
+}
+
+/// This very program, even if it was built anew meanwhile: all runs of a swarm are of one revision.
+fn own_program() -> Result<PathBuf> {
+    if cfg!(target_os = "linux") {
+        return Ok(PathBuf::from("/proc/self/exe"));
+    }
+    std::env::current_exe().context("finding the program's own path")
 }
 
 #[expect(clippy::disallowed_methods, reason = "each run is a process of its own")]
