@@ -161,6 +161,13 @@ impl UploadError {
     }
 }
 
+impl ReadError {
+    #[expect(clippy::needless_pass_by_value, reason = "made to be passed to map_err")]
+    pub(super) fn internal(message: impl ToString) -> Self {
+        Self::Internal { message: message.to_string() }
+    }
+}
+
 impl From<CatalogError> for UploadError {
     fn from(error: CatalogError) -> Self {
         match error {

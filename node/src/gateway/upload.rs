@@ -6,6 +6,7 @@ use raft::catalog::{
 };
 use storage::shard::{ExtentIndex, ObjectId};
 
+use super::catalog::CatalogError;
 use super::core::unexpected;
 use super::error::UploadError;
 use super::hash::RunningDigest;
@@ -89,7 +90,7 @@ impl Gateway {
             return Err(UploadError::Unknown);
         }
         check_offset(&record, at)?;
-        let object = self.core.records.view().object(record.object).map_err(UploadError::internal)?;
+        let object = self.core.records.view().object(record.object).map_err(CatalogError::from)?;
         if object.is_some_and(|object| object.extents >= UPLOAD_EXTENTS_MAX) {
             // Said before the body is taken in, in vain.
             return Err(UploadError::TooManyChunks { limit: UPLOAD_EXTENTS_MAX });
@@ -169,7 +170,7 @@ impl Gateway {
 
     async fn session(&self, repository: &RepositoryName, session: SessionId) -> Result<UploadRecord, UploadError> {
         self.core.records.barrier().await?;
-        let record = self.core.records.view().upload(session).map_err(UploadError::internal)?;
+        let record = self.core.records.view().upload(session).map_err(CatalogError::from)?;
         record.filter(|record| record.repository == *repository).ok_or(UploadError::Unknown)
     }
 
@@ -182,7 +183,7 @@ impl Gateway {
         body: Body,
     ) -> Result<Outcome, UploadError> {
         // Read after the session: if another request came between, the commit is refused.
-        let object = self.core.records.view().object(record.object).map_err(UploadError::internal)?;
+        let object = self.core.records.view().object(record.object).map_err(CatalogError::from)?;
         let extents = object.ok_or(UploadError::Unknown)?.extents;
         UploadTask::begin(&self.core, session, record, extents, hash, purpose).receive(body).await
     }

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use raft::catalog::{Algorithm, Digest, ExtentBody};
 use storage::shard::{ExtentIndex, ObjectId};
 
+use super::catalog::CatalogError;
 use super::core::Core;
 use super::error::ReadError;
 use super::hash::RunningDigest;
@@ -41,7 +42,7 @@ pub(super) async fn digest_of(
     let mut next = 0;
     while next < first_new {
         let page = core.records.view().extents(object, ExtentIndex(next), PAGE_EXTENTS);
-        let page = page.map_err(|error| ReadError::Internal { message: error.to_string() })?;
+        let page = page.map_err(CatalogError::from)?;
         let Some((last, _)) = page.last() else { break };
         let behind = last.0.saturating_add(1);
         for (index, record) in page.into_iter().filter(|(index, _)| index.0 < first_new) {

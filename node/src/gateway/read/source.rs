@@ -10,6 +10,7 @@ use storage::shard::{ExtentIndex, ObjectId};
 use super::plan::{self, Window};
 use super::window::{self, FetchError};
 use crate::gateway::budget::Share;
+use crate::gateway::catalog::CatalogError;
 use crate::gateway::core::Core;
 use crate::gateway::error::ReadError;
 
@@ -88,7 +89,7 @@ impl ExtentSource {
                         _ => return Err(self.unreadable(message)),
                     }
                 }
-                Err(FetchError::Internal(message)) => return Err(ReadError::Internal { message }),
+                Err(FetchError::Failed(error)) => return Err(error),
             }
         }
         Err(self.unreadable("the extent is written anew again and again".to_owned()))
@@ -114,7 +115,7 @@ impl ExtentSource {
     /// What the catalog says of this extent now, as far as this replica knows.
     pub(super) fn current(&self, core: &Core) -> Result<Option<ExtentBody>, ReadError> {
         let record = core.records.view().extent(self.object, self.index);
-        let record = record.map_err(|error| ReadError::Internal { message: error.to_string() })?;
+        let record = record.map_err(CatalogError::from)?;
         Ok(record.map(|record| record.body))
     }
 
@@ -130,7 +131,7 @@ impl ExtentSource {
     /// Whether the object exists no more, as far as this replica knows. Extents that are not committed yet have one.
     fn is_gone(&self, core: &Core) -> Result<bool, ReadError> {
         let object = core.records.view().object(self.object);
-        Ok(object.map_err(|error| ReadError::Internal { message: error.to_string() })?.is_none())
+        Ok(object.map_err(CatalogError::from)?.is_none())
     }
 
     fn unreadable(&self, message: String) -> ReadError {

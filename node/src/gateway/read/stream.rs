@@ -111,7 +111,7 @@ impl Coming {
         match self {
             Self::Ready(bytes) => Ok(vec![bytes]),
             Self::Lone(source, window, share) => source.fetch_within(core, &window, share).await,
-            Self::Task(task) => task.await.map_err(|error| ReadError::Internal { message: error.to_string() })?,
+            Self::Task(task) => task.await.map_err(ReadError::internal)?,
         }
     }
 }

@@ -18,6 +18,7 @@ use super::plan::Window;
 use super::{ExtentSource, report};
 use crate::environment::BoxFuture;
 use crate::gateway::core::Core;
+use crate::gateway::error::ReadError;
 use crate::shards::ShardError;
 
 /// Why a window was not fetched.
@@ -27,8 +28,12 @@ pub(super) enum FetchError {
     Replaced(ExtentBody),
     /// Too few shards can be read.
     Unreadable(String),
-    /// A defect.
-    Internal(String),
+    /// What tells of the extent, or restores its blocks, failed.
+    Failed(ReadError),
+}
+
+fn defect(message: impl ToString) -> FetchError {
+    FetchError::Failed(ReadError::internal(message))
 }
 
 /// Fetches the verified bytes of a window, in order.
@@ -217,7 +222,7 @@ impl<'a> Fetch<'a> {
             self.core.roster.report_failure(self.source.coded.shards[shard].node);
             return Ok(());
         }
-        let current = self.source.current(self.core).map_err(|error| FetchError::Internal(error.to_string()))?;
+        let current = self.source.current(self.core).map_err(FetchError::Failed)?;
         match current {
             Some(ExtentBody::Coded(coded)) if coded.attempt == self.source.coded.attempt => {
                 report::report(self.core, self.source, failure);
@@ -251,7 +256,7 @@ impl<'a> Fetch<'a> {
         for piece in window.pieces(&self.source.coded.geometry) {
             let block = self.block(piece.shard, piece.stripe);
             let block = block.filter(|block| block.len() >= piece.bytes.end);
-            let block = block.ok_or_else(|| FetchError::Internal("a block is shorter than its geometry".to_owned()))?;
+            let block = block.ok_or_else(|| defect("a block is shorter than its geometry"))?;
             bytes.push(block.slice(piece.bytes));
         }
         Ok(bytes)
@@ -281,7 +286,7 @@ impl<'a> Fetch<'a> {
             }
             Ok::<_, storage::codec::CodecError>(stripes)
         });
-        for (row, blocks) in restored.await.map_err(|error| FetchError::Internal(error.to_string()))? {
+        for (row, blocks) in restored.await.map_err(defect)? {
             for (holder, block) in self.holders.iter_mut().zip(blocks) {
                 holder.blocks[row] = block;
             }

@@ -11,6 +11,7 @@ use tracing::info;
 
 use super::object::ObjectWriter;
 use super::{Avoided, WriteError, Written, leftovers, rewrite};
+use crate::gateway::catalog::CatalogError;
 use crate::gateway::core::Core;
 
 /// Times that the extents are looked at: nodes may go on dying meanwhile.
@@ -81,7 +82,7 @@ async fn heal_earlier(
     let mut healed = false;
     let mut from = ExtentIndex(0);
     loop {
-        let page = core.records.view().extents(object, from, PAGE_EXTENTS).map_err(WriteError::internal)?;
+        let page = core.records.view().extents(object, from, PAGE_EXTENTS).map_err(CatalogError::from)?;
         let Some((last, _)) = page.last() else { return Ok(healed) };
         from = ExtentIndex(last.0.saturating_add(1));
         for (index, record) in page {
