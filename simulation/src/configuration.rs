@@ -203,7 +203,8 @@ impl ClusterConfiguration {
             nodes,
             zones: random.random_range(1..=3),
             disks_per_node: random.random_range(1..=3),
-            disk_capacity_bytes: random.random_range(48..=256) << 20,
+            // More than clients can fill in a run, since nothing is collected yet: disks are full by a fault.
+            disk_capacity_bytes: random.random_range(1..=4) << 30,
             latency_milliseconds_max: *[1, 2, 5, 20, 60].choose(random).unwrap_or(&2),
         }
     }
