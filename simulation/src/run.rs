@@ -3,7 +3,6 @@
 //! This file is the order of it. What goes wrong is [`fault`](crate::fault)'s, what clients do
 //! [`workload`](crate::workload)'s, what must hold the [`judges`](crate::judge)'.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -12,13 +11,13 @@ use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 use tracing_subscriber::layer::SubscriberExt;
 
-use crate::cluster::{self, Client, Control, DATA_DIR, Inspector, World};
+use crate::cluster::{self, Client, Control, Inspector, World};
 use crate::configuration::Configuration;
 use crate::fault::target::WrittenExtent;
 use crate::fault::{Atlas, Injected, Nemesis, supervise};
 use crate::history::History;
 use crate::judge::availability::{Promise, probe};
-use crate::judge::inspection::{FilesBelow, Ground, Inspection};
+use crate::judge::inspection::{Ground, Inspection};
 use crate::judge::liveness::{self, Facts, NodeFacts};
 use crate::judge::log::{Expected, LogJudge};
 use crate::judge::raft_safety::RaftSafety;
@@ -42,6 +41,10 @@ const LAST_REQUESTS: Duration = Duration::from_mins(5);
 const READING: Duration = Duration::from_mins(10);
 /// Quiet at the end, after which every queue has drained: leftovers, discards and idle connections have their delays.
 const QUIET: Duration = Duration::from_secs(75);
+/// In which each node is looked at several times.
+const SETTLING: Duration = Duration::from_millis(500);
+/// Longest time until every node could be looked into at rest.
+const LAST_LOOK: Duration = Duration::from_secs(30);
 /// Longest virtual time of everything but the faults.
 const ALL_ELSE: Duration = Duration::from_hours(1);
 /// How often waiters look.
@@ -122,22 +125,8 @@ fn inspection(
     court: &Court,
     held: &Arc<OnceLock<Control>>,
 ) -> Inspection {
-    let (files_held, connections_held) = (Arc::clone(held), Arc::clone(held));
-    let files_below: FilesBelow = Arc::new(move |number, directory| {
-        let Some(control) = files_held.get() else { return Vec::new() };
-        let computer = control.computer(number);
-        let disks = computer.data_disks().into_iter().chain([computer.system_disk().clone()]);
-        disks.flat_map(|disk| disk.files_below(directory)).collect()
-    });
-    let ground = Ground {
-        nodes: configuration.cluster.nodes,
-        snapshot_after_entries: configuration.settings.snapshot_after_entries,
-        groups: Path::new(DATA_DIR).join("groups"),
-        files_below,
-        open_connections: Arc::new(move |number| {
-            connections_held.get().map_or(0, |control| control.computer(number).network().open_connections())
-        }),
-    };
+    let (nodes, snapshot_after_entries) = (configuration.cluster.nodes, configuration.settings.snapshot_after_entries);
+    let ground = Ground::of(held, nodes, snapshot_after_entries);
     let atlas = atlas.clone();
     Inspection::new(
         court,
@@ -201,7 +190,11 @@ impl Run {
             return Ok(());
         }
         control.trace.note("the final reading");
+        self.inspection.reading_begins();
         let verified = verify_all(&self.work, READING).await;
+        // Until each node was looked at.
+        sleep(SETTLING).await;
+        self.inspection.reading_ended();
         control.trace.note(&format!("{verified:?}"));
         // What the reading found damaged is written anew.
         if liveness::revive(&self.work, &facts, liveness::BOUND).await.is_none() {
@@ -209,11 +202,16 @@ impl Run {
         }
         sleep(QUIET).await;
         self.inspection.settled();
-        while !self.inspection.is_complete() {
-            sleep(POLL).await;
-        }
-        let orphans = self.inspection.conclude(self.orphans_max());
-        self.findings().orphans = orphans;
+        let looked = async {
+            while !self.inspection.is_complete() {
+                sleep(POLL).await;
+            }
+        };
+        // Whoever could not be looked into by then is accused.
+        let _complete = tokio::time::timeout(LAST_LOOK, looked).await;
+        let conclusion = self.inspection.conclude(self.orphans_max(), self.atlas.lost_voters() == 0);
+        control.trace.note(&format!("{conclusion:?}"));
+        self.findings().orphans = conclusion.orphans;
         Ok(())
     }
 

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use raft::group::{GroupStatus, StateDigest};
 use raft::id::GroupId;
+use storage::codec::Profile;
 use storage::disk::Disks;
 use storage::kv::{Engine, EngineError};
 
 use super::node::Node;
-use crate::gateway::Load;
+use crate::gateway::{Load, placement};
 
 impl Node {
     /// This node's view of each of its Raft groups.
@@ -51,5 +52,18 @@ impl Node {
     #[must_use]
     pub fn load(&self) -> Load {
         self.gateway.load()
+    }
+
+    /// Times since the start that a reader asked other shards because one had not answered in time. Whoever does so may
+    /// never hear the answer that is late.
+    #[must_use]
+    pub fn hedged_reads(&self) -> u64 {
+        self.gateway.core().metrics.hedged_reads.get()
+    }
+
+    /// The profile of an extent in a region of so many nodes, two or more, when all of them live and have space.
+    #[must_use]
+    pub fn whole_profile(nodes: usize) -> Profile {
+        placement::for_nodes(nodes)
     }
 }

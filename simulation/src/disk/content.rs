@@ -2,11 +2,12 @@
 //!
 //! The present bytes are kept whole. Of every page that was written since the last sync the bytes are kept too that the
 //! medium has for it: a power loss puts some of them back. Files never shrink here, as the file seam has no way to cut
-//! one.
+//! one. Of a file that was damaged the bytes are kept that it should have, so that it is known who has read others.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
+use std::time::Duration;
 
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -27,6 +28,12 @@ pub(super) struct Content {
     lost: BTreeMap<usize, Vec<u8>>,
     /// Whether the file has no name any more.
     unlinked: bool,
+    /// Whether a power loss took a part of what was written.
+    torn: bool,
+    /// What a process would read if nothing had been damaged; `None` if nothing was.
+    undamaged: Option<Vec<u8>>,
+    /// Virtual time at which a process last read bytes that are damaged.
+    damage_read_at: Option<Duration>,
 }
 
 fn pages(range: &Range<usize>) -> Range<usize> {
@@ -48,10 +55,25 @@ impl Content {
         self.unlinked = true;
     }
 
-    pub(super) fn read(&self, buffer: &mut [u8], offset: usize) -> usize {
+    /// Whether a power loss would leave all of it, and none has taken a part.
+    pub(super) fn is_durable(&self) -> bool {
+        self.dirty.is_empty() && self.lost.is_empty() && !self.torn
+    }
+
+    /// Virtual time at which a process last read bytes that are damaged.
+    pub(super) const fn damage_read_at(&self) -> Option<Duration> {
+        self.damage_read_at
+    }
+
+    /// A process reads at this virtual time.
+    pub(super) fn read(&mut self, buffer: &mut [u8], offset: usize, now: Duration) -> usize {
         let rest = self.bytes.get(offset..).unwrap_or_default();
         let length = rest.len().min(buffer.len());
         buffer[..length].copy_from_slice(&rest[..length]);
+        let undamaged = self.undamaged.as_ref().and_then(|bytes| bytes.get(offset..offset + length));
+        if undamaged.is_some_and(|undamaged| *undamaged != buffer[..length]) {
+            self.damage_read_at = Some(now);
+        }
         length
     }
 
@@ -73,10 +95,12 @@ impl Content {
                 self.dirty.insert(page, self.bytes.get(medium).unwrap_or_default().to_vec());
             }
         }
-        if self.bytes.len() < end {
-            self.bytes.resize(end, 0);
+        for kept in [Some(&mut self.bytes), self.undamaged.as_mut()].into_iter().flatten() {
+            if kept.len() < end {
+                kept.resize(end, 0);
+            }
+            kept[offset..end].copy_from_slice(bytes);
         }
-        self.bytes[offset..end].copy_from_slice(bytes);
         Ok(())
     }
 
@@ -105,6 +129,11 @@ impl Content {
         }
         // The length may have reached the medium without the pages.
         let length = if random.random_bool(survival) { self.bytes.len() } else { reached };
+        if !undone.is_empty() || length < self.bytes.len() {
+            self.torn = true;
+            // What it should hold is not known any more.
+            self.undamaged = None;
+        }
         for (page, medium) in undone {
             let start = page * PAGE_BYTES;
             let end = (start + PAGE_BYTES).min(self.bytes.len());
@@ -119,6 +148,9 @@ impl Content {
     /// Changes bytes in this range, which must lie within the file, on the medium and in what a process reads.
     /// `change` gets the position of each byte.
     pub(super) fn damage(&mut self, range: Range<usize>, mut change: impl FnMut(usize, &mut u8)) {
+        if self.undamaged.is_none() {
+            self.undamaged = Some(self.bytes.clone());
+        }
         for page in pages(&range) {
             let start = page * PAGE_BYTES;
             for medium in [self.dirty.get_mut(&page), self.lost.get_mut(&page)].into_iter().flatten() {
@@ -236,5 +268,44 @@ mod tests {
             content.power_loss(&mut StdRng::seed_from_u64(seed));
             assert!([b"n!w", b"o!o"].contains(&content.slice(0..3).try_into().unwrap()));
         }
+    }
+
+    #[test]
+    fn what_was_synced_is_durable_and_what_was_torn_is_not() {
+        let mut content = synced();
+        assert!(content.is_durable());
+        content.write(b"new", 0).unwrap();
+        assert!(!content.is_durable());
+        content.fail_sync();
+        assert!(!content.is_durable(), "the sync failed");
+        content.sync();
+        assert!(!content.is_durable(), "a later one does not help");
+        content.write(b"new", 0).unwrap();
+        content.sync();
+        assert!(content.is_durable());
+        let torn = (0..50).filter(|seed| {
+            let mut content = synced();
+            content.write(b"new", 0).unwrap();
+            content.power_loss(&mut StdRng::seed_from_u64(*seed));
+            assert_eq!(content.is_durable(), content.slice(0..3) == b"new");
+            !content.is_durable()
+        });
+        assert!((10..40).contains(&torn.count()));
+    }
+
+    #[test]
+    fn whoever_reads_what_is_damaged_is_known_and_nobody_else() {
+        let moment = Duration::from_secs;
+        let mut content = synced();
+        let mut buffer = [0; 10];
+        content.damage(100..101, |_, byte| *byte ^= 1);
+        content.read(&mut buffer, 90, moment(1));
+        content.read(&mut buffer, 101, moment(2));
+        assert_eq!(content.damage_read_at(), None);
+        content.read(&mut buffer, 91, moment(3));
+        assert_eq!(content.damage_read_at(), Some(moment(3)));
+        content.damage(100..101, |_, byte| *byte ^= 1);
+        content.read(&mut buffer, 91, moment(4));
+        assert_eq!(content.damage_read_at(), Some(moment(3)), "the same bit flipped back");
     }
 }

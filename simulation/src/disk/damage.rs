@@ -94,6 +94,7 @@ impl SimulatedDisk {
         let mut state = hold(&self.state);
         let lost = state.tree.lose(path)?;
         state.unlink(&lost);
+        state.lost.insert(path.to_owned(), None);
         Ok(format!("{} lost", path.display()))
     }
 }

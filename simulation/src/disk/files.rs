@@ -8,7 +8,7 @@ use rand::Rng;
 use storage::disk::{Entry, File, Files, Space};
 
 use super::tree::{Node, SharedContent};
-use super::{Access, SimulatedDisk, State, hold, is_full};
+use super::{Access, SimulatedDisk, State, hold, is_full, latency};
 
 /// An open file, for as long as the process lives that opened it.
 #[derive(Debug)]
@@ -40,6 +40,13 @@ impl SimulatedFile {
 }
 
 impl State {
+    /// A process did not find a file.
+    fn miss(&mut self, path: &Path) {
+        if let Some(missed_at) = self.lost.get_mut(path) {
+            *missed_at = Some(latency::now());
+        }
+    }
+
     fn write(&mut self, content: &SharedContent, bytes: &[u8], offset: u64) -> io::Result<()> {
         let offset = position(offset)?;
         let mut content = hold(content);
@@ -59,7 +66,7 @@ impl File for SimulatedFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         self.operate(Access::Read, buffer.len(), |_, met| {
             met?;
-            Ok(hold(&self.content).read(buffer, position(offset)?))
+            Ok(hold(&self.content).read(buffer, position(offset)?, latency::now()))
         })
     }
 
@@ -131,7 +138,7 @@ impl Files for SimulatedDisk {
     fn open(&self, path: &Path) -> io::Result<Box<dyn File>> {
         let mut state = hold(&self.state);
         state.faults.meet(Access::Read, 0)?;
-        let content = state.tree.file(path)?;
+        let content = state.tree.file(path).inspect_err(|_| state.miss(path))?;
         Ok(self.handle(&state, content))
     }
 

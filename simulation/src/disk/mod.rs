@@ -2,9 +2,10 @@
 //! are told to, and whose bytes rot.
 //!
 //! `tree` holds the names and `content` the bytes, each with what a power loss may leave of them; `faults` what
-//! operations meet, `latency` how long they take, `damage` what happens behind the back of the process. Everything that
-//! chance decides follows from the disk's own seed.
+//! operations meet, `latency` how long they take, `damage` what happens behind the back of the process, `condition` what
+//! a judge sees of all that. Everything that chance decides follows from the disk's own seed.
 
+mod condition;
 mod content;
 mod damage;
 mod faults;
@@ -22,6 +23,7 @@ use self::faults::Faults;
 use self::tree::{SharedContent, Tree};
 use crate::seed::Seed;
 
+pub use condition::Condition;
 pub(crate) use faults::{Access, is_full};
 pub use faults::{DiskFaults, FaultCounts};
 pub use latency::take_io_time;
@@ -36,6 +38,8 @@ pub struct SimulatedDisk {
 struct State {
     tree: Tree,
     locks: BTreeMap<PathBuf, u64>,
+    /// Files that were lost behind the back of the process, and when it last missed them.
+    lost: BTreeMap<PathBuf, Option<Duration>>,
     /// Counts process lives: what an earlier one holds is dead.
     life: u64,
     capacity_bytes: u64,
@@ -68,6 +72,7 @@ impl SimulatedDisk {
         let state = State {
             tree: Tree::new(),
             locks: BTreeMap::new(),
+            lost: BTreeMap::new(),
             life: 0,
             capacity_bytes,
             used_bytes: 0,
@@ -96,6 +101,7 @@ impl SimulatedDisk {
         let mut state = hold(&self.state);
         state.begin_life();
         state.tree = Tree::new();
+        state.lost.clear();
         state.used_bytes = 0;
         state.faults.heal();
     }

@@ -135,6 +135,20 @@ impl Tree {
         }
     }
 
+    /// Whether a power loss would leave the name of a file, and all names on the way to it.
+    pub(super) fn is_durable(&self, path: &Path) -> bool {
+        let (Ok(current), Ok(names)) = (self.file(path), names(path)) else { return false };
+        let mut id = ROOT;
+        for name in names {
+            match self.directory(id).durable.get(name) {
+                Some(Node::Directory(next)) => id = *next,
+                Some(Node::File(durable)) => return Arc::ptr_eq(durable, &current),
+                None => return false,
+            }
+        }
+        false
+    }
+
     /// What a directory holds, by name.
     pub(super) fn list(&self, path: &Path) -> io::Result<impl Iterator<Item = (&String, &Node)>> {
         Ok(self.directory(self.directory_at(path)?).current.iter())
@@ -492,5 +506,18 @@ mod tests {
         }
         assert!(tree.pending.len() <= PENDING_MAX);
         assert_eq!(tree.files().len(), PENDING_MAX * 2);
+    }
+
+    #[test]
+    fn a_file_is_durable_once_every_name_on_the_way_to_it_is() {
+        let mut tree = Tree::new();
+        tree.create_directories(path("/d/e")).unwrap();
+        tree.create(path("/d/e/a")).unwrap();
+        assert!(!tree.is_durable(path("/d/e/a")));
+        tree.sync(path("/d/e")).unwrap();
+        assert!(tree.is_durable(path("/d/e/a")) && !tree.is_durable(path("/d/e/b")));
+        tree.create(path("/d/e/b")).unwrap();
+        tree.rename(path("/d/e/b"), path("/d/e/a")).unwrap();
+        assert!(!tree.is_durable(path("/d/e/a")), "the name is, and stands for another file");
     }
 }

@@ -96,6 +96,8 @@ impl Bounds {
             groups: node.group_statuses(),
             directories: directories(&self.ground.files_below, number, &self.ground.groups),
         };
+        let rested = { let books = self.books(); !books.resting.is_empty() };
+        tracing::info!(number, rested, tasks = sample.tasks, streams = sample.streams, "DUMP\n{}", turmoil::rt::dump_tasks());
         self.record(number, sample);
     }
 
@@ -221,14 +223,7 @@ mod tests {
 
     fn bounds() -> (Bounds, Court) {
         let court = Court::default();
-        let ground = Ground {
-            nodes: 3,
-            snapshot_after_entries: 100,
-            groups: "/data/groups".into(),
-            files_below: Arc::new(|_, _| Vec::new()),
-            open_connections: Arc::new(|_| 0),
-        };
-        (Bounds::new(court.clone(), ground), court)
+        (Bounds::new(court.clone(), Ground::bare(3)), court)
     }
 
     fn status(last: u64, purged: u64) -> GroupStatus {

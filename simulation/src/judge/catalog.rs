@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use node::start::Node;
+use raft::catalog::StateError;
 use raft::catalog::audit::audit;
 use raft::id::GroupId;
 use storage::kv::Engine;
@@ -29,18 +30,22 @@ impl Catalog {
     }
 
     /// Audits the catalog of a node.
-    pub fn inspect(&self, number: usize, node: &Node) {
+    ///
+    /// # Errors
+    /// When an engine fails: a replica whose engine does is about to stop, or will be asked again.
+    pub fn inspect(&self, number: usize, node: &Node) -> Result<(), StateError> {
         for status in node.group_statuses() {
             let (GroupId::Catalog(_), Some(state)) = (status.group, node.group_state(status.group)) else { continue };
-            self.weigh(number, &state);
+            self.weigh(number, &state)?;
         }
+        Ok(())
     }
 
-    fn weigh(&self, number: usize, state: &Arc<dyn Engine>) {
-        // A replica whose engine fails is about to stop, or will be asked again.
-        for finding in audit(state, FINDINGS).unwrap_or_default() {
+    fn weigh(&self, number: usize, state: &Arc<dyn Engine>) -> Result<(), StateError> {
+        for finding in audit(state, FINDINGS)? {
             self.court.accuse(JUDGE, format!("on node {number}: {finding}"));
         }
+        Ok(())
     }
 }
 
@@ -83,7 +88,7 @@ mod tests {
         let engine = begun(directory.path());
         let court = Court::default();
         let judge = Catalog::new(court.clone());
-        judge.weigh(1, &engine);
+        judge.weigh(1, &engine).unwrap();
         assert_eq!(court.first(), None);
         // The last row of the blobs' column is the session's.
         let blobs = *Machine::COLUMNS.iter().find(|column| column.0 == "blobs").unwrap();
@@ -91,7 +96,7 @@ mod tests {
         let mut batch = Batch::default();
         batch.delete(blobs, rows[rows.len() - 1].0.clone());
         engine.write(batch).unwrap();
-        judge.weigh(1, &engine);
+        judge.weigh(1, &engine).unwrap();
         let violations = court.all();
         let purpose = violations.iter().any(|violation| violation.text.contains("an object has its purpose"));
         assert!(purpose, "{violations:?}");

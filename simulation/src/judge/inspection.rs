@@ -1,22 +1,29 @@
 //! The judges that look into running nodes, and when each of them looks.
 //!
 //! A look at everything costs as much as the state is large, so that the cheap samples are taken each time, the dear ones
-//! now and then, and all of them once more when the run has come to rest.
+//! now and then, and all of them once more when the run has come to rest. A look whose engine fails says nothing and is
+//! counted; at rest it is taken again, and a node that could not be looked into then is accused.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use node::start::Node;
+use storage::shard::ShardName;
 
-use super::Court;
 use super::bounds::Bounds;
 use super::catalog::Catalog;
+use super::holdings::Holdings;
 use super::replicas::Replicas;
-use super::shards::{Excused, Shards};
+use super::shards::Excused;
+use super::{Court, mending, redundancy, shards};
+use crate::cluster::{Control, DATA_DIR};
+use crate::disk::Condition;
 
+/// Name of the judge of the judges.
+const JUDGE: &str = "inspection";
 /// Virtual time between two hashes of a node's states.
 const HASH_INTERVAL: Duration = Duration::from_secs(2);
 /// Virtual time between two audits of a node's catalog.
@@ -24,6 +31,8 @@ const AUDIT_INTERVAL: Duration = Duration::from_secs(7);
 
 /// Files of a node below a directory, in order. What the disk's faults do to a process does not matter to it.
 pub type FilesBelow = Arc<dyn Fn(usize, &Path) -> Vec<PathBuf> + Send + Sync>;
+/// Shard files of a node below a directory, and how they are.
+pub type ShardsBelow = Arc<dyn Fn(usize, &Path) -> BTreeMap<ShardName, Condition> + Send + Sync>;
 
 /// Where the judges look.
 #[derive(Clone)]
@@ -36,6 +45,8 @@ pub struct Ground {
     pub groups: PathBuf,
     /// Lists files.
     pub files_below: FilesBelow,
+    /// Lists shard files.
+    pub shards_below: ShardsBelow,
     /// Counts the connections that a node has open.
     pub open_connections: Arc<dyn Fn(usize) -> usize + Send + Sync>,
 }
@@ -46,13 +57,72 @@ impl fmt::Debug for Ground {
     }
 }
 
-/// When something was last looked at, and what the last look is due for.
+impl Ground {
+    /// The ground of a simulated cluster, which is held as soon as it runs.
+    #[must_use]
+    pub fn of(held: &Arc<OnceLock<Control>>, nodes: usize, snapshot_after_entries: u64) -> Self {
+        let (for_files, for_shards, for_connections) = (Arc::clone(held), Arc::clone(held), Arc::clone(held));
+        Self {
+            nodes,
+            snapshot_after_entries,
+            groups: Path::new(DATA_DIR).join("groups"),
+            files_below: Arc::new(move |number, directory| {
+                let Some(control) = for_files.get() else { return Vec::new() };
+                let computer = control.computer(number);
+                let disks = computer.data_disks().into_iter().chain([computer.system_disk().clone()]);
+                disks.flat_map(|disk| disk.files_below(directory)).collect()
+            }),
+            shards_below: Arc::new(move |number, directory| {
+                let Some(control) = for_shards.get() else { return BTreeMap::new() };
+                let disks = control.computer(number).data_disks().into_iter();
+                disks.flat_map(|disk| disk.shards_below(directory)).collect()
+            }),
+            open_connections: Arc::new(move |number| {
+                for_connections.get().map_or(0, |control| control.computer(number).network().open_connections())
+            }),
+        }
+    }
+
+    /// A ground on which there is nothing.
+    #[cfg(test)]
+    pub(super) fn bare(nodes: usize) -> Self {
+        Self::of(&Arc::default(), nodes, 100)
+    }
+}
+
+/// Looks into a node that were taken, of one judge.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Looks {
+    taken: u64,
+    failed: u64,
+    /// Why the last one said nothing, if it did not.
+    failure: Option<String>,
+}
+
+/// When something was last looked at, and what came of it.
 #[derive(Debug, Default)]
 struct Diary {
     hashed: BTreeMap<usize, Duration>,
     audited: BTreeMap<usize, Duration>,
-    /// Nodes that the last look has yet to come to; none before [`Inspection::settled`].
-    awaited: Option<BTreeSet<usize>>,
+    /// By judge and node.
+    looks: BTreeMap<(&'static str, usize), Looks>,
+    /// Whether the run has come to rest.
+    settled: bool,
+    /// What the nodes held when they were looked into after that.
+    holdings: BTreeMap<usize, Holdings>,
+    /// Times that readers lost their patience, by node.
+    hedged_reads: BTreeMap<usize, u64>,
+    reading: Option<Reading>,
+}
+
+/// The final reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Reading {
+    began: Duration,
+    /// Times that readers had lost their patience when it began.
+    hedged_reads: u64,
+    /// Whether every reader waited for all answers.
+    patient: bool,
 }
 
 impl Diary {
@@ -64,17 +134,42 @@ impl Diary {
         }
         due
     }
+
+    /// Notes a look. Whether it said something.
+    fn note<T, E: fmt::Display>(&mut self, judge: &'static str, number: usize, look: Result<T, E>) -> Option<T> {
+        let looks = self.looks.entry((judge, number)).or_default();
+        looks.taken += 1;
+        looks.failure = look.as_ref().err().map(ToString::to_string);
+        looks.failed += u64::from(look.is_err());
+        look.ok()
+    }
+
+    /// Whether a node's holdings are yet to be taken, or were when others had not applied as much as by now.
+    fn is_awaited(&self, number: usize) -> bool {
+        let newest = self.holdings.values().map(|holdings| holdings.applied).max().flatten();
+        self.settled && self.holdings.get(&number).is_none_or(|holdings| holdings.applied < newest)
+    }
 }
 
 /// The judges that look into running nodes.
 #[derive(Debug)]
 pub struct Inspection {
+    court: Court,
+    ground: Ground,
     replicas: Replicas,
     catalog: Catalog,
     bounds: Bounds,
-    shards: Shards,
-    nodes: usize,
+    excused: ExcusedShards,
     diary: Mutex<Diary>,
+}
+
+/// [`Excused`], which cannot be shown.
+struct ExcusedShards(Excused);
+
+impl fmt::Debug for ExcusedShards {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("ExcusedShards")
+    }
 }
 
 impl Inspection {
@@ -82,11 +177,12 @@ impl Inspection {
     #[must_use]
     pub fn new(court: &Court, ground: &Ground, excused: Excused) -> Self {
         Self {
+            court: court.clone(),
+            ground: ground.clone(),
             replicas: Replicas::new(court.clone()),
             catalog: Catalog::new(court.clone()),
             bounds: Bounds::new(court.clone(), ground.clone()),
-            shards: Shards::new(court.clone(), ground.clone(), excused),
-            nodes: ground.nodes,
+            excused: ExcusedShards(excused),
             diary: Mutex::default(),
         }
     }
@@ -98,25 +194,20 @@ impl Inspection {
     /// Looks into a node. To be called every hundred milliseconds or so, on the node's host.
     pub fn inspect(&self, number: usize, node: &Node) {
         let now = turmoil::sim_elapsed().unwrap_or_default();
-        let (last, hash, audit) = {
-            let mut diary = self.diary();
-            let last = diary.awaited.as_ref().is_some_and(|awaited| awaited.contains(&number));
-            let hash = Diary::is_due(&mut diary.hashed, number, now, HASH_INTERVAL);
-            let audit = Diary::is_due(&mut diary.audited, number, now, AUDIT_INTERVAL);
-            (last, hash, audit)
-        };
         self.bounds.inspect(number, node);
-        if hash || last {
-            self.replicas.inspect(number, node);
-        }
-        if audit || last {
-            self.catalog.inspect(number, node);
-        }
-        if last {
-            self.shards.inspect(number, node);
-            if let Some(awaited) = &mut self.diary().awaited {
-                awaited.remove(&number);
-            }
+        let mut diary = self.diary();
+        diary.hedged_reads.insert(number, node.hedged_reads());
+        let last = diary.is_awaited(number);
+        let hash = Diary::is_due(&mut diary.hashed, number, now, HASH_INTERVAL);
+        let audit = Diary::is_due(&mut diary.audited, number, now, AUDIT_INTERVAL);
+        let hashed = (hash || last).then(|| diary.note("replicas", number, self.replicas.inspect(number, node)));
+        let audited = (audit || last).then(|| diary.note("catalog", number, self.catalog.inspect(number, node)));
+        if last
+            && let Some(holdings) = diary.note("shards", number, Holdings::take(&self.ground, number, node))
+            && hashed.flatten().is_some()
+            && audited.flatten().is_some()
+        {
+            diary.holdings.insert(number, holdings);
         }
     }
 
@@ -125,36 +216,82 @@ impl Inspection {
         self.bounds.rests();
     }
 
-    /// The run has come to rest: each node is looked into once more, at everything. Wait for
-    /// [`is_complete`](Self::is_complete), then [`conclude`](Self::conclude).
+    /// The final reading begins: nothing is wrong any more, nobody interrupts it.
+    pub fn reading_begins(&self) {
+        let mut diary = self.diary();
+        let hedged_reads = diary.hedged_reads.values().sum();
+        diary.reading =
+            Some(Reading { began: turmoil::sim_elapsed().unwrap_or_default(), hedged_reads, patient: false });
+    }
+
+    /// The final reading is over, and each node was looked at since.
+    pub fn reading_ended(&self) {
+        let mut diary = self.diary();
+        let hedged_reads: u64 = diary.hedged_reads.values().sum();
+        if let Some(reading) = &mut diary.reading {
+            reading.patient = reading.hedged_reads == hedged_reads;
+        }
+    }
+
+    /// The run has come to rest: each node is looked into once more, at everything, until all looks are of the same
+    /// state. Wait for [`is_complete`](Self::is_complete) for some time, then [`conclude`](Self::conclude).
     pub fn settled(&self) {
-        self.diary().awaited = Some((1..=self.nodes).collect());
+        self.diary().settled = true;
     }
 
     /// Whether all nodes were looked into since [`settled`](Self::settled).
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.diary().awaited.as_ref().is_some_and(BTreeSet::is_empty)
+        let diary = self.diary();
+        diary.settled && (1..=self.ground.nodes).all(|number| !diary.is_awaited(number))
     }
 
-    /// Judges the run at rest. Returns the number of orphaned shards, of which `orphans_max` are explained by
-    /// interruptions.
-    pub fn conclude(&self, orphans_max: usize) -> usize {
+    /// Judges the run at rest. `orphans_max` orphaned shards are explained by interruptions; `whole` says that every
+    /// member of the cluster lives.
+    pub fn conclude(&self, orphans_max: usize, whole: bool) -> Conclusion {
         self.bounds.conclude();
-        self.shards.conclude(orphans_max)
+        let diary = self.diary();
+        for number in (1..=self.ground.nodes).filter(|number| diary.is_awaited(*number)) {
+            let failures = diary.looks.iter().filter(|((_, node), looks)| *node == number && looks.failure.is_some());
+            let failures: Vec<String> = failures.map(|((judge, _), looks)| format!("{judge}: {looks:?}")).collect();
+            self.court.accuse(JUDGE, format!("node {number} could not be looked into at rest: {failures:?}"));
+        }
+        if whole {
+            redundancy::judge(&diary.holdings, &self.court);
+        }
+        if let Some(reading) = diary.reading.filter(|reading| reading.patient) {
+            mending::judge(&diary.holdings, reading.began, &self.court);
+        }
+        Conclusion {
+            orphans: shards::judge(&diary.holdings, &self.excused.0, orphans_max, &self.court),
+            patient: diary.reading.is_some_and(|reading| reading.patient),
+            looks: diary.looks.values().map(|looks| looks.taken).sum(),
+            failed_looks: diary.looks.values().map(|looks| looks.failed).sum(),
+        }
     }
+}
+
+/// What was seen of a run at rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conclusion {
+    /// Orphaned shards.
+    pub orphans: usize,
+    /// Whether damage that was met in the final reading was judged: no reader lost its patience.
+    pub patient: bool,
+    /// Dear looks into nodes.
+    pub looks: u64,
+    /// Those of them that said nothing, because an engine failed.
+    pub failed_looks: u64,
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::OnceLock;
-
     use anyhow::{Context, Result};
     use bytes::Bytes;
     use tokio::time::{sleep, timeout};
 
     use super::*;
-    use crate::cluster::{Control, DATA_DIR, Fate, Inspector, World};
+    use crate::cluster::{Fate, Inspector, World};
     use crate::judge::raft_safety::RaftSafety;
     use crate::seed::Seed;
     use crate::trace::Trace;
@@ -215,7 +352,7 @@ mod tests {
         while !inspection.is_complete() {
             sleep(Duration::from_millis(100)).await;
         }
-        inspection.conclude(40);
+        inspection.conclude(40, true);
         Ok(())
     }
 
@@ -223,23 +360,9 @@ mod tests {
     fn accusations(sabotage: bool) -> Vec<String> {
         let court = Court::default();
         let held: Arc<OnceLock<Control>> = Arc::default();
-        let computers = Arc::clone(&held);
-        let files_below: FilesBelow = Arc::new(move |number, directory| {
-            let Some(control) = computers.get() else { return Vec::new() };
-            let computer = control.computer(number);
-            let mut disks = computer.data_disks();
-            disks.push(computer.system_disk().clone());
-            disks.iter().flat_map(|disk| disk.files_below(directory)).collect()
-        });
         let mut world = World::quiet(Seed(5), 3, Duration::from_mins(20));
         world.settings.snapshot_after_entries = 100;
-        let ground = Ground {
-            nodes: 3,
-            snapshot_after_entries: world.settings.snapshot_after_entries,
-            groups: Path::new(DATA_DIR).join("groups"),
-            files_below,
-            open_connections: Arc::new(|_| 0),
-        };
+        let ground = Ground::of(&held, 3, world.settings.snapshot_after_entries);
         let inspection = Arc::new(Inspection::new(&court, &ground, Arc::new(|_, _| false)));
         let looks = Arc::clone(&inspection);
         let inspector: Inspector = Arc::new(move |number, node| looks.inspect(number, node));

@@ -1,17 +1,21 @@
 //! The judges: what must hold in every run, each in a file of its own with its source.
 //!
 //! Some watch while the run goes on (raft_safety, log, replicas), others weigh the [`History`](crate::history) at its
-//! end (linearizability, durability). All of them accuse before one [`Court`]; the first accusation ends the run.
+//! end (linearizability, durability), or what the nodes hold at rest (shards, redundancy, mending). All of them accuse
+//! before one [`Court`]; the first accusation ends the run.
 
 pub mod availability;
 pub mod bounds;
 pub mod catalog;
 pub mod durability;
+pub mod holdings;
 pub mod inspection;
 pub mod linearizability;
 pub mod liveness;
 pub mod log;
+pub mod mending;
 pub mod raft_safety;
+pub mod redundancy;
 pub mod replicas;
 pub mod shards;
 

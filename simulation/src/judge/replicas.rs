@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use node::start::Node;
 use raft::group::{Position, StateDigest};
 use raft::id::GroupId;
+use storage::kv::EngineError;
 
 use super::Court;
 
@@ -35,11 +36,14 @@ impl Replicas {
     }
 
     /// Hashes the states of a node and compares them with all that were seen.
-    pub fn inspect(&self, number: usize, node: &Node) {
-        // A replica whose engine fails is about to stop, or will be asked again.
-        for (group, digest) in node.state_digests().unwrap_or_default() {
+    ///
+    /// # Errors
+    /// When an engine fails: a replica whose engine does is about to stop, or will be asked again.
+    pub fn inspect(&self, number: usize, node: &Node) -> Result<(), EngineError> {
+        for (group, digest) in node.state_digests()? {
             self.record(number, group, digest);
         }
+        Ok(())
     }
 
     fn record(&self, number: usize, group: GroupId, digest: StateDigest) {

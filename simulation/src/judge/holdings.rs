@@ -1,0 +1,198 @@
+//! What a node holds at rest, beside what its catalog says that it should hold. Taken once from each node, when all have
+//! applied the same, and weighed by the judges of [`shards`](super::shards), [`redundancy`](super::redundancy) and
+//! [`mending`](super::mending). Nothing is judged here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use node::start::Node;
+use raft::catalog::{CodedExtent, ExtentBody, ShardLocation, StateError, View};
+use raft::id::GroupId;
+use raft::time::Timestamp;
+use storage::kv::Engine;
+use storage::shard::{Attempt, DiskId, ExtentIndex, ObjectId, ShardIndex, ShardName};
+
+use super::inspection::Ground;
+use crate::disk::Condition;
+
+/// Rows of one page.
+const PAGE_ROWS: usize = 256;
+/// Names that one accusation spells out.
+const NAMED: usize = 4;
+
+/// An extent of an object.
+pub type ExtentKey = (ObjectId, ExtentIndex);
+type CatalogView = View<Arc<dyn Engine>>;
+
+/// What a node holds, and should.
+#[derive(Clone, Debug, Default)]
+pub struct Holdings {
+    /// Last entry that its catalog had applied.
+    pub applied: Option<u64>,
+    /// Its disks.
+    pub places: BTreeSet<ShardLocation>,
+    /// The shards that the catalog places on its disks, and how their files are.
+    pub placed: BTreeMap<ShardName, Condition>,
+    /// Shard files that the catalog neither places nor is about to have removed.
+    pub orphans: BTreeSet<ShardName>,
+    /// The extents that have a shard on it.
+    pub extents: BTreeMap<ExtentKey, CodedExtent>,
+    /// The whole list of extents below their redundancy, with the shards that are missing.
+    pub shortfalls: BTreeMap<ExtentKey, BTreeSet<ShardIndex>>,
+}
+
+impl Holdings {
+    /// Compares the disks of a node with its catalog.
+    ///
+    /// # Errors
+    /// When the catalog's engine fails.
+    pub fn take(ground: &Ground, number: usize, node: &Node) -> Result<Self, StateError> {
+        let statuses = node.group_statuses();
+        let status = statuses.iter().find(|status| matches!(status.group, GroupId::Catalog(_)));
+        let catalog = status.and_then(|status| Some((status.applied_index, node.group_state(status.group)?)));
+        let Some((applied, state)) = catalog else { return Ok(Self::default()) };
+        let view = View::new(state);
+        let own = node.identity().node;
+        let mut holdings = Self { applied, shortfalls: shortfalls(&view)?, ..Self::default() };
+        let leaving = leaving(&view)?;
+        for disk in node.disks().all() {
+            let location = ShardLocation { node: own, disk: disk.id() };
+            let found = (ground.shards_below)(number, &disk.path().join("shards"));
+            holdings.add(location, &placed(&view, location)?, &found, &leaving);
+        }
+        holdings.extents = extents(&view, holdings.placed.keys())?;
+        Ok(holdings)
+    }
+
+    /// Adds a disk.
+    fn add(
+        &mut self,
+        location: ShardLocation,
+        placed: &BTreeSet<ShardName>,
+        found: &BTreeMap<ShardName, Condition>,
+        leaving: &BTreeSet<(ObjectId, ExtentIndex, Attempt)>,
+    ) {
+        self.places.insert(location);
+        self.placed.extend(placed.iter().map(|name| (*name, found.get(name).copied().unwrap_or_default())));
+        let unplaced = found.iter().filter(|(name, condition)| condition.exists && !placed.contains(name));
+        let orphans = unplaced.filter(|(name, _)| !leaving.contains(&(name.object, name.extent, name.attempt)));
+        self.orphans.extend(orphans.map(|(name, _)| *name));
+    }
+
+    /// Whether the catalog knows that a shard is missing or damaged.
+    #[must_use]
+    pub fn knows_missing(&self, name: &ShardName) -> bool {
+        let missing = self.shortfalls.get(&(name.object, name.extent));
+        missing.is_some_and(|missing| missing.contains(&name.shard))
+    }
+}
+
+/// Some of these shards, for an accusation.
+pub(super) fn spelled<'a>(names: impl IntoIterator<Item = &'a ShardName>) -> String {
+    let names: Vec<String> = names.into_iter().take(NAMED).map(ToString::to_string).collect();
+    names.join(", ")
+}
+
+fn shortfalls(view: &CatalogView) -> Result<BTreeMap<ExtentKey, BTreeSet<ShardIndex>>, StateError> {
+    let mut listed = BTreeMap::new();
+    let mut after = None;
+    loop {
+        let page = view.shortfalls(after.as_ref(), PAGE_ROWS)?;
+        let Some((last, _)) = page.last() else { return Ok(listed) };
+        after = Some(*last);
+        listed.extend(
+            page.into_iter().map(|(key, record)| ((key.object, key.extent), record.missing.into_iter().collect())),
+        );
+    }
+}
+
+/// What is about to be removed.
+fn leaving(view: &CatalogView) -> Result<BTreeSet<(ObjectId, ExtentIndex, Attempt)>, StateError> {
+    let mut leaving = BTreeSet::new();
+    let mut after = None;
+    loop {
+        let page = view.discards(Timestamp(u64::MAX), after.as_ref(), PAGE_ROWS)?;
+        let Some((last, _)) = page.last() else { return Ok(leaving) };
+        after = Some(*last);
+        leaving.extend(page.into_iter().map(|(key, _)| (key.object, key.extent, key.attempt)));
+    }
+}
+
+fn placed(view: &CatalogView, location: ShardLocation) -> Result<BTreeSet<ShardName>, StateError> {
+    let ShardLocation { node, disk }: ShardLocation = location;
+    let disk: DiskId = disk;
+    let mut placed = BTreeSet::new();
+    let mut after = None;
+    loop {
+        let page = view.placements(node, disk, after.as_ref(), PAGE_ROWS)?;
+        let Some(last) = page.last() else { return Ok(placed) };
+        after = Some(*last);
+        placed.extend(page);
+    }
+}
+
+/// The extents that these shards are of.
+fn extents<'a>(
+    view: &CatalogView,
+    names: impl Iterator<Item = &'a ShardName>,
+) -> Result<BTreeMap<ExtentKey, CodedExtent>, StateError> {
+    let mut extents = BTreeMap::new();
+    for name in names {
+        let key = (name.object, name.extent);
+        if !extents.contains_key(&key)
+            && let Some(ExtentBody::Coded(coded)) = view.extent(name.object, name.extent)?.map(|record| record.body)
+        {
+            extents.insert(key, coded);
+        }
+    }
+    Ok(extents)
+}
+
+#[cfg(test)]
+pub(super) mod testing {
+    use super::*;
+
+    /// A shard of the first extent of an object.
+    pub(in crate::judge) fn shard(object: u8, index: u8) -> ShardName {
+        ShardName {
+            object: ObjectId([object; 16]),
+            extent: ExtentIndex(0),
+            attempt: Attempt(object.into()),
+            shard: ShardIndex(index),
+        }
+    }
+
+    /// A shard file that is as it should be.
+    pub(in crate::judge) const GOOD: Condition = Condition { exists: true, durable: true, damage_read_at: None };
+}
+
+#[cfg(test)]
+mod tests {
+    use raft::id::NodeId;
+
+    use super::testing::{GOOD, shard};
+    use super::*;
+
+    #[test]
+    fn what_is_placed_is_told_from_orphans_and_from_what_leaves() {
+        let location = ShardLocation { node: NodeId(7), disk: DiskId([1; 16]) };
+        let lost = Condition { exists: false, ..GOOD };
+        let found =
+            BTreeMap::from([(shard(1, 0), GOOD), (shard(8, 0), GOOD), (shard(9, 0), GOOD), (shard(10, 0), lost)]);
+        let leaving = BTreeSet::from([(shard(8, 0).object, ExtentIndex(0), shard(8, 0).attempt)]);
+        let mut holdings = Holdings::default();
+        holdings.add(location, &BTreeSet::from([shard(1, 0), shard(2, 0)]), &found, &leaving);
+        assert_eq!(holdings.placed, BTreeMap::from([(shard(1, 0), GOOD), (shard(2, 0), Condition::default())]));
+        assert_eq!(holdings.orphans, BTreeSet::from([shard(9, 0)]));
+        assert_eq!(holdings.places, BTreeSet::from([location]));
+    }
+
+    #[test]
+    fn a_shard_is_known_to_be_missing_by_its_extent_and_index() {
+        let key = (shard(1, 0).object, shard(1, 0).extent);
+        let shortfalls = BTreeMap::from([(key, BTreeSet::from([ShardIndex(1)]))]);
+        let holdings = Holdings { shortfalls, ..Holdings::default() };
+        assert!(holdings.knows_missing(&shard(1, 1)));
+        assert!(!holdings.knows_missing(&shard(1, 0)) && !holdings.knows_missing(&shard(2, 1)));
+    }
+}

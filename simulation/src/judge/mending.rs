@@ -1,0 +1,67 @@
+//! Damage that was noticed is mended: a shard whose bad bytes a process has read, or that it did not find, is written
+//! anew. Source: section 1 of the design, number 4 ("a bad one is rebuilt from the others, repaired, counted and
+//! logged").
+//!
+//! Nothing looks for damage yet, so what nobody read is excused. What was read is known to the simulated disk, and that a
+//! gateway has heard of it must be certain: a client hangs up, a node dies, a reader has asked others meanwhile and does
+//! not wait for this answer. So only the final reading counts, which nobody interrupts and in which every blob is read to
+//! its end; and only if no reader lost its patience in it, since who waits for all the shards that it asked hears what
+//! each of them says. What was read then must have been mended by the end of the run, on whatever list it may be.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use storage::shard::ShardName;
+
+use super::Court;
+use super::holdings::{Holdings, spelled};
+
+const JUDGE: &str = "mending";
+
+/// Accuses of every shard whose damage was read at `since` or later, and that the catalog still places where it is.
+pub fn judge(holdings: &BTreeMap<usize, Holdings>, since: Duration, court: &Court) {
+    for (number, holdings) in holdings {
+        let noticed = holdings.placed.iter().filter(|(_, condition)| condition.damage_read_at >= Some(since));
+        let names: Vec<&ShardName> = noticed.map(|(name, _)| name).collect();
+        if let Some(first) = names.first() {
+            let listed =
+                if holdings.knows_missing(first) { "is on the list and not mended" } else { "was not reported" };
+            court.accuse(
+                JUDGE,
+                format!(
+                    "node {number}: {} damaged shards were read in the final reading and are still in use, the first {listed}: {}",
+                    names.len(),
+                    spelled(names.iter().copied())
+                ),
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::holdings::testing::{GOOD, shard};
+    use super::*;
+    use crate::disk::Condition;
+
+    fn judged(read_at: Option<u64>, exists: bool) -> Option<String> {
+        let condition = Condition { exists, damage_read_at: read_at.map(Duration::from_secs), ..GOOD };
+        let placed = BTreeMap::from([(shard(1, 0), GOOD), (shard(2, 0), condition)]);
+        let court = Court::default();
+        let holdings = BTreeMap::from([(3, Holdings { placed, ..Holdings::default() })]);
+        judge(&holdings, Duration::from_secs(100), &court);
+        court.first().map(|violation| violation.text)
+    }
+
+    #[test]
+    fn damage_that_nobody_read_in_the_end_is_not_accused() {
+        assert_eq!(judged(None, true), None);
+        assert_eq!(judged(Some(99), false), None, "who read it then may have been interrupted");
+    }
+
+    #[test]
+    fn damage_that_was_read_and_is_still_there_is_accused() {
+        assert!(judged(Some(100), true).unwrap().contains("node 3: 1 damaged shards were read"));
+        assert!(judged(Some(120), false).unwrap().contains("was not reported"));
+    }
+}
