@@ -96,8 +96,6 @@ impl Bounds {
             groups: node.group_statuses(),
             directories: directories(&self.ground.files_below, number, &self.ground.groups),
         };
-        let rested = { let books = self.books(); !books.resting.is_empty() };
-        tracing::info!(number, rested, tasks = sample.tasks, streams = sample.streams, "DUMP\n{}", turmoil::rt::dump_tasks());
         self.record(number, sample);
     }
 
