@@ -4,8 +4,9 @@
 //! are mounted at `/disks/0`, `/disks/1` and so on.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use node::environment::Environment;
 use rand::Rng;
@@ -26,6 +27,10 @@ const SYSTEM: &str = "/data";
 /// Where the data disks are mounted, each at its number.
 const DATA: &str = "/disks";
 
+/// How long after a failed operation its process may still complain of it. What it fails waits for others, a proposal for
+/// eight seconds at most, and is then told.
+pub const FAILURE_TOLD: Duration = Duration::from_secs(10);
+
 /// One computer. Clones are the same one.
 #[derive(Clone, Debug)]
 pub struct Computer {
@@ -38,6 +43,8 @@ pub struct Computer {
     seed: Seed,
     /// Number of the present process.
     life: Arc<AtomicU64>,
+    /// Whether a failure has stopped an engine of the present process.
+    engine_stopped: Arc<AtomicBool>,
     /// Decides what a crash leaves of the engines.
     random: Arc<Mutex<StdRng>>,
 }
@@ -63,6 +70,7 @@ impl Computer {
             clock: SimulatedClock::default(),
             seed,
             life,
+            engine_stopped: Arc::default(),
             random: Arc::new(Mutex::new(seed.stream("engines"))),
         }
     }
@@ -76,7 +84,11 @@ impl Computer {
         Environment {
             network: Arc::new(self.network.clone()),
             files: Arc::new(self.files.of_process()),
-            engines: Arc::new(FaultyEngines::new(self.engines.clone(), self.system_disk().clone())),
+            engines: Arc::new(FaultyEngines::new(
+                self.engines.clone(),
+                self.system_disk().clone(),
+                Arc::clone(&self.engine_stopped),
+            )),
             clock: Arc::new(self.clock.clone()),
             entropy: Arc::new(SeededEntropy::new(self.seed.derive(&format!("process {process}")).0)),
             exec: Exec::delayed(take_io_time),
@@ -120,11 +132,14 @@ impl Computer {
         self.mounts.iter().map(|mount| mount.disk.fault_counts()).fold(FaultCounts::default(), |sum, next| sum + next)
     }
 
-    /// Whether one of its disks has ever failed or refused an operation.
+    /// Whether its disks explain that the process complains or ends at this moment of virtual time: one of them has
+    /// failed or refused an operation within [`FAILURE_TOLD`], or has stopped an engine before, which stays stopped as
+    /// long as the process lives.
     #[must_use]
-    pub fn has_failed(&self) -> bool {
-        let FaultCounts { read_errors, write_errors, sync_errors, full, .. } = self.fault_counts();
-        read_errors + write_errors + sync_errors + full > 0
+    pub fn is_failed_by_a_disk(&self, now: Duration) -> bool {
+        let lately = |at: Duration| now <= at + FAILURE_TOLD;
+        self.engine_stopped.load(Ordering::Relaxed)
+            || self.mounts.iter().filter_map(|mount| mount.disk.failed_at()).any(lately)
     }
 
     /// The process is dead, the computer stays up: files keep what was written to them. Of what was not synced the
@@ -161,6 +176,7 @@ impl Computer {
     /// sometimes none, sometimes all.
     fn tear_engines(&self) {
         self.life.fetch_add(1, Ordering::Relaxed);
+        self.engine_stopped.store(false, Ordering::Relaxed);
         let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
         self.engines.power_loss_torn(&mut |unsynced| match random.random_range(0..4) {
             0 => 0,
@@ -177,6 +193,7 @@ mod tests {
     use storage::kv::{Batch, Column, Engine, EngineOptions, Scan};
 
     use super::*;
+    use crate::disk::DiskFaults;
 
     const COLUMN: Column = Column("c");
 
@@ -212,6 +229,26 @@ mod tests {
             assert_eq!(crashed, (5..=10).collect());
             assert_eq!(unpowered, (5..=10).collect());
         }
+    }
+
+    #[test]
+    fn a_disk_explains_a_failure_for_a_while_and_a_stopped_engine_for_the_life_of_the_process() {
+        let computer = Computer::new(Seed(1), 1, 1 << 20);
+        let environment = computer.environment();
+        let later = FAILURE_TOLD + Duration::from_millis(1);
+        assert!(!computer.is_failed_by_a_disk(Duration::ZERO));
+        computer.data_disks()[0].set_faults(DiskFaults { read_errors_percent: 100, ..DiskFaults::default() });
+        assert!(!computer.is_failed_by_a_disk(Duration::ZERO), "nobody has met it");
+        let _ = environment.files.read(Path::new("/disks/0/a"));
+        assert!(computer.is_failed_by_a_disk(FAILURE_TOLD) && !computer.is_failed_by_a_disk(later));
+
+        let options = EngineOptions { columns: &[COLUMN], journal: true };
+        let engine = environment.engines.open(Path::new("/data/engine"), &options).unwrap();
+        computer.system_disk().set_faults(DiskFaults { sync_errors_percent: 100, ..DiskFaults::default() });
+        engine.sync().unwrap_err();
+        assert!(computer.is_failed_by_a_disk(later));
+        computer.crash();
+        assert!(!computer.is_failed_by_a_disk(later));
     }
 
     #[test]

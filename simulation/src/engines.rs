@@ -8,6 +8,7 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use storage::kv::{
@@ -26,13 +27,15 @@ const BLOCK_BYTES: u64 = 16 << 10;
 pub struct FaultyEngines {
     inner: MemoryEngines,
     disk: SimulatedDisk,
+    /// Whether any of them was stopped by a failure.
+    any_stopped: Arc<AtomicBool>,
 }
 
 impl FaultyEngines {
-    /// These engines, on this disk.
+    /// These engines, on this disk. `any_stopped` becomes true when the first of them is stopped by a failure.
     #[must_use]
-    pub const fn new(inner: MemoryEngines, disk: SimulatedDisk) -> Self {
-        Self { inner, disk }
+    pub const fn new(inner: MemoryEngines, disk: SimulatedDisk, any_stopped: Arc<AtomicBool>) -> Self {
+        Self { inner, disk, any_stopped }
     }
 }
 
@@ -45,6 +48,7 @@ impl Engines for FaultyEngines {
             path: directory.to_owned(),
             journal: options.journal,
             stopped: Mutex::new(None),
+            any_stopped: Arc::clone(&self.any_stopped),
         }))
     }
 }
@@ -57,6 +61,7 @@ struct FaultyEngine {
     journal: bool,
     /// The failure that stopped it.
     stopped: Mutex<Option<String>>,
+    any_stopped: Arc<AtomicBool>,
 }
 
 impl FaultyEngine {
@@ -77,6 +82,7 @@ impl FaultyEngine {
         met.map_err(|error| {
             if !is_full(&error) {
                 *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+                self.any_stopped.store(true, Ordering::Relaxed);
             }
             self.failed(error)
         })
@@ -156,7 +162,7 @@ mod tests {
 
     fn open(disk: &SimulatedDisk, inner: &MemoryEngines, journal: bool) -> Arc<dyn Engine> {
         let options = EngineOptions { columns: &[COLUMN], journal };
-        FaultyEngines::new(inner.clone(), disk.clone()).open(Path::new("/e"), &options).unwrap()
+        FaultyEngines::new(inner.clone(), disk.clone(), Arc::default()).open(Path::new("/e"), &options).unwrap()
     }
 
     fn put(engine: &dyn Engine, key: &'static [u8]) -> Result<(), EngineError> {

@@ -14,6 +14,7 @@ pub mod clock;
 pub mod cluster;
 pub mod computer;
 pub mod configuration;
+mod detour;
 pub mod disk;
 pub mod engines;
 pub mod entropy;
@@ -24,6 +25,7 @@ mod mounts;
 pub mod mutation;
 pub mod network;
 pub mod outcome;
+pub mod panics;
 pub mod rare;
 pub mod report;
 #[cfg(feature = "switches")]

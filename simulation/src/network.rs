@@ -1,23 +1,28 @@
 //! The simulated network: turmoil's TCP behind the node's network seam.
 //!
-//! The connections that are open are counted here: turmoil's own table keeps those that were never established.
+//! The connections that are open are counted here, since turmoil's own table keeps those that were never established,
+//! and so are the attempts to open one. What becomes of bytes on their way is the detour's.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use node::environment::{BoxFuture, BoxStream, Listener, Network};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use turmoil::net::{TcpListener, TcpStream};
 
-/// turmoil's network, as seen from the host that calls it. Clones share the count of connections.
+use crate::detour::Detours;
+
+/// turmoil's network, as seen from the host that calls it. Clones share the counts of connections.
 #[derive(Clone, Debug, Default)]
 pub struct SimulatedNetwork {
     open: Arc<AtomicUsize>,
+    dialled: Arc<AtomicU64>,
+    detours: Detours,
 }
 
 impl SimulatedNetwork {
@@ -27,25 +32,46 @@ impl SimulatedNetwork {
         self.open.load(Ordering::Relaxed)
     }
 
-    fn count(&self, stream: TcpStream) -> BoxStream {
+    /// Attempts to open a connection since the computer was made.
+    #[must_use]
+    pub fn dialled(&self) -> u64 {
+        self.dialled.load(Ordering::Relaxed)
+    }
+
+    /// From now on what is written to the connections that were opened to `host` is kept back on its way.
+    pub fn keep_back(&self, host: &str) {
+        self.detours.keep_back(host);
+    }
+
+    /// Whoever opened the connections whose bytes are kept back sees them reset; who opens new ones is not concerned.
+    pub fn reset_kept_back(&self) {
+        self.detours.reset();
+    }
+
+    /// What was kept back arrives at last.
+    pub fn let_arrive(&self) {
+        self.detours.arrive();
+    }
+
+    fn count<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(&self, stream: S) -> BoxStream {
         self.open.fetch_add(1, Ordering::Relaxed);
         Box::new(Counted { stream, open: Arc::clone(&self.open) })
     }
 }
 
 /// A connection that is counted as long as it is open.
-struct Counted {
-    stream: TcpStream,
+struct Counted<S> {
+    stream: S,
     open: Arc<AtomicUsize>,
 }
 
-impl Drop for Counted {
+impl<S> Drop for Counted<S> {
     fn drop(&mut self) {
         self.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-impl AsyncRead for Counted {
+impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -55,7 +81,7 @@ impl AsyncRead for Counted {
     }
 }
 
-impl AsyncWrite for Counted {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
@@ -104,7 +130,11 @@ impl Network for SimulatedNetwork {
     }
 
     fn connect<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<BoxStream>> {
-        Box::pin(async move { Ok(self.count(TcpStream::connect(address).await?)) })
+        Box::pin(async move {
+            self.dialled.fetch_add(1, Ordering::Relaxed);
+            let stream = TcpStream::connect(address).await?;
+            Ok(self.count(self.detours.follow(address, stream)))
+        })
     }
 
     /// There are no socket files here; scenarios ask the node itself.

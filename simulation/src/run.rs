@@ -106,17 +106,21 @@ pub fn run_seed(seed: Seed, options: &RunOptions, trace: &Trace, court: &Court) 
     if let Err(error) = ended
         && court.first().is_none()
     {
-        court.accuse("run", format!("{error:#}"));
+        court.accuse_at(trace.reached(), "run", format!("{error:#}"));
     }
     let undecided = linearizability::judge(&history, court).undecided;
     drop(switches);
     run.outcome(trace, court, undecided.len())
 }
 
-/// Errors in a log are expected where a disk has failed its node.
+/// Errors in a log are expected where a disk fails its node, or has just done so.
 fn expected(held: &Arc<OnceLock<Control>>) -> Expected {
     let held = Arc::clone(held);
-    Arc::new(move |line| line.node.zip(held.get()).is_some_and(|(node, control)| control.computer(node).has_failed()))
+    Arc::new(move |line| {
+        let now = turmoil::sim_elapsed().unwrap_or_default();
+        let node = line.node.zip(held.get());
+        node.is_some_and(|(node, control)| control.computer(node).is_failed_by_a_disk(now))
+    })
 }
 
 fn inspection(

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use raft::group::GroupStatus;
+use raft::group::{GroupStatus, Role};
+use raft::id::GroupId;
 use tokio::time::sleep;
 use turmoil::Sim;
 
@@ -127,6 +128,30 @@ impl Control {
         self.shared().reports[number - 1].clone()
     }
 
+    /// The node that leads a group as the running nodes see it, if there is just one.
+    #[must_use]
+    pub fn leader(&self, is_meant: impl Fn(&GroupId) -> bool) -> Option<usize> {
+        let leads = |report: &Report| {
+            report.running && report.groups.iter().any(|status| is_meant(&status.group) && status.role == Role::Leader)
+        };
+        let shared = self.shared();
+        let mut leading = (1..).zip(&shared.reports).filter(|(_, report)| leads(report)).map(|(number, _)| number);
+        leading.next().filter(|_| leading.next().is_none())
+    }
+
+    /// Waits until something is so.
+    ///
+    /// # Errors
+    /// When it takes longer than `deadline`.
+    pub async fn until(&self, deadline: Duration, what: &str, reached: impl Fn() -> bool) -> Result<()> {
+        let poll = async {
+            while !reached() {
+                sleep(POLL).await;
+            }
+        };
+        tokio::time::timeout(deadline, poll).await.with_context(|| format!("waited {deadline:?} for {what}"))
+    }
+
     /// Notes that a node's process has ended by itself.
     pub(super) fn ended(&self, number: usize, reason: String) {
         let report = &mut self.shared().reports[number - 1];
@@ -204,7 +229,7 @@ impl Control {
     /// # Errors
     /// When it takes longer than `deadline`.
     pub async fn ready(&self, numbers: &[usize], deadline: Duration) -> Result<()> {
-        let all = |shared: &Shared| numbers.iter().all(|number| shared.reports[number - 1].ready);
+        let all = || numbers.iter().all(|number| self.report(*number).ready);
         self.until(deadline, "nodes that are ready", all).await
     }
 
@@ -213,16 +238,6 @@ impl Control {
     /// # Errors
     /// When it takes longer than `deadline`.
     pub async fn redundant(&self, number: usize, deadline: Duration) -> Result<()> {
-        let none = |shared: &Shared| shared.reports[number - 1].under_replicated == 0;
-        self.until(deadline, "full redundancy", none).await
-    }
-
-    async fn until(&self, deadline: Duration, what: &str, reached: impl Fn(&Shared) -> bool) -> Result<()> {
-        let poll = async {
-            while !reached(&self.shared()) {
-                sleep(POLL).await;
-            }
-        };
-        tokio::time::timeout(deadline, poll).await.with_context(|| format!("waited {deadline:?} for {what}"))
+        self.until(deadline, "full redundancy", || self.report(number).under_replicated == 0).await
     }
 }

@@ -54,7 +54,7 @@ impl Life {
             Err(error) => format!("{error:#}"),
         };
         control.trace.note(&format!("node {number}: its process ended: {reason}"));
-        if !control.computer(number).has_failed() {
+        if !control.computer(number).is_failed_by_a_disk(turmoil::sim_elapsed().unwrap_or_default()) {
             control.court.accuse("process", format!("node {number} ended, although no disk failed it: {reason}"));
         }
         control.ended(number, reason);

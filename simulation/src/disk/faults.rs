@@ -91,11 +91,19 @@ pub(super) struct Faults {
     hung_until: Option<Duration>,
     random: StdRng,
     counts: FaultCounts,
+    /// Virtual time at which an operation last ended with an error.
+    failed_at: Option<Duration>,
 }
 
 impl Faults {
     pub(super) fn new(random: StdRng) -> Self {
-        Self { settings: DiskFaults::default(), hung_until: None, random, counts: FaultCounts::default() }
+        Self {
+            settings: DiskFaults::default(),
+            hung_until: None,
+            random,
+            counts: FaultCounts::default(),
+            failed_at: None,
+        }
     }
 
     pub(super) const fn set(&mut self, settings: DiskFaults) {
@@ -116,6 +124,11 @@ impl Faults {
         self.counts
     }
 
+    /// Virtual time at which an operation last ended with an error.
+    pub(super) const fn failed_at(&self) -> Option<Duration> {
+        self.failed_at
+    }
+
     /// The disk's random numbers, for everything else that chance decides on it.
     pub(super) const fn random(&mut self) -> &mut StdRng {
         &mut self.random
@@ -127,6 +140,7 @@ impl Faults {
         let DiskFaults { read_errors_percent, write_errors_percent, sync_errors_percent, full, .. } = self.settings;
         if full && access == Access::Write {
             self.counts.full += 1;
+            self.failed_at = Some(latency::moment());
             return Err(io::Error::from_raw_os_error(ENOSPC));
         }
         let percent = match access {
@@ -137,6 +151,7 @@ impl Faults {
         if percent == 0 || self.random.random_range(0..100) >= percent {
             return Ok(());
         }
+        self.failed_at = Some(latency::moment());
         match access {
             Access::Read => self.counts.read_errors += 1,
             Access::Write | Access::Change => self.counts.write_errors += 1,

@@ -30,6 +30,11 @@ pub(super) fn spend_until(moment: Duration) -> bool {
     !rest.is_zero()
 }
 
+/// Virtual time at which the operations of this thread so far are over.
+pub(super) fn moment() -> Duration {
+    now().saturating_add(IO_TIME.get())
+}
+
 /// Virtual time since the run began; it stands still outside of a simulation.
 pub(super) fn now() -> Duration {
     if turmoil::in_simulation() { turmoil::sim_elapsed().unwrap_or_default() } else { Duration::ZERO }

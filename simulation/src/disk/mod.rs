@@ -129,6 +129,12 @@ impl SimulatedDisk {
         hold(&self.state).faults.counts()
     }
 
+    /// Virtual time at which an operation last ended with an error.
+    #[must_use]
+    pub fn failed_at(&self) -> Option<Duration> {
+        hold(&self.state).faults.failed_at()
+    }
+
     /// Paths of all files below a directory, in order.
     #[must_use]
     pub fn files_below(&self, directory: &Path) -> Vec<PathBuf> {

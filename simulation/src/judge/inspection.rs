@@ -16,6 +16,7 @@ use storage::shard::ShardName;
 use super::bounds::Bounds;
 use super::catalog::Catalog;
 use super::holdings::Holdings;
+use super::mending::Noticed;
 use super::replicas::Replicas;
 use super::shards::Excused;
 use super::{Court, mending, redundancy, shards};
@@ -116,13 +117,13 @@ struct Diary {
 }
 
 /// The final reading.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 struct Reading {
     began: Duration,
     /// Times that readers had lost their patience when it began.
     hedged_reads: u64,
-    /// Whether every reader waited for all answers.
-    patient: bool,
+    /// The damage that was met in it, if every reader waited for all answers.
+    noticed: Option<Noticed>,
 }
 
 impl Diary {
@@ -221,15 +222,17 @@ impl Inspection {
         let mut diary = self.diary();
         let hedged_reads = diary.hedged_reads.values().sum();
         diary.reading =
-            Some(Reading { began: turmoil::sim_elapsed().unwrap_or_default(), hedged_reads, patient: false });
+            Some(Reading { began: turmoil::sim_elapsed().unwrap_or_default(), hedged_reads, noticed: None });
     }
 
     /// The final reading is over, and each node was looked at since.
     pub fn reading_ended(&self) {
         let mut diary = self.diary();
         let hedged_reads: u64 = diary.hedged_reads.values().sum();
-        if let Some(reading) = &mut diary.reading {
-            reading.patient = reading.hedged_reads == hedged_reads;
+        if let Some(reading) = diary.reading.as_mut().filter(|reading| reading.hedged_reads == hedged_reads) {
+            let shards = |number| (self.ground.shards_below)(number, Path::new("/"));
+            let noticed = |number| mending::noticed(number, shards(number), reading.began);
+            reading.noticed = Some((1..=self.ground.nodes).flat_map(noticed).collect());
         }
     }
 
@@ -259,12 +262,13 @@ impl Inspection {
         if whole {
             redundancy::judge(&diary.holdings, &self.court);
         }
-        if let Some(reading) = diary.reading.filter(|reading| reading.patient) {
-            mending::judge(&diary.holdings, reading.began, &self.court);
+        let noticed = diary.reading.as_ref().and_then(|reading| reading.noticed.as_ref());
+        if let Some(noticed) = noticed {
+            mending::judge(&diary.holdings, noticed, &self.court);
         }
         Conclusion {
             orphans: shards::judge(&diary.holdings, &self.excused.0, orphans_max, &self.court),
-            patient: diary.reading.is_some_and(|reading| reading.patient),
+            noticed: noticed.map(Noticed::len),
             looks: diary.looks.values().map(|looks| looks.taken).sum(),
             failed_looks: diary.looks.values().map(|looks| looks.failed).sum(),
         }
@@ -276,8 +280,8 @@ impl Inspection {
 pub struct Conclusion {
     /// Orphaned shards.
     pub orphans: usize,
-    /// Whether damage that was met in the final reading was judged: no reader lost its patience.
-    pub patient: bool,
+    /// Damaged shards that were met in the final reading; not known when a reader lost its patience.
+    pub noticed: Option<usize>,
     /// Dear looks into nodes.
     pub looks: u64,
     /// Those of them that said nothing, because an engine failed.

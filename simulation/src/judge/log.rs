@@ -14,6 +14,7 @@ use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::Court;
+use crate::panics::PanicWatch;
 
 const JUDGE: &str = "log";
 
@@ -100,16 +101,11 @@ impl LogJudge {
         self.hosts().last().and_then(Host::number)
     }
 
-    /// Accuses of every panic of this process until the guard is dropped. What handled panics before still does.
+    /// Accuses of every panic of this process until the watch is dropped. Whoever handled panics before still does.
     #[must_use]
     pub fn watch_panics(&self) -> PanicWatch {
-        let previous: Arc<dyn Fn(&panic::PanicHookInfo<'_>) + Send + Sync> = Arc::from(panic::take_hook());
-        let (judge, handler) = (self.clone(), Arc::clone(&previous));
-        panic::set_hook(Box::new(move |information| {
-            judge.panicked(information);
-            handler(information);
-        }));
-        PanicWatch { previous }
+        let judge = self.clone();
+        PanicWatch::first(move |panic| judge.panicked(panic))
     }
 
     fn panicked(&self, information: &panic::PanicHookInfo<'_>) {
@@ -123,27 +119,6 @@ impl LogJudge {
 
 fn prefix(node: Option<usize>) -> String {
     node.map_or_else(String::new, |node| format!("node {node}: "))
-}
-
-/// Lets a [`LogJudge`] hear of panics.
-pub struct PanicWatch {
-    previous: Arc<dyn Fn(&panic::PanicHookInfo<'_>) + Send + Sync>,
-}
-
-impl fmt::Debug for PanicWatch {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("PanicWatch")
-    }
-}
-
-impl Drop for PanicWatch {
-    fn drop(&mut self) {
-        // A thread that panics may not change the hook.
-        if !std::thread::panicking() {
-            let previous = Arc::clone(&self.previous);
-            panic::set_hook(Box::new(move |information| previous(information)));
-        }
-    }
 }
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LogJudge {

@@ -8,30 +8,41 @@
 //! its end; and only if no reader lost its patience in it, since who waits for all the shards that it asked hears what
 //! each of them says. What was read then must have been mended by the end of the run, on whatever list it may be.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use storage::shard::ShardName;
 
 use super::Court;
 use super::holdings::{Holdings, spelled};
+use crate::disk::Condition;
 
 const JUDGE: &str = "mending";
 
-/// Accuses of every shard whose damage was read at `since` or later, and that the catalog still places where it is.
-pub fn judge(holdings: &BTreeMap<usize, Holdings>, since: Duration, court: &Court) {
+/// Damaged shards, with the number of the node whose disk they are on.
+pub type Noticed = BTreeSet<(usize, ShardName)>;
+
+/// The shards of a node whose damage was read at `since` or later.
+pub fn noticed(number: usize, shards: BTreeMap<ShardName, Condition>, since: Duration) -> Noticed {
+    let read = shards.into_iter().filter(|(_, condition)| condition.damage_read_at >= Some(since));
+    read.map(|(name, _)| (number, name)).collect()
+}
+
+/// Accuses of every shard whose damage was noticed, and that the catalog still places where it is.
+pub fn judge(holdings: &BTreeMap<usize, Holdings>, noticed: &Noticed, court: &Court) {
     for (number, holdings) in holdings {
-        let noticed = holdings.placed.iter().filter(|(_, condition)| condition.damage_read_at >= Some(since));
-        let names: Vec<&ShardName> = noticed.map(|(name, _)| name).collect();
+        let names = holdings.placed.keys().filter(|name| noticed.contains(&(*number, **name)));
+        let names: Vec<&ShardName> = names.collect();
         if let Some(first) = names.first() {
             let listed =
                 if holdings.knows_missing(first) { "is on the list and not mended" } else { "was not reported" };
+            let spelled = spelled(names.iter().copied());
             court.accuse(
                 JUDGE,
                 format!(
-                    "node {number}: {} damaged shards were read in the final reading and are still in use, the first {listed}: {}",
+                    "node {number}: {} damaged shards were read in the final reading and are still in use, the first \
+                     {listed}: {spelled}",
                     names.len(),
-                    spelled(names.iter().copied())
                 ),
             );
         }
@@ -42,26 +53,29 @@ pub fn judge(holdings: &BTreeMap<usize, Holdings>, since: Duration, court: &Cour
 mod tests {
     use super::super::holdings::testing::{GOOD, shard};
     use super::*;
-    use crate::disk::Condition;
 
-    fn judged(read_at: Option<u64>, exists: bool) -> Option<String> {
-        let condition = Condition { exists, damage_read_at: read_at.map(Duration::from_secs), ..GOOD };
-        let placed = BTreeMap::from([(shard(1, 0), GOOD), (shard(2, 0), condition)]);
+    /// What is accused of a shard whose damage was last read at this second, if it is still in use; the final reading
+    /// began at the hundredth.
+    fn judged(read_at: Option<u64>, placed: bool) -> Option<String> {
+        let condition = Condition { damage_read_at: read_at.map(Duration::from_secs), ..GOOD };
+        let shards = BTreeMap::from([(shard(1, 0), GOOD), (shard(2, 0), condition)]);
+        let noticed = noticed(3, shards.clone(), Duration::from_secs(100));
+        let placed = shards.into_iter().take(if placed { 2 } else { 1 }).collect();
         let court = Court::default();
-        let holdings = BTreeMap::from([(3, Holdings { placed, ..Holdings::default() })]);
-        judge(&holdings, Duration::from_secs(100), &court);
+        judge(&BTreeMap::from([(3, Holdings { placed, ..Holdings::default() })]), &noticed, &court);
         court.first().map(|violation| violation.text)
     }
 
     #[test]
     fn damage_that_nobody_read_in_the_end_is_not_accused() {
         assert_eq!(judged(None, true), None);
-        assert_eq!(judged(Some(99), false), None, "who read it then may have been interrupted");
+        assert_eq!(judged(Some(99), true), None, "who read it then may have been interrupted");
     }
 
     #[test]
     fn damage_that_was_read_and_is_still_there_is_accused() {
         assert!(judged(Some(100), true).unwrap().contains("node 3: 1 damaged shards were read"));
-        assert!(judged(Some(120), false).unwrap().contains("was not reported"));
+        assert!(judged(Some(120), true).unwrap().contains("was not reported"));
+        assert_eq!(judged(Some(120), false), None);
     }
 }

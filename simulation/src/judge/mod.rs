@@ -61,6 +61,11 @@ impl Court {
     /// Records that a promise was broken, at the present virtual time.
     pub fn accuse(&self, judge: &'static str, text: impl Into<String>) {
         let at = if turmoil::in_simulation() { turmoil::sim_elapsed().unwrap_or_default() } else { Duration::ZERO };
+        self.accuse_at(at, judge, text);
+    }
+
+    /// Records that a promise was broken, at a virtual time that is over.
+    pub fn accuse_at(&self, at: Duration, judge: &'static str, text: impl Into<String>) {
         let mut violations = self.violations();
         if violations.len() < KEPT {
             violations.push(Violation { judge, text: text.into(), at });

@@ -1,10 +1,27 @@
 //! Scenarios: named stories that end well or name what went wrong. Each bug that the simulator found is one of them.
+//!
+//! A story has a hold on the cluster and clients without rules of their own; `act` is what stories are made of.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::cluster::World;
 use crate::judge::Court;
+use crate::judge::raft_safety::RaftSafety;
 use crate::seed::Seed;
 use crate::trace::Trace;
 
+mod act;
+pub mod dead_peer_is_not_stormed;
+pub mod dropped_group_is_silent;
+pub mod failed_log_ends_the_process;
+pub mod failing_metadata_disk_is_503;
+pub mod refused_stays_refused;
 pub mod smoke;
+pub mod wiped_node_rejoins;
+
+/// Longest virtual time of a story.
+const LIMIT: Duration = Duration::from_mins(20);
 
 /// A named story.
 #[derive(Clone, Copy, Debug)]
@@ -18,8 +35,45 @@ pub struct Scenario {
 }
 
 /// All of them.
-pub const SCENARIOS: &[Scenario] = &[Scenario {
-    name: "smoke",
-    about: "three nodes, a push, a partition, a crash and restart, a power loss of all, pulls in between",
-    run: smoke::smoke,
-}];
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "dead_peer_is_not_stormed",
+        about: "a node is wiped, the others are read from: it was dialled thousands of times",
+        run: dead_peer_is_not_stormed::dead_peer_is_not_stormed,
+    },
+    Scenario {
+        name: "dropped_group_is_silent",
+        about: "a process ends since its log cannot be written: it went on leading the directory",
+        run: dropped_group_is_silent::dropped_group_is_silent,
+    },
+    Scenario {
+        name: "failed_log_ends_the_process",
+        about: "the log of a node cannot be written: its process stayed with stopped replicas, and answered 500",
+        run: failed_log_ends_the_process::failed_log_ends_the_process,
+    },
+    Scenario {
+        name: "failing_metadata_disk_is_503",
+        about: "the metadata of a node cannot be read: requests through it were answered 500",
+        run: failing_metadata_disk_is_503::failing_metadata_disk_is_503,
+    },
+    Scenario {
+        name: "refused_stays_refused",
+        about: "a copy of a refused proposal, and of a mount that was undone, arrives late: it took effect",
+        run: refused_stays_refused::refused_stays_refused,
+    },
+    Scenario {
+        name: "smoke",
+        about: "three nodes, a push, a partition, a crash and restart, a power loss of all, pulls in between",
+        run: smoke::smoke,
+    },
+    Scenario {
+        name: "wiped_node_rejoins",
+        about: "a node loses all its disks and joins anew under load; everything acknowledged is readable everywhere",
+        run: wiped_node_rejoins::wiped_node_rejoins,
+    },
+];
+
+/// A quiet world in which Raft is watched.
+fn watched(seed: Seed, nodes: usize, court: &Court) -> World {
+    World { witness: Some(Arc::new(RaftSafety::new(court.clone()))), ..World::quiet(seed, nodes, LIMIT) }
+}

@@ -1,9 +1,10 @@
 //! The catalog as a state machine: what each command does.
 //!
 //! Pure and deterministic: the effect depends on the state, the command and its stamp alone. A refused command changes
-//! nothing but the clock: every check comes before the first write. A repeated request takes effect once. No command does work proportional to the store;
-//! the cost of each is that of what it names: the extents of an object, the blobs, children, tags and referrers of a
-//! manifest. A state that contradicts itself stops the replica.
+//! nothing but the clock, and what is remembered of its request: every check comes before the first write. A repeated
+//! request takes effect once. No command does work proportional to the store; the cost of each is that of what it names:
+//! the extents of an object, the blobs, children, tags and referrers of a manifest. A state that contradicts itself stops
+//! the replica.
 
 mod blob;
 mod context;

@@ -3,7 +3,10 @@
 use storage::kv::Bytes;
 
 use super::store::*;
+use crate::catalog::table::{CatalogClock, RequestExpiries, Requests};
 use crate::catalog::*;
+use crate::machine::Transaction;
+use crate::table::Table;
 
 const NEW: Response = Response::ManifestStored { created: true };
 const KNOWN: Response = Response::ManifestStored { created: false };
@@ -37,11 +40,24 @@ fn a_manifest_that_names_invisible_blobs_changes_nothing() {
     let mut store = Store::new();
     store.push(1, "app", 1);
     store.push(2, "other", 2);
-    let (before, garbage, events) = (content(&store), store.garbage(), store.events());
+    let before = dump(&store.engine);
     let response = store.put(manifest("app", 10, &["latest"], &[1, 2, 3]));
     assert_eq!(response, Response::ManifestBlobsUnknown { digests: vec![digest(2), digest(3)] });
-    // The refusal itself is remembered among the queues.
-    assert_eq!((content(&store), store.garbage(), store.events()), (before, garbage, events));
+    // The refusal itself is remembered for a while. Without that the store is what it was.
+    let remembered = Requests::scan::<()>(&store.engine, (), None, usize::MAX).unwrap();
+    let [(request, answered)] = remembered.as_slice() else { panic!("{remembered:?}") };
+    assert_eq!(*answered, response);
+    let expires = store.now.plus_seconds(REQUEST_RETENTION_SECONDS);
+    let expiries = RequestExpiries::scan::<()>(&store.engine, (), None, usize::MAX).unwrap();
+    assert_eq!(expiries, [((expires, *request), ())]);
+    let clock = CatalogClock::get(&store.engine, ()).unwrap().unwrap();
+    assert_eq!(clock.first_request_expiry, Some(expires));
+    let mut forgetting = Transaction::new(store.engine.as_ref());
+    Requests::delete(&mut forgetting, request);
+    RequestExpiries::delete(&mut forgetting, (&expires, request));
+    CatalogClock::put(&mut forgetting, (), &ClockRecord { first_request_expiry: None, ..clock });
+    store.engine.write(forgetting.into_batch()).unwrap();
+    assert_eq!(dump(&store.engine), before);
     let many: Vec<u8> = (100..140).collect();
     let Response::ManifestBlobsUnknown { digests } = store.put(manifest("app", 10, &[], &many)) else { panic!() };
     assert_eq!(digests.len(), UNKNOWN_BLOBS_NAMED);

@@ -88,7 +88,7 @@ fn one(scenario: &'static Scenario, arguments: &Arguments) -> Result<Verdict> {
         // A judge's finding says more than that the story could not go on.
         let text = format!("{error:#}");
         if !stage.court.all().iter().any(|violation| text.contains(&violation.text)) {
-            stage.court.accuse("story", text);
+            stage.court.accuse_at(stage.trace.reached(), "story", text);
         }
     }
     stage.conclude(&report(&stage.court.all()), arguments.json)

@@ -1,6 +1,5 @@
 //! Where one run takes place in this process: its trace, its court, and what ends it when it does not end by itself.
 
-use std::panic;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -8,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use simulation::judge::{Court, Violation};
+use simulation::panics::PanicWatch;
 use simulation::report::Report;
 use simulation::trace::Trace;
 
@@ -46,28 +46,26 @@ impl Stage {
             let _ = stage.conclude(&report(&stage.court.all()), json);
             exit();
         });
-        let (court, last, print) = (self.court.clone(), Arc::clone(&break_off), panic::take_hook());
-        panic::set_hook(Box::new(move |panic| {
-            print(panic);
+        let (court, last_words) = (self.court.clone(), Arc::clone(&break_off));
+        let _panics = PanicWatch::last(move |panic| {
             // The judge of logs has heard of it before, if it was there already.
             if court.first().is_none() {
                 court.accuse("panic", panic.to_string());
             }
-            last();
-        }));
+            last_words();
+        });
         let (ended, watched) = mpsc::channel::<()>();
         if let Some(limit) = limit {
             let stage = self.clone();
             watch(watched, limit, move || {
                 let reached = stage.trace.reached().as_secs();
                 let text = format!("did not end within {} s, {reached} s of virtual time are over", limit.as_secs());
-                stage.court.accuse("wall_clock", text);
+                stage.court.accuse_at(stage.trace.reached(), "wall_clock", text);
                 break_off();
             });
         }
         let result = work();
         drop(ended);
-        let _ = panic::take_hook();
         result
     }
 
