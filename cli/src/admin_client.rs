@@ -4,8 +4,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use http::Method;
-use node::admin::{ErrorAnswer, SOCKET, Status, TokenAnswer, TokenRequest};
+use http::{Method, StatusCode};
+use node::admin::{
+    AddDiskRequest, DamageAnswer, DamageRequest, DepartingAnswer, DiskWishAnswer, DiskWishRequest, ErrorAnswer,
+    NodeRequest, OwnDisksAnswer, SOCKET, ScrubAnswer, ScrubRequest, Status, TokenAnswer, TokenRequest, WorkAnswer,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
@@ -15,6 +18,9 @@ use crate::http::request;
 
 /// Longest time that the node may take: it may wait out an election.
 const DEADLINE: Duration = Duration::from_secs(20);
+
+/// The same when it looks through everything that a node holds.
+const LOOK_THROUGH_DEADLINE: Duration = Duration::from_mins(5);
 
 /// How the cluster is.
 pub(crate) async fn status(data_dir: &Path) -> Result<Status> {
@@ -26,7 +32,62 @@ pub(crate) async fn token(data_dir: &Path, lifetime: Duration) -> Result<TokenAn
     call(data_dir, Method::POST, "/token", &TokenRequest { lifetime_seconds: lifetime.as_secs() }).await
 }
 
+/// What the background work has before it.
+pub(crate) async fn work(data_dir: &Path) -> Result<WorkAnswer> {
+    call(data_dir, Method::GET, "/work", &()).await
+}
+
+/// Begins to empty a node.
+pub(crate) async fn drain(data_dir: &Path, request: &NodeRequest) -> Result<DepartingAnswer> {
+    call(data_dir, Method::POST, "/node/drain", request).await
+}
+
+/// Uses a node again.
+pub(crate) async fn undrain(data_dir: &Path, request: &NodeRequest) -> Result<DepartingAnswer> {
+    call(data_dir, Method::POST, "/node/undrain", request).await
+}
+
+/// Lets a node leave.
+pub(crate) async fn leave(data_dir: &Path, request: &NodeRequest) -> Result<DepartingAnswer> {
+    call_for(LOOK_THROUGH_DEADLINE, data_dir, Method::POST, "/node/leave", request).await
+}
+
+/// Says what is wanted of a disk.
+pub(crate) async fn wish(data_dir: &Path, request: &DiskWishRequest) -> Result<DiskWishAnswer> {
+    call(data_dir, Method::POST, "/disk/wish", request).await
+}
+
+/// Takes a directory of the node's machine into use.
+pub(crate) async fn add_disk(data_dir: &Path, request: &AddDiskRequest) -> Result<OwnDisksAnswer> {
+    call(data_dir, Method::POST, "/disk/add", request).await
+}
+
+/// How far the scrub of the node's disks is.
+pub(crate) async fn scrub(data_dir: &Path) -> Result<ScrubAnswer> {
+    call(data_dir, Method::GET, "/scrub", &()).await
+}
+
+/// Begins a scrub.
+pub(crate) async fn start_scrub(data_dir: &Path, request: &ScrubRequest) -> Result<ScrubAnswer> {
+    call(data_dir, Method::POST, "/scrub", request).await
+}
+
+/// A page of what cannot be read.
+pub(crate) async fn damage(data_dir: &Path, request: &DamageRequest) -> Result<DamageAnswer> {
+    call(data_dir, Method::POST, "/damage", request).await
+}
+
 async fn call<A: DeserializeOwned>(data_dir: &Path, method: Method, path: &str, body: &impl Serialize) -> Result<A> {
+    call_for(DEADLINE, data_dir, method, path, body).await
+}
+
+async fn call_for<A: DeserializeOwned>(
+    deadline: Duration,
+    data_dir: &Path,
+    method: Method,
+    path: &str,
+    body: &impl Serialize,
+) -> Result<A> {
     let socket = data_dir.join(SOCKET);
     #[expect(clippy::disallowed_methods, reason = "the program is a client of the node here")]
     let stream = UnixStream::connect(&socket).await.map_err(|error| {
@@ -39,10 +100,14 @@ async fn call<A: DeserializeOwned>(data_dir: &Path, method: Method, path: &str, 
         )
     })?;
     let body = serde_json::to_vec(body)?;
-    let (status, answer) = request(stream, method, path, body, DEADLINE).await.context("asking the node")?;
+    let (status, answer) = request(stream, method, path, body, deadline).await.context("asking the node")?;
     if !status.is_success() {
         let error = serde_json::from_slice::<ErrorAnswer>(&answer).map(|answer| answer.error);
-        bail!(error.unwrap_or_else(|_| format!("the node answered {status}")));
+        let error = error.unwrap_or_else(|_| format!("the node answered {status}"));
+        if status == StatusCode::CONFLICT {
+            return Err(Exit::new(Code::Refused, error).into());
+        }
+        bail!(error);
     }
     serde_json::from_slice(&answer).context("the node's answer is not what this program knows: use the node's version")
 }

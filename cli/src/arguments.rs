@@ -1,9 +1,14 @@
-//! The command line: every command, option and default, as `--help` shows them.
+//! The command line: every command, option and default, as `--help` shows them. What operators do to a running cluster
+//! is in `operations`.
+
+mod operations;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+
+pub(crate) use operations::*;
 
 /// Text behind the help of the whole program.
 const AFTER_HELP: &str = "\
@@ -12,13 +17,21 @@ Exit codes:
   1  the command failed; the message says why and what to do
   2  the command line or the configuration is wrong
   3  no node answers: it is not running, or not on this data directory
-  4  `status` only: the cluster serves but needs attention
+  4  `status`: the cluster serves but needs attention; `fsck`: something cannot be read
   5  `status` only: the cluster does not serve
+  6  the cluster refused: it would break what it promises; the message says what
+  7  this node was removed from the cluster: do not start it again
 
 First steps:
   regnode dev --nodes 3                 a local cluster to try things with
   regnode init                          found a cluster on the first machine
-  regnode join HOST:7000 --token TOKEN  add this machine to it";
+  regnode join HOST:7000 --token TOKEN  add this machine to it
+
+When machines and disks fail (the handbook has a page for each):
+  regnode status                                    what is wrong, and what to do
+  regnode join HOST:7000 --token TOKEN --replace n3 this machine takes the place of n3
+  regnode drain n3 --wait; regnode leave n3         take n3 out of the cluster
+  regnode disk list                                 disks, their health and what they hold";
 
 /// A replicated container registry in one binary.
 #[derive(Debug, Parser)]
@@ -44,6 +57,22 @@ pub(crate) enum Command {
     Token(Token),
     /// Say how the cluster is: nodes, groups, disks, redundancy, and a verdict.
     Status(Status),
+    /// List the nodes: what they hold, whether they vote, how far they are emptied.
+    Nodes(Nodes),
+    /// Empty a node: its shards, its leadership and its vote move to the others. Reversible.
+    Drain(Drain),
+    /// Let a node leave the cluster for good.
+    Leave(Leave),
+    /// List disks, and take them in and out of use.
+    Disk(Disk),
+    /// Say what is being rebuilt.
+    Repair(Repair),
+    /// Read every block of this machine's disks again, and say what was found.
+    Scrub(Scrub),
+    /// Name what cannot be read: digests, and the repositories and tags that need them.
+    Fsck(Fsck),
+    /// Say how equally full the disks are, and what moves.
+    Rebalance(Rebalance),
     /// Show, check and explain the configuration.
     Config(Config),
     /// Print shell completions, for example: regnode completions bash > /etc/bash_completion.d/regnode
@@ -135,6 +164,10 @@ pub(crate) struct Join {
     /// Name of the region to join.
     #[arg(long, value_name = "REGION", default_value = "main")]
     pub(crate) region: String,
+    /// Take the place of this node, named by name or id: it is emptied and removed, at once if it is dead. The name and
+    /// the address may be the old ones; the id is a new one.
+    #[arg(long, value_name = "OLD")]
+    pub(crate) replace: Option<String>,
     /// Stop once the node has joined and serves, for a service manager to run `regnode serve`.
     #[arg(long)]
     pub(crate) exit: bool,

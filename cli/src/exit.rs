@@ -15,6 +15,10 @@ pub(crate) enum Code {
     NeedsAttention = 4,
     /// `status`: does not serve.
     NotServing = 5,
+    /// The cluster refused: it would break what it promises.
+    Refused = 6,
+    /// The node was removed from the cluster.
+    Removed = 7,
 }
 
 /// An error that ends the program with a code of its own.

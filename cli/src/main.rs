@@ -8,9 +8,11 @@ mod arguments;
 mod command;
 mod dev;
 mod exit;
+mod figures;
 mod http;
 mod progress;
 mod settings;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -47,6 +49,14 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Serve(serve) => command::serve(serve).await,
         Command::Token(token) => command::token(token).await,
         Command::Status(status) => command::status(status).await,
+        Command::Nodes(nodes) => command::nodes(nodes).await,
+        Command::Drain(drain) => command::drain(drain).await,
+        Command::Leave(leave) => command::leave(leave).await,
+        Command::Disk(disk) => command::disk(disk).await,
+        Command::Repair(repair) => command::repair(repair).await,
+        Command::Scrub(scrub) => command::scrub(scrub).await,
+        Command::Fsck(fsck) => command::fsck(fsck).await,
+        Command::Rebalance(rebalance) => command::rebalance(rebalance).await,
         Command::Config(config) => command::config(config).await,
         Command::Completions(completions) => {
             command::completions(&completions);

@@ -11,6 +11,7 @@ pub mod identity;
 pub mod members;
 pub mod peer;
 pub mod registry;
+pub mod scrub;
 pub mod serve;
 pub mod shards;
 pub mod start;

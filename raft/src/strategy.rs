@@ -1,16 +1,17 @@
 //! Generators of names and records for property tests.
 
-use proptest::collection::vec;
+use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
+use proptest::sample::select;
 use storage::codec::Profile;
 use storage::kv::Bytes;
 use storage::shard::{Attempt, DiskId, ExtentIndex, Geometry, ObjectId, ShardIndex};
 
 use crate::catalog::*;
 use crate::directory::{
-    ClusterRecord, DiskRecord, JoinTokenRecord, NamespaceRecord, NodeInfo, NodeRecord, NodeState, RegionRecord,
-    Residency,
+    ClusterRecord, DiskInfo, DiskRecord, DiskState, DrainRecord, JoinTokenRecord, NamespaceRecord, NodeInfo,
+    NodeRecord, NodeState, RegionRecord, Residency,
 };
 use crate::id::{NodeId, RegionId, RequestId};
 use crate::time::Timestamp;
@@ -78,7 +79,7 @@ pub(crate) fn any_bytes() -> impl Strategy<Value = Bytes> {
 }
 
 fn location() -> impl Strategy<Value = ShardLocation> {
-    (node(), disk()).prop_map(|(node, disk)| ShardLocation { node, disk })
+    (node(), disk(), attempt()).prop_map(|(node, disk, attempt)| ShardLocation { node, disk, attempt })
 }
 
 fn body() -> impl Strategy<Value = ExtentBody> {
@@ -99,15 +100,15 @@ pub(crate) fn any_placement_record() -> impl Strategy<Value = PlacementRecord> {
     attempt().prop_map(|attempt| PlacementRecord { attempt })
 }
 
+pub(crate) fn any_placement_totals() -> impl Strategy<Value = PlacementTotals> {
+    (any::<u64>(), any::<u64>()).prop_map(|(shards, bytes)| PlacementTotals { shards, bytes })
+}
+
 pub(crate) fn any_shortfall_record() -> impl Strategy<Value = ShortfallRecord> {
-    let reason = prop_oneof![
-        Just(ShortfallReason::DegradedWrite),
-        Just(ShortfallReason::ShardMissing),
-        Just(ShortfallReason::ShardCorrupt),
-        Just(ShortfallReason::LocationLost),
-    ];
-    (attempt(), vec(shard_index(), 0..4), reason, timestamp())
-        .prop_map(|(attempt, missing, reason, since)| ShortfallRecord { attempt, missing, reason, since })
+    let reason = || select(&ShortfallReason::ALL[..]);
+    let missing = (shard_index(), reason()).prop_map(|(shard, cause)| MissingShard { shard, cause });
+    (attempt(), vec(missing, 0..4), option::of(reason()), timestamp())
+        .prop_map(|(attempt, missing, weak, since)| ShortfallRecord { attempt, missing, weak, since })
 }
 
 pub(crate) fn any_object_record() -> impl Strategy<Value = ObjectRecord> {
@@ -219,7 +220,7 @@ pub(crate) fn garbage_item() -> impl Strategy<Value = GarbageItem> {
 }
 
 pub(crate) fn any_discard_record() -> impl Strategy<Value = DiscardRecord> {
-    vec(location(), 0..6).prop_map(|shards| DiscardRecord { shards })
+    vec((shard_index(), location()), 0..6).prop_map(|shards| DiscardRecord { shards })
 }
 
 pub(crate) fn any_event() -> impl Strategy<Value = Event> {
@@ -245,7 +246,7 @@ pub(crate) fn any_response() -> impl Strategy<Value = Response> {
 }
 
 pub(crate) fn any_totals_record() -> impl Strategy<Value = TotalsRecord> {
-    any::<[u64; 8]>().prop_map(|counts| TotalsRecord {
+    (any::<[u64; 8]>(), btree_map(any::<u8>(), any::<u64>(), 0..3)).prop_map(|(counts, by_spare)| TotalsRecord {
         repositories: counts[0],
         manifests: counts[1],
         tags: counts[2],
@@ -253,6 +254,7 @@ pub(crate) fn any_totals_record() -> impl Strategy<Value = TotalsRecord> {
         blob_bytes: counts[4],
         uploads: counts[5],
         shortfalls: counts[6],
+        shortfalls_by_spare: by_spare,
         discards: counts[7],
     })
 }
@@ -289,8 +291,8 @@ pub(crate) fn any_region() -> impl Strategy<Value = RegionRecord> {
 }
 
 pub(crate) fn any_node() -> impl Strategy<Value = NodeRecord> {
-    let disk = (disk(), any::<u64>()).prop_map(|(id, capacity_bytes)| DiskRecord { id, capacity_bytes });
-    let info = (text(), text(), text(), text(), vec(disk, 0..3), any::<u32>(), text()).prop_map(
+    let named = (disk(), any::<u64>()).prop_map(|(id, capacity_bytes)| DiskInfo { id, capacity_bytes });
+    let info = (text(), text(), text(), text(), vec(named, 0..3), any::<u32>(), text()).prop_map(
         |(name, zone, peer_address, api_url, disks, feature_level, version)| NodeInfo {
             name,
             zone,
@@ -307,13 +309,30 @@ pub(crate) fn any_node() -> impl Strategy<Value = NodeRecord> {
         Just(NodeState::Draining),
         Just(NodeState::Removed)
     ];
-    (info, region(), state, timestamp(), request()).prop_map(|(info, region, state, joined, admitted_by)| NodeRecord {
-        info,
-        region,
-        state,
-        joined,
-        admitted_by,
-    })
+    let wish = prop_oneof![
+        Just(DiskState::Active),
+        Just(DiskState::Draining),
+        Just(DiskState::Failed),
+        Just(DiskState::Removed)
+    ];
+    let kept =
+        (disk(), any::<u64>(), wish).prop_map(|(id, capacity_bytes, state)| DiskRecord { id, capacity_bytes, state });
+    let drain = (timestamp(), any::<u64>(), any::<u64>(), any::<bool>())
+        .prop_map(|(since, shards, bytes, leave)| DrainRecord { since, shards, bytes, leave });
+    let places = (vec(kept, 0..3), option::of(drain), option::of(node()), option::of(node()));
+    (info, region(), state, timestamp(), request(), places).prop_map(
+        |(info, region, state, joined, admitted_by, (disks, drain, replaces, replaced_by))| NodeRecord {
+            info,
+            region,
+            state,
+            joined,
+            admitted_by,
+            disks,
+            drain,
+            replaces,
+            replaced_by,
+        },
+    )
 }
 
 pub(crate) fn any_join_token() -> impl Strategy<Value = JoinTokenRecord> {

@@ -83,12 +83,30 @@ pub struct WorkloadConfiguration {
     pub layer_bytes_max: usize,
     /// Longest pause of a client between two operations, in milliseconds.
     pub pause_milliseconds_max: u64,
+    /// How often a client tries again.
+    pub tries: Tries,
     /// Weight of each kind of operation.
     pub operations: BTreeMap<OperationKind, u32>,
     /// Share of requests that a client breaks off in mid-body, in percent.
     pub disconnect_percent: u8,
     /// Share of requests that a client sends a second time although they were answered, in percent.
     pub repeat_percent: u8,
+}
+
+/// How often clients try a request again that failed; each client has a number of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Tries {
+    /// The least patient client's number.
+    pub min: u32,
+    /// The most patient client's number.
+    pub max: u32,
+}
+
+impl Tries {
+    /// The number of a client.
+    pub(crate) fn draw(self, random: &mut StdRng) -> u32 {
+        random.random_range(self.min..=self.max)
+    }
 }
 
 /// What goes wrong.
@@ -234,6 +252,7 @@ impl WorkloadConfiguration {
             layers: random.random_range(4..=24),
             layer_bytes_max: *[8 << 10, 100 << 10, 400 << 10, 1200 << 10].choose(random).unwrap_or(&(100 << 10)),
             pause_milliseconds_max: *[20, 100, 500, 2000].choose(random).unwrap_or(&100),
+            tries: Tries { min: 2, max: 6 },
             operations: draw_weights(random, OperationKind::ALL),
             disconnect_percent: if random.random_bool(0.5) { random.random_range(1..=20) } else { 0 },
             repeat_percent: if random.random_bool(0.5) { random.random_range(1..=20) } else { 0 },

@@ -19,7 +19,11 @@ const fn path(name: &'static str, about: &'static str) -> RarePath {
 
 /// All of them.
 pub const RARE: &[RarePath] = &[
+    path("background.drain.hurry", "nodes and disks that are being emptied are looked at again at once"),
     path("background.expire.hurry", "sessions are looked through for expired ones again after a tenth of a second"),
+    path("background.ledger.hurry", "nodes and disks that are gone are looked for again at once"),
+    path("background.outgrown.hurry", "extents of an outgrown profile are looked for again at once"),
+    path("background.rebalance.hurry", "disks that are too full are looked for again at once"),
     path("background.reencode.hurry", "the list of weak extents is looked through again at once"),
     path("background.sweep.hurry", "the queue of discarded shards is looked through again at once"),
     path("gateway.placement.second_disk", "a node gives the second best of its disks for a shard"),

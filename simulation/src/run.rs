@@ -151,6 +151,7 @@ impl Run {
             seed: self.configuration.seed,
             cluster: self.configuration.cluster.clone(),
             settings: self.configuration.settings.clone(),
+            founders: self.configuration.cluster.nodes,
             limit: ALL_ELSE + self.configuration.fault_phase(),
             witness: Some(Arc::new(RaftSafety::new(court.clone()))),
             inspector: Some(inspector),

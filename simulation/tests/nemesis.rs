@@ -33,6 +33,7 @@ fn run(seed: u64, trace: &Trace) -> Result<()> {
         seed: configuration.seed,
         cluster: configuration.cluster.clone(),
         settings: configuration.settings.clone(),
+        founders: configuration.cluster.nodes,
         limit: LIMIT,
         witness: None,
         inspector: None,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use storage::codec::Profile;
-use storage::disk::{DiskError, Files, KnownDisks, RealFiles};
+use storage::disk::{DiskError, DiskHealth, Files, KnownDisks, RealFiles};
 use storage::shard::{DiskId, ShardWriter, checksum};
 use support::{NAME, StagedFiles, disk, disk_on, golden, open, open_known};
 
@@ -78,21 +78,29 @@ fn shards_without_an_identity_are_refused() {
 fn a_directory_whose_disk_is_not_mounted_is_refused_and_not_touched() {
     let directory = tempfile::tempdir().unwrap();
     let paths = [directory.path().join("a"), directory.path().join("b")];
-    let known = KnownDisks { disks: open(real(), &paths).unwrap().by_directory(), list: "identity/disks.toml".into() };
+    let disks = open(real(), &paths).unwrap().by_directory();
+    let known = KnownDisks { disks, list: "identity/disks.toml".into(), ..KnownDisks::default() };
     assert!(open_known(real(), &paths, &known).is_ok());
 
     RealFiles.rename(&paths[1], &directory.path().join("unmounted")).unwrap();
-    let missing = |error: DiskError| {
+    let missing = || {
+        let error = open_known(real(), &paths[1..], &known).unwrap_err();
         assert!(matches!(error, DiskError::Gone { expected: DiskId([2, ..]), .. }), "{error}");
         let text = error.to_string();
         for part in [paths[1].to_str().unwrap(), &DiskId([2; 16]).to_string(), "disks.toml"] {
             assert!(text.contains(part), "{part} is missing in {text}");
         }
+        // With another disk the node does without it.
+        let disks = open_known(real(), &paths, &known).unwrap();
+        let absent = disks.absent();
+        assert_eq!((disks.all().len(), absent.len()), (1, 1));
+        assert_eq!((absent[0].id, absent[0].health), (DiskId([2; 16]), DiskHealth::Vanished));
+        assert_eq!((&absent[0].reason, disks.by_directory()), (&text, known.disks.clone()));
     };
-    missing(open_known(real(), &paths, &known).unwrap_err());
+    missing();
     assert!(RealFiles.list(&paths[1]).is_err(), "nothing was created");
     RealFiles.create_directory_all(&paths[1]).unwrap();
-    missing(open_known(real(), &paths, &known).unwrap_err());
+    missing();
     assert_eq!(RealFiles.list(&paths[1]).unwrap(), []);
 
     // Elsewhere it is the same disk.

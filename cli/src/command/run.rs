@@ -59,15 +59,14 @@ pub(crate) async fn run(
         }
         failure = node.failed() => {
             step.done(&failure);
-            return Err(Exit::silent(Code::Failed).into());
+            return Err(end(node, stop).await);
         }
     }
     let announced = announce(&node).await;
     if announced.is_ok() && !exit {
         tokio::select! {
             () = stop.wait() => {}
-            // It was logged. Nothing is ended in order: that would wait for the disk that failed.
-            _failure = node.failed() => return Err(Exit::silent(Code::Failed).into()),
+            _failure = node.failed() => return Err(end(node, stop).await),
         }
     }
     tokio::select! {
@@ -76,4 +75,17 @@ pub(crate) async fn run(
         () = stop.wait() => {}
     }
     announced
+}
+
+/// Ends a node that cannot go on. It was logged why. One whose disk fails is not ended in order: that would wait for the
+/// disk. One that was removed finishes what its clients have begun.
+async fn end(node: Node, mut stop: Stop) -> anyhow::Error {
+    if !node.is_dismissed() {
+        return Exit::silent(Code::Failed).into();
+    }
+    tokio::select! {
+        () = node.shutdown() => {}
+        () = stop.wait() => {}
+    }
+    Exit::silent(Code::Removed).into()
 }

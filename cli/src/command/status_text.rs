@@ -6,6 +6,8 @@ use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use node::admin::{DiskStatus, GroupStatus, NodeStatus, Status};
 
+use crate::figures::{count, size};
+
 /// The whole page.
 pub(crate) fn text(status: &Status) -> String {
     let mut page = format!("{}\n", status.summary);
@@ -29,7 +31,11 @@ pub(crate) fn text(status: &Status) -> String {
             count(status.under_replicated, "extent", "extents"),
         ),
     );
-    // A table fills each cell up to its column's width.
+    trimmed(&page)
+}
+
+/// Without the blanks with which a table fills each cell up to its column's width.
+pub(super) fn trimmed(page: &str) -> String {
     page.lines().map(str::trim_end).flat_map(|line| [line, "\n"]).collect()
 }
 
@@ -37,7 +43,8 @@ fn line(page: &mut String, text: std::fmt::Arguments<'_>) {
     writeln!(page, "{text}").expect("a string takes any text");
 }
 
-fn table(header: &[&str]) -> Table {
+/// A table without lines.
+pub(super) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_preset(NOTHING).set_header(header.to_vec());
     table
@@ -71,6 +78,10 @@ fn disk(disk: &DiskStatus) -> String {
     if disk.writable == Some(false) {
         text.push_str(" not writable");
     }
+    if disk.state != "active" {
+        text.push(' ');
+        text.push_str(&disk.state);
+    }
     text
 }
 
@@ -92,23 +103,6 @@ fn groups(groups: &[GroupStatus]) -> Table {
     rows
 }
 
-fn count(number: u64, one: &str, many: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { many })
-}
-
-/// Bytes with a binary unit.
-fn size(bytes: u64) -> String {
-    const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
-    let mut unit = 0;
-    let mut divisor = 1_u64;
-    while bytes / divisor >= 1024 && unit + 1 < UNITS.len() {
-        divisor *= 1024;
-        unit += 1;
-    }
-    let tenths = u128::from(bytes) * 10 / u128::from(divisor);
-    if unit == 0 { format!("{bytes} B") } else { format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit]) }
-}
-
 #[cfg(test)]
 mod tests {
     use node::admin::{Totals, Verdict};
@@ -121,6 +115,11 @@ mod tests {
             capacity_bytes: 2 << 40,
             available_bytes: Some(1536 << 30),
             writable: Some(true),
+            state: "active".to_owned(),
+            health: Some("healthy".to_owned()),
+            advice: String::new(),
+            shards: 7,
+            bytes: 7 << 20,
         };
         let node = |id: u64, live: bool| NodeStatus {
             id,
@@ -133,6 +132,10 @@ mod tests {
             api_url: format!("http://10.0.0.{id}:5000"),
             peer_address: format!("10.0.0.{id}:5080"),
             disks: if live { vec![disk.clone()] } else { Vec::new() },
+            shards: 7,
+            bytes: 7 << 20,
+            drain: None,
+            replaced_by: None,
         };
         Status {
             version: 1,
@@ -160,6 +163,7 @@ mod tests {
                 quorum: true,
             }],
             under_replicated: 3,
+            lost: 0,
             totals: Totals { repositories: 1, manifests: 2, tags: 3, blobs: 4, blob_bytes: 5_000_000, uploads: 0 },
         }
     }
@@ -167,13 +171,5 @@ mod tests {
     #[test]
     fn the_page_reads_well() {
         insta::assert_snapshot!(text(&status()));
-    }
-
-    #[test]
-    fn sizes_have_one_decimal() {
-        assert_eq!(size(0), "0 B");
-        assert_eq!(size(1023), "1023 B");
-        assert_eq!(size(1536), "1.5 KiB");
-        assert_eq!(size(u64::MAX), "16383.9 PiB");
     }
 }

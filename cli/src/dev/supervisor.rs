@@ -13,6 +13,7 @@ use super::child::NodeProcess;
 use super::plan::{PlannedNode, plan};
 use crate::admin_client;
 use crate::arguments::Dev;
+use crate::exit::Code;
 use crate::http::request;
 
 /// Longest time that a node may take to serve.
@@ -141,6 +142,13 @@ async fn report_ends(processes: &mut [NodeProcess], nodes: &[PlannedNode]) -> Re
         for (index, process) in processes.iter_mut().enumerate() {
             if let Some(status) = process.has_ended().filter(|_| !ended[index]) {
                 ended[index] = true;
+                if status.code() == Some(Code::Removed as i32) {
+                    println!(
+                        "node {} was removed from the cluster and has ended; its folder can be deleted",
+                        process.number
+                    );
+                    continue;
+                }
                 let config = nodes[index].config.display();
                 println!(
                     "node {} ended ({status}), see {}; bring it back with: {} serve --config {config}",

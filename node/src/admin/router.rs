@@ -1,4 +1,5 @@
-//! The paths of the local socket: `GET /status`, `POST /token`, `GET /config`, `GET /metrics`.
+//! The paths of the local socket: `GET /status`, `GET /work`, `POST /token`, `GET /config`, `GET /metrics`, and those of
+//! `departures` and `upkeep`.
 
 use std::sync::Arc;
 
@@ -10,11 +11,14 @@ use http::{StatusCode, header};
 use raft::directory::Directory;
 use raft::group::Group;
 
-use super::types::{ConfigAnswer, ConfigEntry, ErrorAnswer, Status, TokenAnswer, TokenRequest, VERSION};
-use crate::cluster::{AgreedTime, TokenError, create_token};
+use super::types::{ConfigAnswer, ConfigEntry, ErrorAnswer, Status, TokenAnswer, TokenRequest, VERSION, WorkAnswer};
+use super::{departures, upkeep};
+use crate::cluster::{AgreedTime, Departures, TokenError, create_token};
 use crate::config::{KEYS, Settings};
 use crate::environment::Entropy;
 use crate::members::Members;
+use crate::scrub::Scrub;
+use crate::shards::LocalDisks;
 use crate::status::Collector;
 use crate::telemetry::{METRICS_CONTENT_TYPE, Metrics};
 
@@ -29,6 +33,12 @@ const TOKEN_LIFETIME_SECONDS_MAX: u64 = 30 * 24 * 3600;
 pub struct Admin {
     /// The cluster's status.
     pub collector: Collector,
+    /// Nodes and disks that go.
+    pub departures: Departures,
+    /// The own disks.
+    pub disks: LocalDisks,
+    /// Their scrub.
+    pub scrub: Scrub,
     /// Where tokens are kept.
     pub directory: Arc<Group<Directory>>,
     /// By what time they expire.
@@ -49,6 +59,18 @@ impl Admin {
     /// The cluster's status.
     pub async fn status(&self) -> Status {
         self.collector.status().await
+    }
+
+    /// What the background work has before it.
+    #[must_use]
+    pub fn work(&self) -> WorkAnswer {
+        let overview = self.collector.overviews.borrow().as_ref().clone();
+        WorkAnswer { version: VERSION, work: overview }
+    }
+
+    /// The node that a request names, or this one: by its id, since a successor may have its name.
+    pub(super) fn node_or_own(&self, named: Option<String>) -> String {
+        named.unwrap_or_else(|| format!("#{}", self.collector.identity.node))
     }
 
     /// Makes a join token.
@@ -75,9 +97,12 @@ impl Admin {
 pub fn router(admin: Admin) -> Router {
     Router::new()
         .route("/status", get(|State(admin): State<Admin>| async move { Json(admin.status().await) }))
+        .route("/work", get(|State(admin): State<Admin>| async move { Json(admin.work()) }))
         .route("/token", post(token))
         .route("/config", get(|State(admin): State<Admin>| async move { Json(admin.config()) }))
         .route("/metrics", get(|State(admin): State<Admin>| async move { metrics(&admin.metrics) }))
+        .merge(departures::router())
+        .merge(upkeep::router())
         .fallback(|| async { refuse(StatusCode::NOT_FOUND, "there is no such path".to_owned()) })
         .with_state(admin)
 }
@@ -103,6 +128,6 @@ async fn token(State(admin): State<Admin>, Json(request): Json<TokenRequest>) ->
     }
 }
 
-fn refuse(status: StatusCode, error: String) -> Response {
+pub(super) fn refuse(status: StatusCode, error: String) -> Response {
     (status, Json(ErrorAnswer { version: VERSION, error })).into_response()
 }

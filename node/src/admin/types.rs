@@ -1,6 +1,9 @@
 //! What the local socket says and takes, as JSON. Shared with the command line; fields are only ever added.
 
+use raft::directory::DiskState;
 use serde::{Deserialize, Serialize};
+
+use crate::background::Overview;
 
 /// Version of these types.
 pub const VERSION: u32 = 1;
@@ -36,6 +39,8 @@ pub struct Status {
     pub groups: Vec<GroupStatus>,
     /// Extents below their redundancy in this region.
     pub under_replicated: u64,
+    /// Those of them of which too much is lost to read them.
+    pub lost: u64,
     /// Totals of this region's catalog.
     pub totals: Totals,
 }
@@ -75,6 +80,31 @@ pub struct NodeStatus {
     pub peer_address: String,
     /// Its disks; without figures while they are not known.
     pub disks: Vec<DiskStatus>,
+    /// Shards that it is to hold. Known of the own region's nodes.
+    pub shards: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// How far its emptying has come, while it is being emptied.
+    pub drain: Option<DrainStatus>,
+    /// Node that takes its place.
+    pub replaced_by: Option<u64>,
+}
+
+/// How far a node's emptying has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrainStatus {
+    /// Whether the node is removed once it holds nothing.
+    pub leaves: bool,
+    /// Seconds since it began.
+    pub seconds: u64,
+    /// Bytes that are elsewhere by now.
+    pub bytes_done: u64,
+    /// Bytes in all.
+    pub bytes_total: u64,
+    /// Bytes moved in each second of late.
+    pub bytes_per_second: u64,
+    /// Seconds until it holds nothing, at that rate. `None` while it stands still.
+    pub eta_seconds: Option<u64>,
 }
 
 /// One disk.
@@ -88,6 +118,27 @@ pub struct DiskStatus {
     pub available_bytes: Option<u64>,
     /// Whether it takes writes. `None` while it is not known.
     pub writable: Option<bool>,
+    /// What an operator wants of it: `active`, `draining`, `failed` (given up) or `removed`.
+    pub state: String,
+    /// How its node says it is, in one word. `None` while it is not known.
+    pub health: Option<String>,
+    /// What to do about its health; empty when there is nothing to do.
+    pub advice: String,
+    /// Shards that it is to hold. Known of the own region's disks.
+    pub shards: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// An operator's wish in one word.
+#[must_use]
+pub const fn disk_state(state: DiskState) -> &'static str {
+    match state {
+        DiskState::Active => "active",
+        DiskState::Draining => "draining",
+        DiskState::Failed => "failed",
+        DiskState::Removed => "removed",
+    }
 }
 
 /// One Raft group, as this node's replica sees it.
@@ -130,6 +181,92 @@ pub struct Totals {
     pub blob_bytes: u64,
     /// Open upload sessions.
     pub uploads: u64,
+}
+
+/// What the background work has before it, and how far it has come.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WorkAnswer {
+    /// Version of this form.
+    pub version: u32,
+    /// The work.
+    #[serde(flatten)]
+    pub work: Overview,
+}
+
+/// Asks something of a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeRequest {
+    /// Its name or id; the node that is asked if it is left out.
+    pub node: Option<String>,
+    /// `leave` only: now, whatever it holds.
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// What became of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DepartingAnswer {
+    /// Version of this form.
+    pub version: u32,
+    /// Its id.
+    pub node: u64,
+    /// Its name.
+    pub name: String,
+    /// What it may do now: `active`, `draining` or `removed`.
+    pub state: String,
+    /// Shards that it holds.
+    pub shards: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// What was lost, if it was removed by force.
+    pub loss: Option<LossAnswer>,
+}
+
+/// Bytes that cannot be read any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LossAnswer {
+    /// Extents.
+    pub extents: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Whether there may be more.
+    pub at_least: bool,
+}
+
+/// What is wanted of a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WishedDisk {
+    /// Use it (again).
+    Use,
+    /// Empty it.
+    Drain,
+    /// It is dead.
+    GiveUp,
+    /// It holds nothing and goes.
+    Remove,
+}
+
+/// Asks something of a disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskWishRequest {
+    /// Name or id of its node; the node that is asked if it is left out.
+    pub node: Option<String>,
+    /// Its id or the beginning of it.
+    pub disk: String,
+    /// What is wanted.
+    pub wish: WishedDisk,
+}
+
+/// What became of a disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskWishAnswer {
+    /// Version of this form.
+    pub version: u32,
+    /// Its id.
+    pub disk: String,
+    /// `active`, `draining`, `failed` or `removed`.
+    pub state: String,
 }
 
 /// Asks for a join token.

@@ -8,9 +8,9 @@ use futures_util::future::join_all;
 use raft::catalog::{Command, Response};
 use raft::time::{Timestamp, ticks_behind};
 use storage::switch;
-use tokio::time::sleep;
-use tracing::{debug, info};
+use tracing::info;
 
+use super::leader::{Duty, Left};
 use super::{Metrics, Present};
 use crate::cluster::TICKS_AT_ONCE;
 use crate::gateway::catalog::CatalogError;
@@ -51,19 +51,37 @@ fn plan(
     }
 }
 
-/// Works until the node stops.
-pub(super) async fn run(core: Arc<Core>, present: Present, metrics: Metrics) {
-    let mut before = None;
-    loop {
-        sleep(if switch::rare("background.expire.hurry") { HASTE } else { LOOK_INTERVAL }).await;
-        if !core.records.is_leader() {
-            before = None;
-            continue;
-        }
-        match round(&core, &present, &metrics, before).await {
-            Ok(now) => before = Some(now),
-            Err(error) => debug!(%error, "upload sessions cannot be expired"),
-        }
+/// The work.
+pub(super) struct Expire {
+    present: Present,
+    metrics: Metrics,
+    /// The clock that was seen at the last look.
+    before: Option<Timestamp>,
+}
+
+impl Expire {
+    /// Work that has not begun.
+    pub(super) fn new(present: Present, metrics: Metrics) -> Self {
+        Self { present, metrics, before: None }
+    }
+}
+
+impl Duty for Expire {
+    const NAME: &'static str = "expire";
+    const LOOK_INTERVAL: Duration = LOOK_INTERVAL;
+    const ROUND_REST: Duration = HASTE;
+
+    async fn round(&mut self, core: &Arc<Core>) -> Result<Left, CatalogError> {
+        self.before = Some(round(core, &self.present, &self.metrics, self.before).await?);
+        Ok(Left::Nothing)
+    }
+
+    fn retire(&mut self) {
+        self.before = None;
+    }
+
+    fn hurried(&self) -> bool {
+        switch::rare("background.expire.hurry")
     }
 }
 

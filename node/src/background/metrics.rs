@@ -1,34 +1,60 @@
 //! What the background work counts.
 
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+
+use super::cause::PerCause;
 
 /// Metrics of the background work. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
-    /// Extents brought back to their redundancy.
+    /// Extents written anew as a whole.
     pub reencoded_extents: Counter,
-    /// Attempts at that which failed.
+    /// Single shards rebuilt or copied elsewhere.
+    pub moved_shards: Counter,
+    /// Attempts at either that failed.
     pub reencode_failures: Counter,
+    /// Bytes of blocks read to rebuild, copy or write anew.
+    pub read_bytes: PerCause,
+    /// Bytes of blocks written, in vain too.
+    pub written_bytes: PerCause,
+    /// Bytes of blocks that had to be written: of the shards that the catalog refers to since.
+    pub necessary_bytes: PerCause,
     /// Discarded shards unlinked.
     pub swept_shards: Counter,
     /// Upload sessions ended because they made no progress.
     pub expired_uploads: Counter,
+    /// Extents below their redundancy.
+    pub shortfalls: Gauge,
+    /// Those of them that bear no further loss.
+    pub shortfalls_bare: Gauge,
+    /// Those of them of which more is lost than they bear.
+    pub shortfalls_lost: Gauge,
+    /// Bytes on nodes and disks that are being emptied.
+    pub drain_left_bytes: Gauge,
+    /// Bytes that the rebalance has yet to move.
+    pub rebalance_left_bytes: Gauge,
 }
 
 impl Metrics {
     /// Registers them.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
-        let counters: [(&str, &str, &Counter); 4] = [
+        let counters: [(&str, &str, &Counter); 5] = [
             (
                 "regnode_background_reencoded_extents",
-                "Extents brought back to their redundancy",
+                "Extents written anew as a whole to bring them to their redundancy or profile",
                 &metrics.reencoded_extents,
             ),
             (
+                "regnode_background_moved_shards",
+                "Single shards rebuilt or copied to another place",
+                &metrics.moved_shards,
+            ),
+            (
                 "regnode_background_reencode_failures",
-                "Failed attempts to bring an extent back to its redundancy",
+                "Failed attempts to bring an extent back to its redundancy or a shard elsewhere",
                 &metrics.reencode_failures,
             ),
             ("regnode_background_swept_shards", "Discarded shards unlinked", &metrics.swept_shards),
@@ -40,6 +66,52 @@ impl Metrics {
         ];
         for (name, help, counter) in counters {
             registry.register(name, help, counter.clone());
+        }
+        let families: [(&str, &str, &PerCause); 3] = [
+            (
+                "regnode_background_read_bytes",
+                "Bytes of blocks read to rebuild, copy or write anew, by cause",
+                &metrics.read_bytes,
+            ),
+            (
+                "regnode_background_written_bytes",
+                "Bytes of blocks written by repair, drain and rebalance, in vain too, by cause",
+                &metrics.written_bytes,
+            ),
+            (
+                "regnode_background_necessary_bytes",
+                "Bytes of blocks that had to be written by repair, drain and rebalance, by cause",
+                &metrics.necessary_bytes,
+            ),
+        ];
+        for (name, help, family) in families {
+            registry.register(name, help, family.family().clone());
+        }
+        let gauges: [(&str, &str, &Gauge); 5] = [
+            ("regnode_background_shortfalls", "Extents below their redundancy", &metrics.shortfalls),
+            (
+                "regnode_background_shortfalls_bare",
+                "Extents that cannot bear the loss of another shard",
+                &metrics.shortfalls_bare,
+            ),
+            (
+                "regnode_background_shortfalls_lost",
+                "Extents of which more shards are lost than they bear",
+                &metrics.shortfalls_lost,
+            ),
+            (
+                "regnode_background_drain_left_bytes",
+                "Bytes on nodes and disks that are being emptied",
+                &metrics.drain_left_bytes,
+            ),
+            (
+                "regnode_background_rebalance_left_bytes",
+                "Bytes that are to be moved until the disks are balanced",
+                &metrics.rebalance_left_bytes,
+            ),
+        ];
+        for (name, help, gauge) in gauges {
+            registry.register(name, help, gauge.clone());
         }
         metrics
     }

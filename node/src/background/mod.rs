@@ -1,22 +1,48 @@
-//! Work that nobody waits for: extents brought to their redundancy, garbage unlinked, sessions expired.
+//! Work that nobody waits for: what was lost rebuilt, nodes and disks emptied, disks kept equally full, garbage
+//! unlinked, sessions expired.
 //!
-//! Only the catalog's leader works, and stops as soon as it leads no more. What is to be done follows from the
-//! catalog's state alone, so a new leader goes on where the old one stopped, and work done twice is harmless. What is
-//! to be done is planned by pure functions; thin loops carry it out.
+//! Only the catalog's leader works (`leader` is the loop of it), and stops as soon as it leads no more. What is to be
+//! done follows from the catalog's state and the nodes alone, so a new leader goes on where the old one stopped, and
+//! work done twice is harmless. What is to be done is planned by pure functions (`plan`, `ledger::standing`,
+//! `rebalance::balance`); thin loops carry it out.
+//!
+//! `ledger` puts what is gone on the catalog's list and takes off what is back; `outgrown` puts on it what the cluster
+//! has outgrown; `repair` works it off; `drain` and `rebalance` move what rests in the wrong place. The three of them
+//! share one `work`er and its pace. `overview` tells every node how far all this has come.
 
+mod cause;
+mod drain;
 mod expire;
+mod leader;
+mod ledger;
 mod metrics;
-mod reencode;
+mod options;
+mod outgrown;
+mod overview;
+mod plan;
+mod progress;
+mod rebalance;
+mod repair;
 mod sweep;
+mod work;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use raft::time::Timestamp;
+use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::gateway::Gateway;
+use leader::lead;
 
+pub use cause::{Cause, PerCause};
 pub use metrics::Metrics;
+pub use options::Options;
+pub use overview::{
+    DiskOverview, DrainOverview, MoveOverview, MovedBytes, Overview, RebalanceOverview, RepairOverview,
+};
+pub use progress::{Progress, Unit};
 
 /// Tells the present moment; `None` while it is not certain that this node's clock is right.
 pub type Present = Arc<dyn Fn() -> Option<Timestamp> + Send + Sync>;
@@ -25,19 +51,41 @@ pub type Present = Arc<dyn Fn() -> Option<Timestamp> + Send + Sync>;
 #[derive(Debug)]
 pub struct Background {
     tasks: Vec<AbortOnDropHandle<()>>,
+    overviews: watch::Receiver<Arc<Overview>>,
 }
 
 impl Background {
     /// Begins the work.
     #[must_use]
-    pub fn start(gateway: &Gateway, present: Present, metrics: &Metrics) -> Self {
+    pub fn start(gateway: &Gateway, present: Present, options: &Options, metrics: &Metrics) -> Self {
         let core = gateway.core();
+        let (overviews, seen) = watch::channel(Arc::default());
+        let grace = Duration::from_secs(options.node_grace_seconds);
+        let worker = work::Worker::new(metrics.clone(), options.bytes_per_second, options.rewrite_grace_seconds);
+        let rebalance = rebalance::Rebalance::new(worker.clone(), options.band_percent);
         let tasks = [
-            tokio::spawn(reencode::run(core.clone(), metrics.clone())),
-            tokio::spawn(sweep::run(core.clone(), metrics.clone())),
-            tokio::spawn(expire::run(core.clone(), present, metrics.clone())),
+            tokio::spawn(lead(core.clone(), ledger::Ledger::new(grace))),
+            tokio::spawn(lead(core.clone(), outgrown::Outgrown::new(grace))),
+            tokio::spawn(lead(core.clone(), repair::Repair::new(worker.clone()))),
+            tokio::spawn(lead(core.clone(), drain::Drain::new(worker))),
+            tokio::spawn(lead(core.clone(), rebalance)),
+            tokio::spawn(lead(core.clone(), sweep::Sweep::new(metrics.clone()))),
+            tokio::spawn(lead(core.clone(), expire::Expire::new(present, metrics.clone()))),
+            tokio::spawn(overview::observe(core.clone(), metrics.clone(), options.band_percent, overviews)),
         ];
-        Self { tasks: tasks.into_iter().map(AbortOnDropHandle::new).collect() }
+        Self { tasks: tasks.into_iter().map(AbortOnDropHandle::new).collect(), overviews: seen }
+    }
+
+    /// What there is to do and how far it has come, as of some seconds ago at most.
+    #[must_use]
+    pub fn overview(&self) -> Arc<Overview> {
+        Arc::clone(&self.overviews.borrow())
+    }
+
+    /// The same for those who want to look again and again.
+    #[must_use]
+    pub fn overviews(&self) -> watch::Receiver<Arc<Overview>> {
+        self.overviews.clone()
     }
 
     /// Ends the work and waits until it has ended.

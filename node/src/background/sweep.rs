@@ -1,6 +1,6 @@
 //! Discarded shards are unlinked, once no reader can hold them, and then forgotten by the catalog.
 //!
-//! A discard never becomes undone and names its attempt, so unlinking what a stale leader believes discarded is
+//! A discard never becomes undone and names the attempt of each shard, so unlinking what a stale leader believes discarded is
 //! harmless. A set is forgotten when every holder has unlinked its shards; one that is away is asked when it is back.
 //! The queue is looked at page by page to its end, so that sets that wait for a holder hold up no others.
 
@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use raft::catalog::{Command, DiscardKey, DiscardRecord};
 use raft::id::NodeId;
-use storage::shard::{DiskId, ShardIndex, ShardName};
+use storage::shard::{DiskId, ShardName};
 use storage::switch;
-use tokio::time::sleep;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::Metrics;
+use super::leader::{Duty, Left};
 use crate::gateway::catalog::CatalogError;
 use crate::gateway::core::Core;
 
@@ -47,12 +47,11 @@ fn plan(
 ) -> BTreeMap<NodeId, Unlink> {
     let mut by_node: BTreeMap<NodeId, Unlink> = BTreeMap::new();
     for (key, record) in discards {
-        for (shard, location) in (0..).zip(&record.shards) {
+        for (shard, location) in &record.shards {
             if unlinked.contains(&(*key, location.node)) || !is_live(location.node) {
                 continue;
             }
-            let name =
-                ShardName { object: key.object, extent: key.extent, attempt: key.attempt, shard: ShardIndex(shard) };
+            let name = ShardName { object: key.object, extent: key.extent, attempt: location.attempt, shard: *shard };
             let unlink = by_node.entry(location.node).or_default();
             unlink.shards.push((location.disk, name));
             unlink.sets.insert(*key);
@@ -68,27 +67,44 @@ fn finished(
     is_registered: impl Fn(NodeId) -> bool,
 ) -> Vec<DiscardKey> {
     let done = |key: &DiscardKey, node: NodeId| unlinked.contains(&(*key, node)) || !is_registered(node);
-    let whole = discards.iter().filter(|(key, record)| record.shards.iter().all(|shard| done(key, shard.node)));
+    let whole = discards.iter().filter(|(key, record)| record.shards.iter().all(|(_, shard)| done(key, shard.node)));
     whole.map(|(key, _)| *key).collect()
 }
 
-/// Works until the node stops.
-pub(super) async fn run(core: Arc<Core>, metrics: Metrics) {
-    let mut unlinked = Unlinked::new();
-    let mut cursor: Option<DiscardKey> = None;
-    loop {
-        let next = if core.records.is_leader() {
-            round(&core, &metrics, &mut unlinked, cursor.as_ref()).await.unwrap_or_else(|error| {
-                warn!(%error, "discarded shards cannot be swept");
-                None
-            })
-        } else {
-            unlinked.clear();
-            None
-        };
-        let hurried = next.is_some() || switch::rare("background.sweep.hurry");
-        sleep(if hurried { PAGE_REST } else { LOOK_INTERVAL }).await;
-        cursor = next;
+/// The work.
+#[derive(Debug)]
+pub(super) struct Sweep {
+    metrics: Metrics,
+    unlinked: Unlinked,
+    cursor: Option<DiscardKey>,
+}
+
+impl Sweep {
+    /// Work that has not begun.
+    pub(super) const fn new(metrics: Metrics) -> Self {
+        Self { metrics, unlinked: Unlinked::new(), cursor: None }
+    }
+}
+
+impl Duty for Sweep {
+    const NAME: &'static str = "sweep";
+    const LOOK_INTERVAL: Duration = LOOK_INTERVAL;
+    const ROUND_REST: Duration = PAGE_REST;
+
+    async fn round(&mut self, core: &Arc<Core>) -> Result<Left, CatalogError> {
+        // A page that cannot be worked off is not gone back to: the next round begins at the first one.
+        let cursor = self.cursor.take();
+        self.cursor = round(core, &self.metrics, &mut self.unlinked, cursor.as_ref()).await?;
+        Ok(if self.cursor.is_some() { Left::More } else { Left::Nothing })
+    }
+
+    fn retire(&mut self) {
+        self.unlinked.clear();
+        self.cursor = None;
+    }
+
+    fn hurried(&self) -> bool {
+        switch::rare("background.sweep.hurry")
     }
 }
 
@@ -125,9 +141,9 @@ async fn round(
 
 #[cfg(test)]
 mod tests {
-    use raft::catalog::ShardLocation;
+    use raft::catalog::DiskLocation;
     use raft::time::Timestamp;
-    use storage::shard::{Attempt, ExtentIndex, ObjectId};
+    use storage::shard::{Attempt, ExtentIndex, ObjectId, ShardIndex};
 
     use super::*;
 
@@ -138,8 +154,9 @@ mod tests {
             extent: ExtentIndex(0),
             attempt: Attempt(1),
         };
-        let location = |node: &u64| ShardLocation { node: NodeId(*node), disk: DiskId([1; 16]) };
-        (key, DiscardRecord { shards: nodes.iter().map(location).collect() })
+        let location = |node: &u64| DiskLocation { node: NodeId(*node), disk: DiskId([1; 16]) }.shard(Attempt(7));
+        let shards = nodes.iter().map(location);
+        (key, DiscardRecord { shards: (0..).map(ShardIndex).zip(shards).collect() })
     }
 
     #[test]
@@ -150,6 +167,10 @@ mod tests {
         let planned = plan(&discards, &unlinked, live);
         assert_eq!(planned.keys().copied().collect::<Vec<_>>(), [NodeId(1), NodeId(2)]);
         assert_eq!(planned[&NodeId(2)].shards.len(), 3);
+        assert!(
+            planned[&NodeId(2)].shards.iter().all(|(_, name)| name.attempt == Attempt(7)),
+            "each has its own attempt"
+        );
         for (node, unlink) in planned {
             unlinked.extend(unlink.sets.into_iter().map(|set| (set, node)));
         }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use raft::directory::{ClusterRecord, Command, Directory, NodeState, Response, View};
 use raft::group::Group;
-use raft::id::NodeId;
+use raft::id::{NodeId, RequestId};
 use sha2::{Digest as _, Sha256};
 use tracing::{info, warn};
 
 use super::application::Application;
 use super::clock::{AgreedTime, catch_up};
+use super::departure::find_node;
 use super::gate::Gate;
 use crate::environment::{BoxFuture, Environment};
 use crate::identity::{Authority, AuthorityError, ClusterId, ClusterKey, JoinToken};
@@ -51,11 +52,16 @@ impl Admitter {
         let _turn = self.gate.pass(&token, application.request).await?;
         // Whether the token has expired is judged by the directory's clock.
         catch_up(&self.directory, &self.time, self.environment.entropy.as_ref()).await;
+        let replaces = match &application.replaces {
+            Some(old) => Some(self.replaced(old, application.request)?),
+            None => None,
+        };
         let command = Command::AdmitNode {
             token: token.id,
             secret_hash: token.secret_hash(),
             region: application.region,
             node: application.info,
+            replaces,
         };
         let response = self.directory.propose(application.request, command).await;
         let (node, region) = match response.map_err(|error| JoinError::Unavailable(error.to_string()))? {
@@ -84,6 +90,17 @@ impl Admitter {
             .cluster()
             .map_err(|error| JoinError::Unavailable(error.to_string()))?
             .ok_or_else(unknown)
+    }
+
+    /// The node that is to be replaced. A repetition names one whose name its successor may have by now.
+    fn replaced(&self, old: &str, request: RequestId) -> Result<NodeId, JoinError> {
+        let nodes = View::new(self.directory.state()).nodes();
+        let nodes = nodes.map_err(|error| JoinError::Unavailable(error.to_string()))?;
+        let admitted = nodes.iter().find(|(_, record)| record.admitted_by == request);
+        let repeated = admitted.and_then(|(_, record)| record.replaces);
+        repeated.or_else(|| find_node(&nodes, old).map(|(node, _)| node)).ok_or_else(|| {
+            JoinError::Refused(format!("there is no node {old:?} to replace: regnode nodes lists them by name and id"))
+        })
     }
 
     fn members(&self) -> Result<Vec<(NodeId, String)>, JoinError> {

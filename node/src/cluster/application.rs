@@ -13,6 +13,8 @@ pub(super) struct Application {
     pub(super) region: String,
     /// The node.
     pub(super) info: NodeInfo,
+    /// Name or id of the node whose place it takes.
+    pub(super) replaces: Option<String>,
 }
 
 raft::versioned! {
@@ -37,9 +39,10 @@ mod tests {
                 feature_level: 1,
                 version: "1".to_owned(),
             },
+            replaces: Some("o".to_owned()),
         };
         let bytes = raft::codec::encode(&application);
-        let golden = "0107070707070707070707070707070707046d61696e016e017a03703a31017500010131";
+        let golden = "0107070707070707070707070707070707046d61696e016e017a03703a3101750001013101016f";
         assert_eq!(hex::encode(&bytes), golden);
         assert_eq!(raft::codec::decode::<Application>(&bytes).unwrap(), application);
     }

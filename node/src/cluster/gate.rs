@@ -203,6 +203,7 @@ mod tests {
             secret_hash: good.secret_hash(),
             region: "main".to_owned(),
             node: info("n2"),
+            replaces: None,
         };
         let admitted = group.propose(first, admit).await.unwrap();
         assert!(matches!(admitted, Response::Admitted { node: NodeId(2), .. }), "{admitted:?}");

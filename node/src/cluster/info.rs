@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use raft::directory::{Command, Directory, DiskRecord, NodeInfo, NodeState, Response, View};
+use raft::directory::{Command, Directory, DiskInfo, NodeInfo, NodeState, Response, View};
 use raft::group::Group;
 use raft::id::{NodeId, RequestId};
 use storage::disk::Disks;
+use tokio::time::{Instant, sleep};
 use tracing::{debug, info, warn};
 
 use super::FEATURE_LEVEL;
 use crate::config::Settings;
-use crate::environment::Entropy;
+use crate::environment::Environment;
 
 /// Time between two looks while the replica does not know this node yet.
 const HASTE: Duration = Duration::from_millis(200);
@@ -23,25 +24,45 @@ const INTERVAL: Duration = Duration::from_mins(1);
 /// What a node with this name, these settings and disks says of itself.
 #[must_use]
 pub fn node_info(name: &str, settings: &Settings, api_url: &str, peer_address: &str, disks: &Disks) -> NodeInfo {
-    let disk = |disk: &Arc<storage::disk::Disk>| DiskRecord {
-        id: disk.id(),
-        capacity_bytes: disk.space().map_or(0, |space| space.capacity_bytes),
-    };
     NodeInfo {
         name: name.to_owned(),
         zone: settings.node.zone.clone(),
         peer_address: peer_address.to_owned(),
         api_url: api_url.to_owned(),
-        disks: disks.all().iter().map(disk).collect(),
+        disks: disk_info(disks),
         feature_level: FEATURE_LEVEL,
         version: env!("CARGO_PKG_VERSION").to_owned(),
     }
 }
 
-/// Tells the directory whenever it says something else than `info`, or does not know that the node runs. Never ends.
-pub async fn keep_info(directory: Arc<Group<Directory>>, node: NodeId, info: NodeInfo, entropy: Arc<dyn Entropy>) {
+/// What a node says of its disks. Blocks.
+fn disk_info(disks: &Disks) -> Vec<DiskInfo> {
+    let disk = |disk: &Arc<storage::disk::Disk>| DiskInfo {
+        id: disk.id(),
+        capacity_bytes: disk.space().map_or(0, |space| space.capacity_bytes),
+    };
+    disks.all().iter().map(disk).collect()
+}
+
+/// Tells the directory whenever it says something else than `info`, which follows the disks that come and go, or does not
+/// know that the node runs. Never ends.
+pub async fn keep_info(
+    directory: Arc<Group<Directory>>,
+    node: NodeId,
+    mut info: NodeInfo,
+    disks: Arc<Disks>,
+    environment: Environment,
+) {
+    let entropy = environment.entropy;
     let mut request = RequestId(entropy.id());
+    let mut generation = disks.generation();
     loop {
+        if disks.generation() != generation {
+            generation = disks.generation();
+            let asked = Arc::clone(&disks);
+            info.disks = environment.exec.run(move || disk_info(&asked)).await;
+            request = RequestId(entropy.id());
+        }
         let recorded = match View::new(directory.state()).node(node) {
             Ok(record) => record.map(|record| (record.state, record.info)),
             Err(error) => {
@@ -69,6 +90,9 @@ pub async fn keep_info(directory: Arc<Group<Directory>>, node: NodeId, info: Nod
                 }
             },
         };
-        tokio::time::sleep(pause).await;
+        let asked_again = Instant::now() + pause;
+        while Instant::now() < asked_again && disks.generation() == generation {
+            sleep(HASTE.max(pause / 30)).await;
+        }
     }
 }

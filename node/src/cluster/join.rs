@@ -50,7 +50,8 @@ impl From<Identity> for JoinOutcome {
 }
 
 /// Joins the cluster that `token` comes from, by asking the nodes at `addresses` (`host:port` of their peer ports).
-/// Repeating it is harmless; a directory that has joined already answers at once.
+/// Repeating it is harmless; a directory that has joined already answers at once. With `replaces`, the name or the id of a
+/// node, that one is emptied and removed as soon as this one runs.
 pub async fn join(
     environment: &Environment,
     settings: &Settings,
@@ -58,6 +59,7 @@ pub async fn join(
     token: &str,
     region: &str,
     certificates: Certificates,
+    replaces: Option<&str>,
 ) -> Result<JoinOutcome, SetupError> {
     let token: JoinToken = token.parse()?;
     let own_address = peer_address(settings)?;
@@ -81,6 +83,7 @@ pub async fn join(
             feature_level: FEATURE_LEVEL,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         },
+        replaces: replaces.map(ToOwned::to_owned),
     };
     let certificate_request = match &key {
         Some(key) => CertificateRequest::new(key)?.0,

@@ -4,16 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use raft::catalog::Catalog;
-use raft::directory::{Directory, NodeRecord, View};
+use raft::catalog::{self, Catalog};
+use raft::directory::{Command, Directory, DiskState, NodeRecord, NodeState, Response, View};
 use raft::group::{Group, GroupStatus, MembersError, Role};
-use raft::id::{GroupId, NodeId};
+use raft::id::{GroupId, NodeId, RequestId};
 use raft::machine::Machine;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info, warn};
 
 use super::init::FIRST_REGION;
 use super::plan::{Candidate, Liveness, Step, plan};
+use super::removal::{Removal, Standing, next};
+use crate::environment::Entropy;
 use crate::members::Members;
 
 /// Time between two looks.
@@ -34,15 +36,23 @@ pub struct Membership {
     pub catalog: Arc<Group<Catalog>>,
     /// A leader whose clock is further from its peers' hands over.
     pub max_clock_offset: Duration,
+    /// Ids of requests.
+    pub entropy: Arc<dyn Entropy>,
 }
+
+/// Since when something holds, as this node has seen it.
+type Since = BTreeMap<NodeId, Instant>;
 
 impl Membership {
     /// Looks after the groups. What this node's replica of the directory says is acted on only once a quorum has
     /// confirmed it: a replica that is behind knows fewer nodes than there are. Never ends.
     pub async fn keep(self) {
-        let mut silent_since = BTreeMap::new();
+        let (mut silent_since, mut empty_since) = (Since::new(), Since::new());
         loop {
             sleep(INTERVAL).await;
+            if !self.catalog.is_leader() {
+                empty_since.clear();
+            }
             if !self.directory.is_leader() && !self.catalog.is_leader() {
                 silent_since.clear();
                 continue;
@@ -63,13 +73,14 @@ impl Membership {
                     self.tend(&self.directory, &nodes, &silent_since),
                     self.tend(&self.catalog, &nodes, &silent_since)
                 );
+                self.remove_departed(nodes, &silent_since, &mut empty_since).await;
             } else {
                 debug!("the directory is not confirmed, voters stay as they are");
             }
         }
     }
 
-    fn watch_silence(&self, nodes: &[(NodeId, NodeRecord)], silent_since: &mut BTreeMap<NodeId, Instant>) {
+    fn watch_silence(&self, nodes: &[(NodeId, NodeRecord)], silent_since: &mut Since) {
         let now = Instant::now();
         for (node, _) in nodes {
             if self.members.is_live(*node) {
@@ -96,12 +107,7 @@ impl Membership {
     }
 
     /// One step for one group, if this node leads it.
-    async fn tend<M: Machine>(
-        &self,
-        group: &Group<M>,
-        nodes: &[(NodeId, NodeRecord)],
-        silent_since: &BTreeMap<NodeId, Instant>,
-    ) {
+    async fn tend<M: Machine>(&self, group: &Group<M>, nodes: &[(NodeId, NodeRecord)], silent_since: &Since) {
         let status = group.status();
         if status.role != Role::Leader {
             return;
@@ -123,6 +129,66 @@ impl Membership {
             Step::HandOver(node) => group.transfer_leadership(node).await,
         };
         report(&status, outcome);
+    }
+
+    /// Removes who is to go, one after the other. The leader of a region's catalog looks after the region's nodes: it
+    /// knows what they hold.
+    async fn remove_departed(&self, nodes: Vec<(NodeId, NodeRecord)>, silent_since: &Since, empty_since: &mut Since) {
+        let in_question = |record: &NodeRecord| {
+            let given_up = record.disks.iter().any(|disk| disk.state == DiskState::Failed);
+            record.state == NodeState::Draining || (given_up && record.state != NodeState::Removed)
+        };
+        if !self.catalog.is_leader()
+            || !nodes.iter().any(|(_, record)| in_question(record))
+            || self.catalog.read_barrier().await.is_err()
+        {
+            return;
+        }
+        let Some(removal) = self.standings(nodes, silent_since, empty_since).and_then(|standings| next(&standings))
+        else {
+            return;
+        };
+        let command = match &removal {
+            Removal::Emptied(node) | Removal::Replaced { node, .. } => {
+                Command::SetNodeState { node: *node, state: NodeState::Removed }
+            }
+            Removal::Disk(node, disk) => Command::SetDiskState { node: *node, disk: *disk, state: DiskState::Removed },
+        };
+        match self.directory.propose(RequestId(self.entropy.id()), command).await {
+            Ok(Response::Refused(refusal)) => warn!(?removal, %refusal, "the directory does not let it go"),
+            Ok(_) => info!(?removal, "removed"),
+            Err(error) => debug!(?removal, %error, "the removal is put off"),
+        }
+    }
+
+    /// The region's nodes with what they hold; `None` when the catalog cannot be read.
+    fn standings(
+        &self,
+        nodes: Vec<(NodeId, NodeRecord)>,
+        silent_since: &Since,
+        empty_since: &mut Since,
+    ) -> Option<Vec<Standing>> {
+        let region = self.members.region();
+        let view = catalog::View::new(self.catalog.state());
+        let mut standings = Vec::new();
+        for (node, record) in nodes.into_iter().filter(|(_, record)| record.region == region) {
+            let used = view.disks_of(node).ok()?;
+            let used_disks: Vec<_> = used.iter().filter(|(_, held)| held.shards > 0).map(|(disk, _)| *disk).collect();
+            if used_disks.is_empty() && record.state == NodeState::Draining {
+                empty_since.entry(node).or_insert_with(Instant::now);
+            } else {
+                empty_since.remove(&node);
+            }
+            let elapsed = |since: &Since| since.get(&node).map(Instant::elapsed);
+            standings.push(Standing {
+                node,
+                silent: elapsed(silent_since),
+                empty: elapsed(empty_since),
+                record,
+                used_disks,
+            });
+        }
+        Some(standings)
     }
 
     /// How far this node's clock is from the others', if that is too far. Two nodes cannot tell whose clock is wrong.

@@ -2,7 +2,8 @@
 //!
 //! Every member of the group learns it. Up to five of them vote, an odd number where there is a choice, spread over
 //! zones. A voter that is gone for long is replaced when somebody else can vote; it never just leaves, since a smaller
-//! quorum of what is left would be no safer. A member goes only when the directory says that it was removed: one that is
+//! quorum of what is left would be no safer. A node that is being emptied hands over its leadership at once, and its vote
+//! as soon as somebody else can have it. A member goes only when the directory says that it was removed: one that is
 //! not known may be one of which this node has not heard yet. One step at a time, each safe by itself.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,7 +60,7 @@ pub enum Step {
     SetVoters(BTreeSet<NodeId>),
     /// Let a node go.
     Remove(NodeId),
-    /// Hand the leadership over: this node is not to vote any more.
+    /// Hand the leadership over: this node is leaving, or is not to vote any more.
     HandOver(NodeId),
 }
 
@@ -97,17 +98,23 @@ pub fn plan(
     }
     let gone: BTreeSet<NodeId> = removed.iter().map(|candidate| candidate.node).collect();
     let chosen = choose(own, &candidates, &(voters - &gone));
-    if chosen.is_empty() || chosen == *voters {
+    if chosen.is_empty() {
+        return None;
+    }
+    let stays = |candidate: &&&Candidate| candidate.node == own && candidate.state != NodeState::Draining;
+    if !chosen.contains(&own) || !candidates.iter().any(|candidate| stays(&candidate)) {
+        let can_lead = |candidate: &&&Candidate| {
+            let active = candidate.liveness == Liveness::Live && candidate.state == NodeState::Active;
+            active && candidate.node != own && voters.contains(&candidate.node) && chosen.contains(&candidate.node)
+        };
+        if let Some(heir) = candidates.iter().find(can_lead) {
+            return Some(Step::HandOver(heir.node));
+        }
+    }
+    if chosen == *voters {
         return None;
     }
     if voters.contains(&own) && !chosen.contains(&own) {
-        let heir = chosen.iter().find(|node| {
-            let live = |candidate: &&Candidate| candidate.node == **node && candidate.liveness == Liveness::Live;
-            voters.contains(node) && candidates.iter().copied().any(|candidate| live(&candidate))
-        });
-        if let Some(heir) = heir {
-            return Some(Step::HandOver(*heir));
-        }
         // Nobody to hand over to yet: the others vote first.
         let mut with_own = chosen;
         with_own.insert(own);
@@ -139,14 +146,18 @@ fn choose(own: NodeId, candidates: &[&Candidate], voters: &BTreeSet<NodeId>) -> 
     };
     let (active, leaving): (Vec<&Candidate>, Vec<&Candidate>) =
         candidates.iter().copied().filter(can_vote).partition(|candidate| candidate.state == NodeState::Active);
-    // A node that is being emptied votes only while nobody else can.
-    let mut rest = if active.is_empty() { leaving } else { active };
+    // A node that is being emptied keeps its vote while nobody else can have it: with fewer voters the others would bear
+    // fewer losses as long as it takes.
+    let keeps_vote = |candidate: &&Candidate| voters.contains(&candidate.node) || active.is_empty();
+    let leaving = leaving.into_iter().filter(keeps_vote);
+    let mut rest: Vec<&Candidate> = active.iter().copied().chain(leaving).collect();
     let known = |node: &&NodeId| candidates.iter().any(|candidate| candidate.node == **node);
     let mut chosen: BTreeSet<NodeId> = voters.iter().filter(|node| !known(node)).copied().collect();
     let mut zones: BTreeMap<&str, usize> = BTreeMap::new();
     for _ in chosen.len()..voters_of(rest.len() + chosen.len()) {
         let best = rest.iter().enumerate().min_by_key(|(_, candidate)| {
             (
+                candidate.state != NodeState::Active,
                 candidate.node != own,
                 candidate.liveness == Liveness::Gone,
                 zones.get(candidate.zone.as_str()).copied().unwrap_or(0),
@@ -317,7 +328,7 @@ mod tests {
         assert!(wanted(4, &candidates(5), &[1, 2, 3]));
         assert!(!wanted(6, &candidates(6), &[1, 2, 3]), "the two before it are to vote");
         all[2].state = NodeState::Draining;
-        assert!(!wanted(3, &all, &[1, 2]));
+        assert!(!wanted(3, &all, &[1, 2]), "it is leaving");
     }
 
     #[test]
@@ -325,9 +336,28 @@ mod tests {
         let mut all = recorded(&candidates(3), &ids(&[1, 2, 3]));
         all[0].state = NodeState::Draining;
         assert_eq!(plan(NodeId(1), &all, &ids(&[1, 2, 3]), &ids(&[])), Some(Step::HandOver(NodeId(2))));
-        assert_eq!(settle(1, &all, &[1, 2, 3], &[]), (vec![2, 3], vec![1]));
-        assert_eq!(settle(1, &all[..1], &[1], &[]), (vec![1], vec![]), "it votes while nobody else can");
-        assert_eq!(settle(1, &all[..2], &[1], &[]), (vec![2], vec![1]));
+        assert_eq!(plan(NodeId(2), &all, &ids(&[1, 2, 3]), &ids(&[])), None, "the new leader lets it vote");
+        assert_eq!(settle(1, &all[..1], &[1], &[]), (vec![1], vec![]), "it leads while nobody else can");
+        assert_eq!(settle(1, &all[..2], &[1], &[]), (vec![1, 2], vec![]));
+    }
+
+    #[test]
+    fn a_node_that_is_emptied_gives_its_vote_to_whoever_can_have_it() {
+        let mut all = recorded(&candidates(4), &ids(&[1, 2, 3, 4]));
+        all[0].state = NodeState::Draining;
+        assert_eq!(settle(1, &all, &[1, 2, 3], &[4]), (vec![2, 3, 4], vec![1]));
+        all[3].lag = None;
+        assert_eq!(settle(1, &all, &[1, 2, 3], &[4]), (vec![1, 2, 3], vec![4]), "nobody can have it yet");
+        all[0].state = NodeState::Removed;
+        assert_eq!(settle(2, &all, &[1, 2, 3], &[4]), (vec![2, 3], vec![4]), "once it is removed it has none");
+    }
+
+    #[test]
+    fn a_dead_node_that_is_replaced_is_no_voter_once_it_is_removed() {
+        let mut all = candidates(4);
+        all[2].state = NodeState::Removed;
+        all[2].liveness = Liveness::Gone;
+        assert_eq!(settle(1, &all, &[1, 2, 3], &[]), (vec![1, 2, 4], vec![]));
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub use reference::{example_toml, reference};
 pub use schema::Key;
 pub use settings::{
     ApiSettings, ClockSettings, KEYS, LogSettings, ManifestSettings, MetricsSettings, NodeSettings, PeerSettings,
-    RaftSettings, Settings, ShutdownSettings, StorageSettings, UploadSettings,
+    RaftSettings, RebalanceSettings, RepairSettings, ScrubSettings, Settings, ShutdownSettings, StorageSettings,
+    UploadSettings,
 };
 pub use value::LogFormat;

@@ -110,6 +110,39 @@ settings! {
             |entries: &u64| (100..=10_000_000).contains(entries);
     }
 
+    /// What is lost and rebuilt. The same on all nodes: the leader's count.
+    repair: RepairSettings {
+        /// A node may be away for so long before its shards are rebuilt on others. A disk that fails is given the same
+        /// time. A node that was removed, and a disk that an operator gave up, are given none.
+        node_grace_seconds: u64 = 600, expected "a whole number from 1 to 604800" where
+            |seconds: &u64| (1..=604_800).contains(seconds);
+        /// A lost shard for which no other node has a place is waited for so long. Then its extent is written anew as a
+        /// smaller cluster would, which takes more space and more time. One day at first.
+        rewrite_grace_seconds: u64 = 24 * 3600, expected "a whole number from 0 to 31536000" where
+            |seconds: &u64| *seconds <= 31_536_000;
+        /// Bytes that repair, drain and rebalance may read and write in each second, together. 0: no limit. They yield
+        /// to the clients of the leading node besides.
+        bytes_per_second: u64 = 256 << 20;
+    }
+
+    /// Disks kept equally full.
+    rebalance: RebalanceSettings {
+        /// Shards are moved when a disk is fuller or emptier than its share of all bytes by more than this, in percent of
+        /// its size.
+        band_percent: u8 = 5, expected "a whole number from 1 to 50" where |percent: &u8| (1..=50).contains(percent);
+    }
+
+    /// Shards read again before anybody needs them, and files that nobody needs.
+    scrub: ScrubSettings {
+        /// Every block on this node's disks is read and checked once within so long. Two weeks at first.
+        period_seconds: u64 = 14 * 24 * 3600, expected "a whole number from 60 to 31536000" where
+            |seconds: &u64| (60..=31_536_000).contains(seconds);
+        /// A shard file that the catalog does not know is unlinked after so long, counted from the first inventory
+        /// that found it. One day at first.
+        orphan_grace_seconds: u64 = 24 * 3600, expected "a whole number from 60 to 31536000" where
+            |seconds: &u64| (60..=31_536_000).contains(seconds);
+    }
+
     /// Clocks.
     clock: ClockSettings {
         /// A leader whose clock is so far from those of the other nodes hands over its office and says so.

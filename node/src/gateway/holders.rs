@@ -6,14 +6,15 @@ use std::fmt::Debug;
 use std::ops::Range;
 
 use bytes::Bytes;
-use raft::catalog::ShardLocation;
+use raft::catalog::DiskLocation;
+use raft::directory::DiskState;
 use raft::id::NodeId;
 use storage::codec::Profile;
 use storage::shard::{DiskId, Geometry, ShardName};
 
-use super::placement::{Candidate, CandidateDisk};
+use super::placement::{Candidate, CandidateDisk, Holder, HolderDisk, Standing, Survey};
 use crate::environment::BoxFuture;
-use crate::members::Members;
+use crate::members::{Member, Members};
 use crate::shards::{Block, ShardError, ShardSink, Shards};
 
 /// Shards on all nodes of the region.
@@ -21,7 +22,7 @@ pub(crate) trait ShardStore: Debug + Send + Sync + 'static {
     /// Begins to write a shard.
     fn create(
         &self,
-        location: ShardLocation,
+        location: DiskLocation,
         name: ShardName,
         profile: Profile,
         block_size_bytes: u32,
@@ -30,7 +31,7 @@ pub(crate) trait ShardStore: Debug + Send + Sync + 'static {
     /// Verified blocks of a shard.
     fn read(
         &self,
-        location: ShardLocation,
+        location: DiskLocation,
         name: ShardName,
         geometry: Geometry,
         blocks: Range<u64>,
@@ -57,6 +58,9 @@ pub(crate) trait Roster: Debug + Send + Sync + 'static {
     /// Registered nodes that are not draining, dead ones too.
     fn candidates(&self) -> Vec<Candidate>;
 
+    /// Every registered node with all its disks: what repair, drain and rebalance decide by.
+    fn survey(&self) -> Survey;
+
     /// Whether this node is known to be the only one of its region, so that its disks are all there is.
     fn is_sole(&self) -> bool;
 
@@ -79,7 +83,7 @@ pub(crate) trait Roster: Debug + Send + Sync + 'static {
 impl ShardStore for Shards {
     fn create(
         &self,
-        location: ShardLocation,
+        location: DiskLocation,
         name: ShardName,
         profile: Profile,
         block_size_bytes: u32,
@@ -92,7 +96,7 @@ impl ShardStore for Shards {
 
     fn read(
         &self,
-        location: ShardLocation,
+        location: DiskLocation,
         name: ShardName,
         geometry: Geometry,
         blocks: Range<u64>,
@@ -140,6 +144,11 @@ impl Roster for Members {
             .collect()
     }
 
+    fn survey(&self) -> Survey {
+        let holders = self.all().into_iter().map(|member| (member.id, holder(&member)));
+        Survey { confirmed: self.is_confirmed(), sole: Self::is_sole(self), holders: holders.collect() }
+    }
+
     fn is_sole(&self) -> bool {
         Self::is_sole(self)
     }
@@ -171,5 +180,38 @@ impl Roster for Members {
                 }
             }
         })
+    }
+}
+
+/// A member as a holder of shards. A disk that it names no more, but that an operator has taken out of use, is one of
+/// its disks still.
+fn holder(member: &Member) -> Holder {
+    let standing = |disk| match member.disk_state(disk) {
+        DiskState::Active => Standing::Serving,
+        DiskState::Draining => Standing::Leaving,
+        DiskState::Failed | DiskState::Removed => Standing::Failed,
+    };
+    let named = member.disks.iter().map(|disk| HolderDisk {
+        id: disk.id,
+        capacity_bytes: disk.capacity_bytes,
+        available_bytes: disk.available_bytes,
+        writable: disk.writable,
+        standing: standing(disk.id),
+        ailing: disk.health.is_failed(),
+    });
+    let unnamed = member.disk_states.keys().filter(|disk| member.disk(**disk).is_none()).map(|disk| HolderDisk {
+        id: *disk,
+        capacity_bytes: 0,
+        available_bytes: 0,
+        writable: false,
+        standing: standing(*disk),
+        ailing: true,
+    });
+    Holder {
+        node: member.id,
+        zone: member.zone.clone(),
+        live: member.live,
+        draining: member.draining,
+        disks: named.chain(unnamed).collect(),
     }
 }

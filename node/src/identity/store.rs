@@ -13,6 +13,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde::{Deserialize, Serialize};
 use storage::disk::{Files, KnownDisks};
+use storage::shard::DiskId;
 
 use super::{ClusterId, ClusterKey};
 
@@ -142,8 +143,12 @@ struct JoiningFile {
 #[serde(deny_unknown_fields)]
 struct DisksFile {
     version: u32,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    added: Vec<String>,
     #[serde(default)]
     disk: Vec<DiskEntry>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    removed: Vec<DiskEntry>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -256,18 +261,35 @@ impl Store {
     pub fn known_disks(&self) -> Result<KnownDisks, IdentityError> {
         let file = self.read_toml::<DisksFile>(DISKS)?;
         let mut known = KnownDisks { list: self.directory.join(DISKS), ..KnownDisks::default() };
-        for entry in file.map(|file| file.disk).unwrap_or_default() {
+        let Some(file) = file else { return Ok(known) };
+        let read = |entry: DiskEntry| -> Result<(PathBuf, DiskId), IdentityError> {
             let id = entry.id.parse().map_err(|error| self.damaged(DISKS, format!("{}: {error}", entry.directory)))?;
-            known.disks.insert(PathBuf::from(entry.directory), id);
+            Ok((PathBuf::from(entry.directory), id))
+        };
+        for entry in file.disk {
+            let (directory, id) = read(entry)?;
+            known.disks.insert(directory, id);
         }
+        for entry in file.removed {
+            let (directory, id) = read(entry)?;
+            known.removed.insert(id, directory);
+        }
+        known.added = file.added.into_iter().map(PathBuf::from).collect();
         Ok(known)
     }
 
     /// Remembers the disks that the node has. A directory whose name is not text is left out: nothing is known of it.
     pub fn write_known_disks(&self, known: &KnownDisks) -> Result<(), IdentityError> {
-        let entry = |directory: &Path, id| Some(DiskEntry { directory: directory.to_str()?.to_owned(), id });
-        let disk = known.disks.iter().filter_map(|(directory, id)| entry(directory, id.to_string())).collect();
-        self.write_toml(DISKS, &DisksFile { version: VERSION, disk })
+        let entry = |directory: &Path, id: &DiskId| {
+            Some(DiskEntry { directory: directory.to_str()?.to_owned(), id: id.to_string() })
+        };
+        let file = DisksFile {
+            version: VERSION,
+            added: known.added.iter().filter_map(|directory| Some(directory.to_str()?.to_owned())).collect(),
+            disk: known.disks.iter().filter_map(|(directory, id)| entry(directory, id)).collect(),
+            removed: known.removed.iter().filter_map(|(id, directory)| entry(directory, id)).collect(),
+        };
+        self.write_toml(DISKS, &file)
     }
 
     /// Whether the node has a log: without it, it has forgotten how it voted, and may not go on under its id.
@@ -391,7 +413,6 @@ fn pem(certificate: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use storage::disk::RealFiles;
-    use storage::shard::DiskId;
 
     use super::*;
 
@@ -449,6 +470,8 @@ mod tests {
         assert_eq!(store.known_disks().unwrap(), known);
         known.disks.insert(PathBuf::from("/srv/\"one\""), DiskId([1; 16]));
         known.disks.insert(PathBuf::from("/srv/two"), DiskId([2; 16]));
+        known.added.insert(PathBuf::from("/srv/two"));
+        known.removed.insert(DiskId([3; 16]), PathBuf::from("/srv/three"));
         store.write_known_disks(&known).unwrap();
         assert_eq!(store.known_disks().unwrap(), known);
         store.write(DISKS, b"version = 1\n[[disk]]\ndirectory = \"/a\"\nid = \"zz\"\n").unwrap();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use raft::id::{GroupId, NodeId};
 use raft::time::Timestamp;
+use storage::disk::DiskHealth;
 use storage::shard::DiskId;
 
 /// One disk as its node sees it.
@@ -15,8 +16,10 @@ pub struct DiskView {
     pub capacity_bytes: u64,
     /// What shards can still use: free space above the reserve.
     pub available_bytes: u64,
-    /// Whether it takes new shards: it answers and has space.
+    /// Whether it takes new shards: it is healthy, and nobody wants it emptied.
     pub writable: bool,
+    /// How it is.
+    pub health: DiskHealth,
 }
 
 /// How a node is.

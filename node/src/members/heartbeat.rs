@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tracing::debug;
 
 use super::{Beat, Shared};
-use crate::peer::PeerError;
+use crate::peer::{PeerError, Refusal};
 
 /// Between two heartbeats.
 pub(super) const INTERVAL: Duration = Duration::from_millis(300);
@@ -39,6 +39,9 @@ pub(super) async fn run(shared: Arc<Shared>, node: NodeId) {
             Err(error) => {
                 debug!(%node, %error, "heartbeat not answered");
                 missed(&shared, node, &error);
+                if matches!(error, PeerError::Refused { refusal: Refusal::Removed, .. }) {
+                    shared.dismiss(&format!("node {node} says so"));
+                }
                 if matches!(error, PeerError::Timeout { .. }) {
                     silent += 1;
                     if silent >= SILENT_MAX {

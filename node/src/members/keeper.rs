@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use raft::directory::NodeState;
 use raft::id::NodeId;
-use storage::disk::Disk;
+use storage::disk::{Disk, Examination};
+use storage::shard::DiskId;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
@@ -19,17 +21,16 @@ const TICK: Duration = Duration::from_millis(100);
 const REREAD_AFTER: Duration = Duration::from_secs(5);
 /// Pause after an attempt to confirm the directory, which itself waits for a while.
 const CONFIRM_RETRY: Duration = Duration::from_millis(200);
-/// At start, a disk that does not tell its space within this time is taken to be stuck.
-const FIRST_SPACE_DEADLINE: Duration = Duration::from_secs(2);
+/// At start, a disk that does not answer within this time is taken to be stuck.
+const FIRST_LOOK_DEADLINE: Duration = Duration::from_secs(2);
 
 /// A heartbeat task for each peer.
 type Beats = BTreeMap<NodeId, AbortOnDropHandle<()>>;
 
 /// Reads everything once and starts the tasks.
 pub(super) async fn start(shared: &Arc<Shared>) -> Vec<AbortOnDropHandle<()>> {
-    let disks = shared.resources.disks.all().to_vec();
-    for disk in &disks {
-        let _ = timeout(FIRST_SPACE_DEADLINE, refresh_space(shared, disk)).await;
+    for disk in shared.resources.disks.all() {
+        let _ = timeout(FIRST_LOOK_DEADLINE, examine(shared, &disk)).await;
     }
     // Subscribed before the first read, so that no change falls between the two.
     let mut changes = shared.resources.source.changes();
@@ -42,9 +43,7 @@ pub(super) async fn start(shared: &Arc<Shared>) -> Vec<AbortOnDropHandle<()>> {
         spawn(keep(Arc::clone(shared), changes, confirmed, beats)),
         spawn(confirm_once(Arc::clone(&shared.resources.source), confirm)),
     ];
-    for disk in disks {
-        tasks.push(spawn(keep_space(Arc::clone(shared), disk)));
-    }
+    tasks.push(spawn(keep_disks(Arc::clone(shared))));
     tasks
 }
 
@@ -98,12 +97,15 @@ async fn reread(shared: &Arc<Shared>, beats: &mut Beats) -> bool {
             return false;
         }
     };
+    let own = shared.options.own;
+    if nodes.iter().any(|(node, record)| *node == own && record.state == NodeState::Removed) {
+        shared.dismiss("the directory says so");
+    }
     let peers = &shared.resources.peers;
     let (learned, gone, present) = {
         let mut state = shared.state();
         let old = std::mem::take(&mut state.nodes);
         state.set_nodes(nodes);
-        let own = shared.options.own;
         // An address is learned when it changes, so that a fresher hint from elsewhere is not overwritten by a record
         // that has not caught up yet.
         let learned: Vec<(NodeId, String)> = state
@@ -130,19 +132,42 @@ async fn reread(shared: &Arc<Shared>, beats: &mut Beats) -> bool {
     true
 }
 
-/// Looks at a disk's space for ever. A task for each disk, so that a stuck one holds up no other.
-async fn keep_space(shared: Arc<Shared>, disk: Arc<Disk>) {
+/// Examines the own disks for ever, those that come while the node runs too. A task for each disk, so that a stuck one
+/// holds up no other.
+async fn keep_disks(shared: Arc<Shared>) {
+    let mut examinations: BTreeMap<DiskId, AbortOnDropHandle<()>> = BTreeMap::new();
     loop {
+        let disks = &shared.resources.disks;
+        let ids = disks.ids();
+        examinations.retain(|id, _| ids.contains(id));
+        for disk in disks.all() {
+            let task = || spawn(keep_examining(Arc::clone(&shared), disk.id()));
+            examinations.entry(disk.id()).or_insert_with(task);
+        }
+        let now = Instant::now();
+        {
+            let mut state = shared.state();
+            state.retain_disks(&ids);
+            for disk in disks.absent() {
+                state.set_disk(disk.id, Examination { health: disk.health, space: None }, now);
+            }
+        }
         sleep(heartbeat::INTERVAL).await;
-        refresh_space(&shared, &disk).await;
     }
 }
 
-async fn refresh_space(shared: &Shared, disk: &Arc<Disk>) {
-    let asked = Arc::clone(disk);
-    let space = shared.resources.exec.run(move || asked.space()).await;
-    if let Err(error) = &space {
-        warn!(disk = %disk.id(), path = %disk.path().display(), %error, "disk does not tell its space");
+/// Looks at a disk for as long as the node has it.
+async fn keep_examining(shared: Arc<Shared>, id: DiskId) {
+    while let Some(disk) = shared.resources.disks.get(id) {
+        examine(&shared, &disk).await;
+        // Not held while resting: one that was removed is let go of.
+        drop(disk);
+        sleep(heartbeat::INTERVAL).await;
     }
-    shared.state().set_space(disk.id(), space.ok(), Instant::now());
+}
+
+async fn examine(shared: &Shared, disk: &Arc<Disk>) {
+    let asked = Arc::clone(disk);
+    let found = shared.resources.exec.run(move || asked.examine()).await;
+    shared.state().set_disk(disk.id(), found, Instant::now());
 }

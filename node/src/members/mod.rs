@@ -83,14 +83,22 @@ struct Shared {
     state: Mutex<State>,
     view: ArcSwap<View>,
     changes: watch::Sender<u64>,
+    /// How this node knows that it was removed, once it was.
+    dismissed: watch::Sender<Option<String>>,
 }
 
 impl Members {
     /// Reads the directory and the own disks once, and begins to exchange heartbeats.
     pub async fn start(options: MembersOptions, resources: MembersResources) -> Self {
         let state = Mutex::new(State::new(options.own, options.region));
-        let shared =
-            Arc::new(Shared { options, resources, state, view: ArcSwap::default(), changes: watch::channel(0).0 });
+        let shared = Arc::new(Shared {
+            options,
+            resources,
+            state,
+            view: ArcSwap::default(),
+            changes: watch::channel(0).0,
+            dismissed: watch::channel(None).0,
+        });
         let tasks = keeper::start(&shared).await;
         Self { shared, _tasks: Arc::new(tasks) }
     }
@@ -150,6 +158,23 @@ impl Members {
     #[must_use]
     pub fn is_removed(&self, node: NodeId) -> bool {
         self.shared.view.load().removed.contains(&node)
+    }
+
+    /// Completes when this node was removed from the cluster, and says how it knows: its own replica of the directory
+    /// has it, or a member refuses its calls for that. It is never taken back.
+    pub async fn dismissed(&self) -> String {
+        let mut dismissed = self.shared.dismissed.subscribe();
+        match dismissed.wait_for(Option::is_some).await {
+            Ok(reason) => reason.clone().unwrap_or_default(),
+            // The sender lives as long as this handle.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Whether this node was removed from the cluster.
+    #[must_use]
+    pub fn is_dismissed(&self) -> bool {
+        self.shared.dismissed.borrow().is_some()
     }
 
     /// Address of a node of the cluster, `host:port` for peers.
@@ -227,6 +252,18 @@ impl Shared {
             disks: self.state().own_disks(Instant::now()),
             applied: self.resources.source.applied(),
         }
+    }
+
+    /// This node was removed.
+    fn dismiss(&self, reason: &str) {
+        self.dismissed.send_if_modified(|dismissed| {
+            let news = dismissed.is_none();
+            if news {
+                warn!(node = %self.options.own, reason, "this node was removed from the cluster");
+                *dismissed = Some(reason.to_owned());
+            }
+            news
+        });
     }
 
     /// Makes what is known visible, and tells of changes.

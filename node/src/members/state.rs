@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use raft::directory::{NodeRecord, NodeState};
+use raft::directory::{DiskInfo, DiskState, NodeRecord, NodeState};
 use raft::id::{NodeId, RegionId};
-use storage::disk::DiskSpace;
+use storage::disk::{DiskHealth, Examination};
 use storage::shard::DiskId;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -15,8 +15,8 @@ use super::liveness::Liveness;
 use super::view::View;
 use super::{Beat, DiskView, Member};
 
-/// A disk whose space was not told for this long is stuck.
-const SPACE_STALE_AFTER: Duration = Duration::from_secs(5);
+/// A disk that was not examined for this long is stuck.
+const STUCK_AFTER: Duration = Duration::from_secs(5);
 
 /// One peer.
 #[derive(Debug, Default)]
@@ -35,8 +35,8 @@ pub(super) struct PeerState {
 struct OwnDisk {
     capacity_bytes: u64,
     available_bytes: u64,
-    told: Instant,
-    failed: bool,
+    examined: Instant,
+    health: DiskHealth,
 }
 
 /// What is known.
@@ -96,23 +96,32 @@ impl State {
             && catalog_members.iter().filter(|node| !self.is_joining(**node)).eq([&self.own])
     }
 
-    /// A disk of this node told its space, or failed to.
-    pub(super) fn set_space(&mut self, disk: DiskId, space: Option<DiskSpace>, now: Instant) {
+    /// A disk of this node was examined.
+    pub(super) fn set_disk(&mut self, disk: DiskId, found: Examination, now: Instant) {
         let known = self.own_disks.get(&disk).map(|known| (known.capacity_bytes, known.available_bytes));
-        let told = space.map(|space| (space.capacity_bytes, space.available_bytes));
+        let told = found.space.map(|space| (space.capacity_bytes, space.available_bytes));
         let (capacity_bytes, available_bytes) = told.or(known).unwrap_or_default();
-        self.own_disks.insert(disk, OwnDisk { capacity_bytes, available_bytes, told: now, failed: space.is_none() });
+        let own = OwnDisk { capacity_bytes, available_bytes, examined: now, health: found.health };
+        self.own_disks.insert(disk, own);
+    }
+
+    /// Forgets disks that this node has no more.
+    pub(super) fn retain_disks(&mut self, ids: &BTreeSet<DiskId>) {
+        self.own_disks.retain(|id, _| ids.contains(id));
     }
 
     /// The disks of this node.
     pub(super) fn own_disks(&self, now: Instant) -> Vec<DiskView> {
-        let view = |(id, disk): (&DiskId, &OwnDisk)| DiskView {
-            id: *id,
-            capacity_bytes: disk.capacity_bytes,
-            available_bytes: disk.available_bytes,
-            writable: !disk.failed
-                && disk.available_bytes > 0
-                && now.saturating_duration_since(disk.told) < SPACE_STALE_AFTER,
+        let view = |(id, disk): (&DiskId, &OwnDisk)| {
+            let stuck = now.saturating_duration_since(disk.examined) >= STUCK_AFTER;
+            let health = if stuck { DiskHealth::Stuck } else { disk.health };
+            DiskView {
+                id: *id,
+                capacity_bytes: disk.capacity_bytes,
+                available_bytes: disk.available_bytes,
+                writable: health.takes_shards(),
+                health,
+            }
         };
         self.own_disks.iter().map(view).collect()
     }
@@ -140,17 +149,19 @@ impl State {
 /// One member, from what the directory and the node itself say.
 fn member(id: NodeId, record: &NodeRecord, beat: Option<&Beat>, live: bool) -> Member {
     let draining = record.state == NodeState::Draining;
-    let recorded = |disk: &raft::directory::DiskRecord| DiskView {
+    let recorded = |disk: &DiskInfo| DiskView {
         id: disk.id,
         capacity_bytes: disk.capacity_bytes,
         available_bytes: 0,
         writable: false,
+        // It was never heard from, which says nothing about what it holds.
+        health: DiskHealth::Stuck,
     };
     let mut disks: Vec<DiskView> =
         beat.map_or_else(|| record.info.disks.iter().map(recorded).collect(), |beat| beat.disks.clone());
     disks.sort_by_key(|disk| disk.id);
     for disk in &mut disks {
-        disk.writable &= !draining;
+        disk.writable &= !draining && record.disk_state(disk.id) == DiskState::Active;
     }
     Member {
         id,
@@ -160,7 +171,9 @@ fn member(id: NodeId, record: &NodeRecord, beat: Option<&Beat>, live: bool) -> M
         api_url: record.info.api_url.clone(),
         live,
         draining,
+        replaced_by: record.replaced_by,
         disks,
+        disk_states: record.disks.iter().map(|disk| (disk.id, disk.state)).collect(),
         version: beat.map_or_else(|| record.info.version.clone(), |beat| beat.version.clone()),
         applied: beat.map(|beat| beat.applied.clone()).unwrap_or_default(),
     }

@@ -32,13 +32,7 @@ impl FixedSource {
                 feature_level: 1,
                 version: "recorded".to_owned(),
             };
-            let record = NodeRecord {
-                info,
-                region: RegionId(1),
-                state: NodeState::Active,
-                joined: Timestamp(0),
-                admitted_by: RequestId([0; 16]),
-            };
+            let record = NodeRecord::new(info, RegionId(1), NodeState::Active, Timestamp(0), RequestId([0; 16]));
             (NodeId(*id), record)
         };
         Self {

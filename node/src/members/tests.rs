@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use raft::directory::NodeState;
+use raft::directory::{DiskRecord, DiskState, NodeState};
 use raft::id::{GroupId, NodeId};
 use tokio::time::{Instant, timeout};
 
@@ -189,4 +189,39 @@ async fn clocks_agree_when_most_nodes_say_the_same_time() {
     assert!(one.members.clocks_agree(limit));
     until(&two.members, "all answer", |members| live(members) == [1, 2, 3]).await;
     assert!(!two.members.clocks_agree(limit));
+}
+
+#[tokio::test]
+async fn a_removed_node_learns_it_from_its_directory() {
+    let (network, source) = (MemoryNetwork::default(), FixedSource::of(&[1, 2]));
+    let two = TestNode::start(&network, &source, 2, Trust::Claim).await;
+    assert!(!two.members.is_dismissed());
+    source.change(2, |record| record.state = NodeState::Removed);
+    let reason = timeout(Duration::from_secs(20), two.members.dismissed()).await.unwrap();
+    assert_eq!(reason, "the directory says so");
+    assert!(two.members.is_dismissed());
+}
+
+#[tokio::test]
+async fn a_removed_node_learns_it_from_the_others() {
+    let network = MemoryNetwork::default();
+    let (known, stale) = (FixedSource::of(&[1, 2]), FixedSource::of(&[1, 2]));
+    known.change(2, |record| record.state = NodeState::Removed);
+    let _one = TestNode::start(&network, &known, 1, Trust::Claim).await;
+    let two = TestNode::start(&network, &stale, 2, Trust::Claim).await;
+    let reason = timeout(Duration::from_secs(20), two.members.dismissed()).await.unwrap();
+    assert_eq!(reason, "node 1 says so");
+}
+
+#[tokio::test]
+async fn a_disk_that_an_operator_took_out_takes_no_shards() {
+    let (network, source) = (MemoryNetwork::default(), FixedSource::of(&[1]));
+    let one = TestNode::start(&network, &source, 1, Trust::Claim).await;
+    let disk = one.disks.all()[0].id();
+    let own = |members: &Members| members.get(NodeId(1)).unwrap();
+    assert!(own(&one.members).takes_shards());
+    let state = DiskState::Draining;
+    source.change(1, |record| record.disks = vec![DiskRecord { id: disk, capacity_bytes: 1, state }]);
+    until(&one.members, "the disk is out of use", |members| !own(members).takes_shards()).await;
+    assert_eq!(own(&one.members).disk_state(disk), DiskState::Draining);
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use raft::directory::DiskState;
 use raft::id::{GroupId, NodeId};
 use storage::shard::DiskId;
 
@@ -24,8 +25,13 @@ pub struct Member {
     pub live: bool,
     /// Whether it is being emptied: it gets no new shards.
     pub draining: bool,
-    /// Its disks, by id. None is writable on a node that is draining or was never heard from.
+    /// Node that takes its place, if it is being replaced.
+    pub replaced_by: Option<NodeId>,
+    /// Its disks, by id. None is writable on a node that is draining or was never heard from, nor one that an operator
+    /// has taken out of use.
     pub disks: Vec<DiskView>,
+    /// What operators want of its disks, also of those that it does not name any more.
+    pub disk_states: BTreeMap<DiskId, DiskState>,
     /// Version of its program, as it last said.
     pub version: String,
     /// Applied index of its groups, as it last said.
@@ -37,6 +43,12 @@ impl Member {
     #[must_use]
     pub fn takes_shards(&self) -> bool {
         self.live && !self.draining && self.disks.iter().any(|disk| disk.writable)
+    }
+
+    /// What an operator wants of one of its disks.
+    #[must_use]
+    pub fn disk_state(&self, id: DiskId) -> DiskState {
+        self.disk_states.get(&id).copied().unwrap_or(DiskState::Active)
     }
 
     /// One of its disks.
@@ -66,9 +78,14 @@ impl View {
     pub(super) fn differs(&self, other: &Self) -> bool {
         let same = |(one, two): (&Member, &Member)| {
             let disks = one.disks.len() == two.disks.len()
-                && one.disks.iter().zip(&two.disks).all(|(one, two)| one.id == two.id && one.writable == two.writable);
+                && one
+                    .disks
+                    .iter()
+                    .zip(&two.disks)
+                    .all(|(one, two)| (one.id, one.writable, one.health) == (two.id, two.writable, two.health));
             disks
                 && (one.id, one.live, one.draining) == (two.id, two.live, two.draining)
+                && (one.replaced_by, &one.disk_states) == (two.replaced_by, &two.disk_states)
                 && (&one.name, &one.zone, &one.address) == (&two.name, &two.zone, &two.address)
                 && (&one.api_url, &one.version) == (&two.api_url, &two.version)
         };

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use futures_util::stream::{self, StreamExt};
-use raft::catalog::ShardLocation;
+use raft::catalog::DiskLocation;
 use raft::id::NodeId;
 use storage::codec::Profile;
 use storage::shard::{Block, DiskId, Geometry, ShardName};
@@ -35,7 +35,7 @@ impl Peers {
     /// a finish gives the shard up; the peer removes what it has of it. Bounds on time are the caller's.
     pub async fn write_shard(
         &self,
-        location: ShardLocation,
+        location: DiskLocation,
         name: ShardName,
         profile: Profile,
         block_size_bytes: u32,
@@ -62,7 +62,7 @@ impl Peers {
     /// Reads blocks of a peer's shard, verified there, with their checksums. At most [`limits::READ_LIMIT_BYTES`].
     pub async fn read_blocks(
         &self,
-        location: ShardLocation,
+        location: DiskLocation,
         name: ShardName,
         geometry: Geometry,
         blocks: Range<u64>,

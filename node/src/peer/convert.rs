@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use raft::catalog::ShardLocation;
+use raft::catalog::DiskLocation;
 use raft::id::{GroupId, NodeId, RegionId};
 use raft::time::Timestamp;
 use storage::codec::Profile;
+use storage::disk::DiskHealth;
 use storage::shard::{Attempt, Block, Checksum, DiskId, ExtentIndex, Geometry, ObjectId, ShardIndex, ShardName};
 use tonic::Status;
 
@@ -74,7 +75,7 @@ pub(super) fn disk_and_shard(name: &proto::ShardName) -> Result<(DiskId, ShardNa
 }
 
 pub(super) fn header(
-    location: ShardLocation,
+    location: DiskLocation,
     name: &ShardName,
     profile: Profile,
     block_size_bytes: u32,
@@ -115,7 +116,7 @@ pub(super) fn target(header: &proto::ShardHeader) -> Result<Target, Malformed> {
 
 /// A read of blocks: the shard, its extent's shape, the first block and their number.
 pub(super) fn read_request(
-    location: ShardLocation,
+    location: DiskLocation,
     name: &ShardName,
     geometry: Geometry,
     blocks: &std::ops::Range<u64>,
@@ -180,6 +181,7 @@ pub(super) fn beat_message(beat: &Beat) -> proto::Beat {
         capacity_bytes: disk.capacity_bytes,
         available_bytes: disk.available_bytes,
         writable: disk.writable,
+        health: disk.health.code(),
     };
     let applied =
         |(group, index): (&GroupId, &u64)| proto::AppliedIndex { group: Some(group_name(*group)), index: *index };
@@ -201,6 +203,7 @@ pub(super) fn beat(message: Option<proto::Beat>) -> Result<Beat, Malformed> {
             capacity_bytes: disk.capacity_bytes,
             available_bytes: disk.available_bytes,
             writable: disk.writable,
+            health: DiskHealth::from_code(disk.health),
         });
     }
     let mut applied = BTreeMap::new();
@@ -221,7 +224,7 @@ mod tests {
     use super::*;
 
     fn request() -> proto::ReadBlocksRequest {
-        let location = ShardLocation { node: NodeId(1), disk: DiskId([2; 16]) };
+        let location = DiskLocation { node: NodeId(1), disk: DiskId([2; 16]) };
         let name = ShardName {
             object: ObjectId([1; 16]),
             extent: ExtentIndex(7),
@@ -304,7 +307,13 @@ mod tests {
             node: NodeId(3),
             version: "1.2.3".to_owned(),
             clock: Timestamp(1_700_000_000_000),
-            disks: vec![DiskView { id: DiskId([9; 16]), capacity_bytes: 10, available_bytes: 5, writable: true }],
+            disks: vec![DiskView {
+                id: DiskId([9; 16]),
+                capacity_bytes: 10,
+                available_bytes: 5,
+                writable: true,
+                health: DiskHealth::Full,
+            }],
             applied: BTreeMap::from([(GroupId::Directory, 4), (GroupId::Catalog(RegionId(1)), 9)]),
         };
         assert_eq!(beat(Some(beat_message(&original))).unwrap(), original);

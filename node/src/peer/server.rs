@@ -88,7 +88,7 @@ impl tonic::service::Interceptor for Guard {
         }
         let peer = identity(&request)?;
         if self.members.is_removed(peer.node) {
-            return Err(Refusal::Unauthenticated.status(format!("node {} was removed from the cluster", peer.node)));
+            return Err(Refusal::Removed.status(format!("node {} was removed from the cluster", peer.node)));
         }
         match Self::number(&request, TARGET) {
             Some(target) if target == self.own.0 => Ok(request),

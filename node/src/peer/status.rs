@@ -36,10 +36,12 @@ pub enum Refusal {
     NotAdmitted,
     /// The operation failed on the peer: disk, group, shutdown.
     Failed,
+    /// The caller is no member any more: the directory says so, and it never takes that back.
+    Removed,
 }
 
 /// Every refusal with its status code and its name on the wire.
-const TABLE: [(Refusal, Code, &str); 11] = [
+const TABLE: [(Refusal, Code, &str); 12] = [
     (Refusal::Unauthenticated, Code::Unauthenticated, "unauthenticated"),
     (Refusal::WrongNode, Code::Aborted, "wrong-node"),
     (Refusal::Invalid, Code::InvalidArgument, "invalid"),
@@ -51,6 +53,7 @@ const TABLE: [(Refusal, Code, &str); 11] = [
     (Refusal::TimedOut, Code::DeadlineExceeded, "timed-out"),
     (Refusal::NotAdmitted, Code::PermissionDenied, "not-admitted"),
     (Refusal::Failed, Code::Internal, "failed"),
+    (Refusal::Removed, Code::PermissionDenied, "removed"),
 ];
 
 impl Refusal {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use raft::catalog::ShardLocation;
+use raft::catalog::DiskLocation;
 use raft::directory::NodeState;
 use raft::group::{Transport, TransportError};
 use raft::id::{GroupId, NodeId, RegionId};
@@ -137,7 +137,7 @@ async fn a_removed_node_is_refused_over_the_connection_that_it_has() {
     };
     let error = tokio::time::timeout(DEADLINE, refused).await.unwrap();
     assert!(error.to_string().contains("node 1 was removed"), "{error}");
-    assert_eq!(refusal::<()>(Err(error)), Refusal::Unauthenticated);
+    assert_eq!(refusal::<()>(Err(error)), Refusal::Removed);
 }
 
 #[tokio::test]
@@ -152,7 +152,7 @@ async fn a_caller_without_a_certificate_is_refused_everything_but_admission() {
     assert_eq!(refusal(answer), Refusal::Unauthenticated);
     let disk = node.disks.all()[0].id();
     assert_eq!(refusal(stranger.delete_shards(node.id, &[(disk, NAME)]).await), Refusal::Unauthenticated);
-    let location = ShardLocation { node: node.id, disk };
+    let location = DiskLocation { node: node.id, disk };
     let profile = Profile::new(1, 0).unwrap();
     let (_steps, queue) = mpsc::channel(1);
     let answer = stranger.write_shard(location, NAME, profile, 1024, queue).await;
@@ -181,7 +181,7 @@ async fn a_caller_without_a_certificate_is_refused_everything_but_admission() {
 #[tokio::test]
 async fn shard_frames_out_of_order_or_beyond_their_limits_are_refused_and_leave_no_file() {
     let (one, two) = pair().await;
-    let location = ShardLocation { node: two.id, disk: two.disks.all()[0].id() };
+    let location = DiskLocation { node: two.id, disk: two.disks.all()[0].id() };
     let profile = Profile::new(2, 1).unwrap();
     let block = |length: usize, index: u64| {
         let bytes = Bytes::from(vec![3; length]);
@@ -209,7 +209,7 @@ async fn shard_frames_out_of_order_or_beyond_their_limits_are_refused_and_leave_
         assert_eq!(refusal(written), expected);
         assert_eq!(two.disks.all()[0].list_shards(NAME.object.0[0]).unwrap(), []);
     }
-    let wrong_disk = ShardLocation { node: two.id, disk: DiskId([0; 16]) };
+    let wrong_disk = DiskLocation { node: two.id, disk: DiskId([0; 16]) };
     let (_sender, queue) = mpsc::channel(1);
     let written = one.peers.write_shard(wrong_disk, NAME, profile, 1024, queue).await;
     assert_eq!(refusal(written), Refusal::Missing);

@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use raft::catalog::ShardLocation;
+use raft::catalog::DiskLocation;
 use storage::shard::ShardName;
 
 /// One shard and where it rests or should rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     /// Node and disk.
-    pub location: ShardLocation,
+    pub location: DiskLocation,
     /// The shard.
     pub name: ShardName,
 }

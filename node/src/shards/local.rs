@@ -7,16 +7,16 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use raft::catalog::ShardLocation;
+use raft::catalog::DiskLocation;
 use raft::id::NodeId;
 use storage::codec::Profile;
 use storage::disk::{Disk, Disks};
 use storage::exec::Exec;
-use storage::shard::{Checksum, DiskId, Geometry, ShardName, ShardReader, ShardWriter, checksum};
+use storage::shard::{Checksum, DiskId, Geometry, ShardFault, ShardName, ShardReader, ShardWriter, checksum};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
@@ -35,7 +35,7 @@ pub struct LocalShards {
     own: NodeId,
     disks: Arc<Disks>,
     /// Room for operations, by disk.
-    room: Arc<BTreeMap<DiskId, Arc<Semaphore>>>,
+    room: Arc<Mutex<BTreeMap<DiskId, Arc<Semaphore>>>>,
     exec: Exec,
     metrics: Metrics,
 }
@@ -44,8 +44,7 @@ impl LocalShards {
     /// The shards on these disks.
     #[must_use]
     pub fn new(own: NodeId, disks: Arc<Disks>, exec: Exec, metrics: Metrics) -> Self {
-        let room = disks.all().iter().map(|disk| (disk.id(), Arc::new(Semaphore::new(OPERATIONS_PER_DISK))));
-        Self { own, room: Arc::new(room.collect()), disks, exec, metrics }
+        Self { own, room: Arc::default(), disks, exec, metrics }
     }
 
     /// This node.
@@ -65,16 +64,22 @@ impl LocalShards {
     }
 
     fn place(&self, disk: DiskId, name: ShardName) -> Place {
-        Place { location: ShardLocation { node: self.own, disk }, name }
+        Place { location: DiskLocation { node: self.own, disk }, name }
     }
 
     fn disk(&self, place: &Place) -> Result<Arc<Disk>, ShardError> {
-        let disk = self.disks.get(place.location.disk).cloned();
-        disk.ok_or_else(|| no_such_disk(place))
+        self.disks.get(place.location.disk).ok_or_else(|| no_such_disk(place))
     }
 
     fn room(&self, place: &Place) -> Result<Arc<Semaphore>, ShardError> {
-        self.room.get(&place.location.disk).cloned().ok_or_else(|| no_such_disk(place))
+        let disk = place.location.disk;
+        let mut rooms = self.room.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.disks.get(disk).is_none() {
+            rooms.remove(&disk);
+            return Err(no_such_disk(place));
+        }
+        let room = || Arc::new(Semaphore::new(OPERATIONS_PER_DISK));
+        Ok(Arc::clone(rooms.entry(disk).or_insert_with(room)))
     }
 
     /// Waits until the disk has room for one more operation.
@@ -157,6 +162,32 @@ impl LocalShards {
         read.map_err(|error| self.failed(place, &error))
     }
 
+    /// Reads blocks of a shard file from the disk itself and throws them away: for the scrub.
+    pub(crate) async fn verify(
+        &self,
+        disk: DiskId,
+        name: ShardName,
+        geometry: Geometry,
+        blocks: Range<u64>,
+    ) -> Result<(), VerifyError> {
+        let place = self.place(disk, name);
+        let undecided = |error: ShardError| VerifyError::Undecided { message: error.to_string() };
+        let disk = self.disk(&place).map_err(undecided)?;
+        let entered = self.enter(&place).await.map_err(undecided)?;
+        let work = move || {
+            let reader = ShardReader::open(&disk, name, geometry.profile, geometry.block_size_bytes)?;
+            reader.verify(&geometry, blocks)
+        };
+        let read = self.run(&place, entered, limits::READ_DEADLINE, work).await.map_err(undecided)?;
+        read.map(drop).map_err(|error| {
+            let message = chain(&error);
+            match error.fault() {
+                Some(fault) => VerifyError::Faulty { fault, message },
+                None => VerifyError::Undecided { message },
+            }
+        })
+    }
+
     /// Removes shard files, durably; missing ones and those of unknown disks are no error.
     pub async fn delete(&self, shards: Vec<(DiskId, ShardName)>) -> Result<(), ShardError> {
         for disk in self.disks.all() {
@@ -164,7 +195,6 @@ impl LocalShards {
                 shards.iter().filter(|(id, _)| *id == disk.id()).map(|(_, name)| *name).collect();
             let Some(first) = names.first().copied() else { continue };
             let place = self.place(disk.id(), first);
-            let disk = Arc::clone(disk);
             let entered = self.enter(&place).await?;
             let removed =
                 self.run(&place, entered, limits::DELETE_DEADLINE, move || disk.remove_shards(&names)).await?;
@@ -187,6 +217,25 @@ impl LocalShards {
             ShardError::Io { place, message }
         }
     }
+}
+
+/// Why a shard was not verified.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum VerifyError {
+    /// It is not what was written.
+    #[error("{message}")]
+    Faulty {
+        /// What is the matter.
+        fault: ShardFault,
+        /// The same for people.
+        message: String,
+    },
+    /// The disk did not answer, or is gone: nothing is known about the shard.
+    #[error("{message}")]
+    Undecided {
+        /// What went wrong.
+        message: String,
+    },
 }
 
 fn no_such_disk(place: &Place) -> ShardError {
@@ -365,10 +414,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let shards = shards(directory.path());
         let [hanging, other] = [0, 1].map(|disk| shards.disks.all()[disk].id());
+        let place = shards.place(hanging, NAME);
         let profile = Profile::new(1, 0).unwrap();
         let geometry = Geometry { profile, block_size_bytes: 8, length_bytes: 8 };
         let mut begun = shards.create(hanging, NAME, profile, 8).await.unwrap();
-        let stuck = Arc::clone(&shards.room[&hanging]).acquire_many_owned(64).await.unwrap();
+        let stuck = shards.room(&place).unwrap().acquire_many_owned(64).await.unwrap();
 
         let waited = tokio::time::Instant::now();
         let error = shards.read(hanging, NAME, geometry, 0..1).await.unwrap_err();

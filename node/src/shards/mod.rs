@@ -5,6 +5,8 @@
 //! disk's reader; blocks of a peer are verified by the peer and again here. Placement, redundancy and repair are not
 //! here: this module moves one shard at a time.
 
+mod disk_metrics;
+mod disks;
 mod error;
 mod local;
 mod metrics;
@@ -16,15 +18,18 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use raft::catalog::ShardLocation;
+use raft::catalog::DiskLocation;
 use raft::id::NodeId;
 use storage::codec::Profile;
 use storage::exec::Exec;
 use storage::shard::{DiskId, Geometry, ShardName, checksum};
 
+pub(crate) use disk_metrics::DiskMetrics;
+pub(crate) use disks::disk_owner;
+pub use disks::{DiskChangeError, DiskReport, LocalDisks};
 pub use error::{Place, ShardError};
 pub use local::LocalShards;
-pub(crate) use local::{LocalWriter, Verify};
+pub(crate) use local::{LocalWriter, Verify, VerifyError};
 pub use metrics::Metrics;
 pub use sink::ShardSink;
 use sink::failed;
@@ -68,7 +73,7 @@ impl Shards {
     /// [`finish`](ShardSink::finish) succeeds. Errors of a remote disk show at the following calls.
     pub async fn create(
         &self,
-        location: ShardLocation,
+        location: DiskLocation,
         name: ShardName,
         profile: Profile,
         block_size_bytes: u32,
@@ -87,7 +92,7 @@ impl Shards {
     /// one after the other.
     pub async fn read(
         &self,
-        location: ShardLocation,
+        location: DiskLocation,
         name: ShardName,
         geometry: Geometry,
         blocks: Range<u64>,
@@ -152,7 +157,7 @@ impl Shards {
         }
         for some in shards.chunks(limits::DELETE_LIMIT) {
             let Some((disk, name)) = some.first().copied() else { break };
-            let place = Place { location: ShardLocation { node, disk }, name };
+            let place = Place { location: DiskLocation { node, disk }, name };
             self.inner
                 .peers
                 .delete_shards(node, some)

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
-use raft::catalog::ShardLocation;
+use raft::catalog::DiskLocation;
 use storage::codec::Profile;
 use storage::shard::{Attempt, ExtentIndex, Geometry, ObjectId, ShardIndex, ShardName, checksum};
 
@@ -34,16 +34,16 @@ impl Two {
     }
 
     /// A disk of the other node, and one of the own.
-    fn locations(&self) -> [ShardLocation; 2] {
-        [&self.two, &self.one].map(|node| ShardLocation { node: node.id, disk: node.disks.all()[0].id() })
+    fn locations(&self) -> [DiskLocation; 2] {
+        [&self.two, &self.one].map(|node| DiskLocation { node: node.id, disk: node.disks.all()[0].id() })
     }
 
-    fn files(&self, location: ShardLocation) -> usize {
+    fn files(&self, location: DiskLocation) -> usize {
         let node = if location.node == self.one.id { &self.one } else { &self.two };
         node.disks.all()[0].list_shards(NAME.object.0[0]).unwrap().len()
     }
 
-    fn file(&self, location: ShardLocation) -> PathBuf {
+    fn file(&self, location: DiskLocation) -> PathBuf {
         let node = if location.node == self.one.id { &self.one } else { &self.two };
         node.directory.path().join("disk/shards/ab").join(NAME.to_string())
     }
@@ -65,7 +65,7 @@ fn blocks() -> Vec<Block> {
     (0..geometry.stripes()).map(block).collect()
 }
 
-async fn write(nodes: &Two, location: ShardLocation) {
+async fn write(nodes: &Two, location: DiskLocation) {
     let mut sink = nodes.one.shards.create(location, NAME, geometry().profile, BLOCK).await.unwrap();
     for some in blocks().chunks(7) {
         sink.append(some.to_vec()).await.unwrap();
@@ -197,7 +197,7 @@ async fn damage_is_noticed_counted_and_never_served() {
 async fn an_unknown_disk_is_a_missing_shard() {
     let nodes = Two::start().await;
     for location in nodes.locations() {
-        let nowhere = ShardLocation { disk: storage::shard::DiskId([0; 16]), ..location };
+        let nowhere = DiskLocation { disk: storage::shard::DiskId([0; 16]), ..location };
         let error = nodes.one.shards.read(nowhere, NAME, geometry(), 0..1).await.unwrap_err();
         assert!(error.is_missing(), "{error}");
         let outcome = match nodes.one.shards.create(nowhere, NAME, geometry().profile, BLOCK).await {

@@ -10,6 +10,7 @@ use crate::cluster::Certificates;
 use crate::config::Settings;
 use crate::environment::Environment;
 use crate::identity::{Credentials, Founding, Identity, Store};
+use crate::shards::disk_owner;
 
 /// An opened data directory.
 pub(super) struct DataDir {
@@ -42,9 +43,9 @@ pub(super) fn open(
         Certificates::None => None,
     };
     let reserve = Reserve { percent: settings.storage.reserve_percent };
-    let directories = settings.disk_directories();
     let mut new_id = || environment.entropy.id();
-    let known = store.known_disks()?;
+    let known = KnownDisks { owner: Some(disk_owner(&identity)), ..store.known_disks()? };
+    let directories = known.directories(&settings.disk_directories());
     let disks = Disks::open(Arc::clone(&environment.files), &directories, &known, reserve, &mut new_id)?;
     // A directory that is not named any more is forgotten: whatever it is named for later is new.
     let present = KnownDisks { disks: disks.by_directory(), ..known.clone() };

@@ -49,7 +49,7 @@ pub enum StartError {
     #[error(
         "the log of node {node} is not in {path:?} any more: bring the directory back as it was; if it is lost, this \
          node has forgotten how it voted and cannot go on under its id: remove the node's whole data directory and let \
-         the machine join anew with regnode join, under a new id"
+         the machine join anew, under a new id, with regnode join --replace {node}"
     )]
     LogLost {
         /// Directory of the log.

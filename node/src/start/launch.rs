@@ -5,6 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use raft::catalog::Catalog;
+use raft::group::Group;
+use storage::disk::Disks;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{error, info};
@@ -18,14 +21,17 @@ use super::node::Node;
 use super::servers::Servers;
 use super::wire::{self, Ground, PeerSecurity, Rooms};
 use crate::admin::{self, Admin};
-use crate::background::{self, Background};
-use crate::cluster::{self, AgreedTime, Certificates, Membership, Renewal};
+use crate::background::{self, Background, Overview};
+use crate::cluster::{self, AgreedTime, Certificates, Departures, Membership, Renewal};
 use crate::config::Settings;
 use crate::environment::Environment;
+use crate::gateway::Gateway;
 use crate::identity::{Founding, Identity, PeerTls, Store};
 use crate::members::Members;
 use crate::peer::{self, Peers};
+use crate::scrub::{self, Scrub};
 use crate::serve::{Limits, Protection, Server};
+use crate::shards::{LocalDisks, LocalShards};
 use crate::status::{Collector, GroupMetrics, Readiness, ReadinessTask};
 use crate::telemetry::{Metrics, ProcessMetrics};
 
@@ -86,17 +92,20 @@ impl Node {
         let readiness = watch::channel(Readiness::starting()).0;
         let (report, founding_failure) = watch::channel(None);
         let api = wire::api_router(&rooms, &settings, readiness.subscribe(), &metrics);
-        let Rooms { members, time, gateway, registry: _, peer_router } = rooms;
-        let admin = admin(&environment, &settings, &identity, &time, &groups, &metrics);
+        let Rooms { members, time, gateway, registry: _, local, peer_router } = rooms;
+        let background = background(&settings, &gateway, &time, &metrics);
         let mut tasks = JoinSet::new();
+        let keeper = Keeper { environment, settings, identity, store, members, groups };
+        let local_disks = keeper.local_disks(&disks, &mut tasks);
+        let scrub = keeper.scrub(local, metrics.register(scrub::Metrics::register));
+        let admin = keeper.admin(&time, &metrics, background.overviews(), (local_disks.clone(), scrub.clone()));
         let ports = Ports {
             api,
-            peer: (peer_router, security.protection(identity.cluster, &groups)),
+            peer: (peer_router, security.protection(keeper.identity.cluster)),
             admin: admin::router(admin.clone()),
             health: health::router(readiness.subscribe(), metrics.clone()),
         };
-        let (clients, peers) = open_ports(&environment, &settings, listeners, ports, &mut tasks);
-        let keeper = Keeper { environment, settings, identity, store, members, groups };
+        let (clients, peers) = open_ports(&keeper.environment, &keeper.settings, listeners, ports, &mut tasks);
         if let Some(founding) = founding {
             tasks.spawn(keeper.found(founding, info.clone(), report));
         }
@@ -104,7 +113,8 @@ impl Node {
             Arc::clone(&keeper.groups.directory),
             keeper.identity.node,
             info,
-            Arc::clone(&keeper.environment.entropy),
+            Arc::clone(&disks),
+            keeper.environment.clone(),
         ));
         let (directory, entropy) = (Arc::clone(&keeper.groups.directory), Arc::clone(&keeper.environment.entropy));
         tasks.spawn(cluster::keep_clock(directory, time.clone(), entropy));
@@ -113,8 +123,6 @@ impl Node {
         if let Some(tls) = tls {
             tasks.spawn(keeper.renewal(tls).keep());
         }
-        let background_metrics = metrics.register(background::Metrics::register);
-        let background = Background::start(&gateway, Arc::new(move || time.now()), &background_metrics);
         let Keeper { environment, settings, identity, members, groups, .. } = keeper;
         let drain_timeout = Duration::from_secs(settings.shutdown.drain_seconds);
         Ok(Self {
@@ -126,6 +134,8 @@ impl Node {
             members,
             gateway,
             background,
+            scrub,
+            local_disks,
             clients,
             peers,
             tasks,
@@ -139,31 +149,16 @@ impl Node {
     }
 }
 
-fn admin(
-    environment: &Environment,
-    settings: &Arc<Settings>,
-    identity: &Identity,
-    time: &AgreedTime,
-    groups: &NodeGroups,
-    metrics: &Metrics,
-) -> Admin {
-    let members = &time.members;
-    let collector = Collector {
-        identity: identity.clone(),
-        members: members.clone(),
-        directory: Arc::clone(&groups.directory),
-        catalog: Arc::clone(&groups.catalog),
+fn background(settings: &Settings, gateway: &Gateway, time: &AgreedTime, metrics: &Metrics) -> Background {
+    let options = background::Options {
+        node_grace_seconds: settings.repair.node_grace_seconds,
+        rewrite_grace_seconds: settings.repair.rewrite_grace_seconds,
+        bytes_per_second: settings.repair.bytes_per_second,
+        band_percent: settings.rebalance.band_percent,
     };
-    Admin {
-        collector,
-        directory: Arc::clone(&groups.directory),
-        time: time.clone(),
-        members: members.clone(),
-        peer_address: settings.peer_address().to_owned(),
-        settings: Arc::clone(settings),
-        metrics: metrics.clone(),
-        entropy: Arc::clone(&environment.entropy),
-    }
+    let time = time.clone();
+    let present = Arc::new(move || time.now());
+    Background::start(gateway, present, &options, &metrics.register(background::Metrics::register))
 }
 
 /// What is served on each port.
@@ -236,12 +231,70 @@ impl Keeper {
         }
     }
 
+    fn admin(
+        &self,
+        time: &AgreedTime,
+        metrics: &Metrics,
+        overviews: watch::Receiver<Arc<Overview>>,
+        (disks, scrub): (LocalDisks, Scrub),
+    ) -> Admin {
+        let (directory, catalog) = (Arc::clone(&self.groups.directory), Arc::clone(&self.groups.catalog));
+        let collector = Collector {
+            identity: self.identity.clone(),
+            members: self.members.clone(),
+            directory: Arc::clone(&directory),
+            catalog: Arc::clone(&catalog),
+            overviews,
+        };
+        let departures = Departures {
+            members: self.members.clone(),
+            directory: Arc::clone(&directory),
+            catalog,
+            entropy: Arc::clone(&self.environment.entropy),
+            exec: self.environment.exec,
+        };
+        Admin {
+            collector,
+            departures,
+            disks,
+            scrub,
+            directory,
+            time: time.clone(),
+            members: self.members.clone(),
+            peer_address: self.settings.peer_address().to_owned(),
+            settings: Arc::clone(&self.settings),
+            metrics: metrics.clone(),
+            entropy: Arc::clone(&self.environment.entropy),
+        }
+    }
+
+    fn local_disks(&self, disks: &Arc<Disks>, tasks: &mut JoinSet<()>) -> LocalDisks {
+        let (store, catalog) = (self.store.clone(), Arc::clone(&self.groups.catalog));
+        let local = LocalDisks::new(&self.identity, Arc::clone(disks), store, catalog, &self.environment);
+        tasks.spawn(local.clone().keep());
+        let (directory, own) = (Arc::clone(&self.groups.directory), self.identity.node);
+        tasks.spawn(cluster::keep_own_disks(directory, own, Arc::clone(disks), local.clone()));
+        local
+    }
+
+    fn scrub(&self, local: LocalShards, metrics: scrub::Metrics) -> Scrub {
+        Scrub::new(scrub::Parts {
+            local,
+            records: Arc::<Group<Catalog>>::clone(&self.groups.catalog),
+            entropy: Arc::clone(&self.environment.entropy),
+            exec: self.environment.exec,
+            options: scrub::Options::from(&self.settings.scrub),
+            metrics,
+        })
+    }
+
     fn membership(&self) -> Membership {
         Membership {
             members: self.members.clone(),
             directory: Arc::clone(&self.groups.directory),
             catalog: Arc::clone(&self.groups.catalog),
             max_clock_offset: Duration::from_secs(self.settings.clock.max_offset_seconds),
+            entropy: Arc::clone(&self.environment.entropy),
         }
     }
 

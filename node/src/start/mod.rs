@@ -15,6 +15,10 @@ mod node;
 mod servers;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_departure;
+#[cfg(test)]
+mod tests_disks;
 mod wire;
 
 pub use error::StartError;

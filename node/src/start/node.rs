@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +21,8 @@ use crate::cluster::TokenError;
 use crate::gateway::Gateway;
 use crate::identity::Identity;
 use crate::members::Members;
+use crate::scrub::Scrub;
+use crate::shards::LocalDisks;
 use crate::status::Readiness;
 
 /// Bound on handing over leaderships at the end.
@@ -40,6 +42,8 @@ pub struct Node {
     pub(super) members: Members,
     pub(super) gateway: Gateway,
     pub(super) background: Background,
+    pub(super) scrub: Scrub,
+    pub(super) local_disks: LocalDisks,
     pub(super) clients: Servers,
     pub(super) peers: Servers,
     pub(super) tasks: JoinSet<()>,
@@ -69,17 +73,37 @@ impl Node {
         let _ = self.readiness.subscribe().wait_for(Readiness::is_ready).await;
     }
 
-    /// Completes when the node can never serve again, says why, and logs it as an error: a replica of its groups has
-    /// stopped for good, most likely since a disk failed it. There is nothing to end in order then: the process ends,
-    /// and starts anew from what is durable.
+    /// Completes when the node can never serve again, says why, and logs it as an error: it was removed from the cluster
+    /// ([`is_dismissed`](Self::is_dismissed)), or a replica of its groups has stopped for good, most likely since a disk
+    /// failed it. There is nothing to end in order then: the process ends, and starts anew from what is durable.
     pub async fn failed(&self) -> String {
-        let failure = self.groups.failed().await;
+        let failure = tokio::select! {
+            biased;
+            reason = self.members.dismissed() => {
+                let dismissal = dismissal(&self.identity, &self.data_dir, &reason);
+                error!("{dismissal}");
+                return dismissal;
+            }
+            failure = self.groups.failed() => failure,
+        };
         error!(
             failure,
             data_dir = %self.data_dir.display(),
             "this node cannot go on and ends: look at the disk of its data directory, then start it again"
         );
         failure
+    }
+
+    /// Whether this node was removed from the cluster: it serves no more, and never will.
+    #[must_use]
+    pub fn is_dismissed(&self) -> bool {
+        self.members.is_dismissed()
+    }
+
+    /// What operators ask for, as on the local socket.
+    #[must_use]
+    pub const fn admin(&self) -> &Admin {
+        &self.admin
     }
 
     /// Whether the node takes requests, and why not.
@@ -111,6 +135,18 @@ impl Node {
         self.admin.status().await
     }
 
+    /// The scrub of the node's disks.
+    #[must_use]
+    pub const fn scrub(&self) -> &Scrub {
+        &self.scrub
+    }
+
+    /// The node's disks, to be listed, added and removed.
+    #[must_use]
+    pub const fn local_disks(&self) -> &LocalDisks {
+        &self.local_disks
+    }
+
     /// Makes a join token, as on the local socket.
     pub async fn create_token(&self, lifetime_seconds: u64) -> Result<TokenAnswer, TokenError> {
         self.admin.create_token(lifetime_seconds).await
@@ -119,7 +155,9 @@ impl Node {
     /// Ends the node in order: no new requests, those in progress finish for a while, leaderships are handed over,
     /// everything is closed. Takes some seconds longer than `shutdown.drain_seconds` at most.
     pub async fn shutdown(self) {
-        let Self { readiness, admin, members, gateway, background, clients, peers, mut tasks, .. } = self;
+        let Self {
+            readiness, admin, members, gateway, background, scrub, local_disks, clients, peers, mut tasks, ..
+        } = self;
         info!("shutting down");
         tasks.shutdown().await;
         readiness.send_replace(Readiness { reasons: vec!["the node is shutting down".to_owned()] });
@@ -128,10 +166,11 @@ impl Node {
             info!("uploads were cut off at the end of the drain");
         }
         background.stop().await;
+        scrub.stop().await;
         let heirs: Vec<_> = members.live().iter().map(|member| member.id).filter(|id| *id != members.own()).collect();
         self.groups.hand_over(&heirs, HAND_OVER).await;
         peers.drain().await;
-        drop((admin, gateway, members));
+        drop((admin, gateway, members, scrub, local_disks));
         self.groups.shutdown().await;
         let (groups, disks) = (self.groups, self.disks);
         let released = async {
@@ -149,7 +188,20 @@ impl Node {
     }
 }
 
+/// What a removed node tells its operator.
+fn dismissal(identity: &Identity, data_dir: &Path, reason: &str) -> String {
+    format!(
+        "node {} ({}) was removed from cluster {} ({reason}) and ends; it cannot come back: to use this machine again, \
+         empty {} and its disks, and join anew with regnode join",
+        identity.node,
+        identity.name,
+        identity.cluster,
+        data_dir.display()
+    )
+}
+
 /// Whether nobody else holds a disk.
 fn is_released(disks: &Arc<Disks>) -> bool {
-    Arc::strong_count(disks) == 1 && disks.all().iter().all(|disk| Arc::strong_count(disk) == 1)
+    // The list that is looked through holds each of them once more.
+    Arc::strong_count(disks) == 1 && disks.all().iter().all(|disk| Arc::strong_count(disk) == 2)
 }

@@ -23,9 +23,9 @@ use crate::cluster::{Certificates, SetupError, init, join};
 use crate::config::Settings;
 use crate::environment::{Environment, Stream, real};
 
-const DEADLINE: Duration = Duration::from_mins(1);
+pub(super) const DEADLINE: Duration = Duration::from_mins(1);
 
-fn environment() -> Environment {
+pub(super) fn environment() -> Environment {
     real(Arc::new(RealFiles), Arc::new(RocksEngines::new()))
 }
 
@@ -35,7 +35,7 @@ fn free_port() -> u16 {
     Probe::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn settings(data_dir: &Path, name: &str) -> Settings {
+pub(super) fn settings(data_dir: &Path, name: &str) -> Settings {
     let mut settings = Settings { data_dir: data_dir.join(name), ..Settings::default() };
     settings.node.name = name.to_owned();
     settings.api.listen = "127.0.0.1:0".to_owned();
@@ -45,7 +45,7 @@ fn settings(data_dir: &Path, name: &str) -> Settings {
     settings
 }
 
-async fn start(environment: &Environment, settings: &Settings) -> Node {
+pub(super) async fn start(environment: &Environment, settings: &Settings) -> Node {
     let node = Node::start(environment.clone(), settings.clone(), Certificates::Issued).await.unwrap();
     let ready = timeout(DEADLINE, node.wait_ready()).await;
     assert!(ready.is_ok(), "not ready: {:?}", node.readiness());
@@ -82,18 +82,18 @@ async fn call_over(stream: impl Stream, method: Method, path: &str, content_type
     Answer { status: parts.status, headers: parts.headers, body }
 }
 
-fn digest(bytes: &[u8]) -> String {
+pub(super) fn digest(bytes: &[u8]) -> String {
     format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
 }
 
 /// Pseudo-random bytes: they must not look alike from stripe to stripe.
-fn content(length: usize) -> Vec<u8> {
+pub(super) fn content(length: usize) -> Vec<u8> {
     let mut output = vec![0; length];
     blake3::Hasher::new().update(b"content").finalize_xof().fill(&mut output);
     output
 }
 
-async fn push_blob(node: &Node, bytes: &[u8]) -> String {
+pub(super) async fn push_blob(node: &Node, bytes: &[u8]) -> String {
     let digest = digest(bytes);
     let path = format!("/v2/acme/app/blobs/uploads/?digest={digest}");
     let answer = call(node, Method::POST, &path, "application/octet-stream", bytes).await;
@@ -101,7 +101,7 @@ async fn push_blob(node: &Node, bytes: &[u8]) -> String {
     digest
 }
 
-async fn pull_blob(node: &Node, digest: &str) -> Bytes {
+pub(super) async fn pull_blob(node: &Node, digest: &str) -> Bytes {
     let answer = call(node, Method::GET, &format!("/v2/acme/app/blobs/{digest}"), "", b"").await;
     assert_eq!(answer.status, StatusCode::OK, "{}", String::from_utf8_lossy(&answer.body));
     answer.body
@@ -234,12 +234,12 @@ async fn three_nodes_join_by_tokens_and_serve_each_others_pushes() {
         let invitation = nodes[0].create_token(600).await.unwrap();
         let own = settings(directory.path(), name);
         let joining =
-            || join(&environment, &own, &invitation.addresses, &invitation.token, "main", Certificates::Issued);
+            || join(&environment, &own, &invitation.addresses, &invitation.token, "main", Certificates::Issued, None);
         let joined = joining().await.unwrap();
         assert_eq!(joining().await.unwrap(), joined, "a repetition changes nothing");
         let used = settings(directory.path(), &format!("{name}-again"));
         let addresses = &invitation.addresses;
-        let refused = join(&environment, &used, addresses, &invitation.token, "main", Certificates::Issued).await;
+        let refused = join(&environment, &used, addresses, &invitation.token, "main", Certificates::Issued, None).await;
         assert!(matches!(refused, Err(SetupError::Refused { .. })), "{refused:?}");
         let node = start(&environment, &own).await;
         let status = node.status().await;
@@ -388,7 +388,7 @@ async fn tokens_live_as_long_as_they_say_after_thirty_idle_days() {
     clock.forward_seconds.store(30 * DAY, Ordering::Relaxed);
     let second = settings(directory.path(), "n2");
     let joining = async |token: &TokenAnswer| {
-        join(&environment, &second, &token.addresses, &token.token, "main", Certificates::Issued).await
+        join(&environment, &second, &token.addresses, &token.token, "main", Certificates::Issued, None).await
     };
     let refused = joining(&old).await;
     assert!(matches!(&refused, Err(SetupError::Refused { message, .. }) if message.contains("expired")), "{refused:?}");
@@ -400,7 +400,7 @@ async fn tokens_live_as_long_as_they_say_after_thirty_idle_days() {
     let late = node.create_token(600).await.unwrap();
     clock.forward_seconds.store(60 * DAY + 700, Ordering::Relaxed);
     let third = settings(directory.path(), "n3");
-    let refused = join(&environment, &third, &late.addresses, &late.token, "main", Certificates::Issued).await;
+    let refused = join(&environment, &third, &late.addresses, &late.token, "main", Certificates::Issued, None).await;
     assert!(matches!(refused, Err(SetupError::Refused { .. })), "{refused:?}");
     timeout(DEADLINE, node.shutdown()).await.unwrap();
 }
@@ -415,7 +415,7 @@ async fn a_join_that_breaks_off_costs_the_cluster_nothing() {
     let invitation = node.create_token(600).await.unwrap();
     let second = settings(directory.path(), "n2");
     let addresses = &invitation.addresses;
-    join(&environment, &second, addresses, &invitation.token, "main", Certificates::Issued).await.unwrap();
+    join(&environment, &second, addresses, &invitation.token, "main", Certificates::Issued, None).await.unwrap();
 
     push_blob(&node, &content(200_000)).await;
     let status = node.status().await;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use raft::directory::{NodeState, View};
 use raft::id::NodeId;
 use rustls_pki_types::ServerName;
 use storage::disk::Disks;
@@ -22,7 +21,7 @@ use crate::members::{GroupSource, Members, MembersOptions, MembersResources};
 use crate::peer::{self, PeerIdentity, Peers, Security, Trust};
 use crate::registry::Registry;
 use crate::serve::{Identify, Protection};
-use crate::shards::{LocalShards, Shards};
+use crate::shards::{DiskMetrics, LocalShards, Shards};
 use crate::status::Readiness;
 use crate::telemetry::Metrics;
 
@@ -48,15 +47,13 @@ impl PeerSecurity {
     }
 
     /// How the peer port recognises its callers.
-    pub(super) fn protection(&self, cluster: ClusterId, groups: &NodeGroups) -> Protection {
+    pub(super) fn protection(&self, cluster: ClusterId) -> Protection {
         let Some(tls) = &self.tls else { return Protection::Plaintext };
-        let directory = Arc::clone(&groups.directory);
         let identify: Identify = Arc::new(move |certificate| {
+            // A node that this replica has not heard of yet is one all the same: the CA has signed for it. One that was
+            // removed is told so by the answer to each of its requests.
             let read = NodeCertificate::read(certificate).ok().filter(|read| read.cluster == cluster)?;
-            // A node that this replica has not heard of yet is one all the same: the CA has signed for it.
-            let record = View::new(directory.state()).node(read.node).ok()?;
-            let removed = record.is_some_and(|record| record.state == NodeState::Removed);
-            (!removed).then_some(PeerIdentity { node: read.node })
+            Some(PeerIdentity { node: read.node })
         });
         Protection::MutualTls(Arc::clone(&tls.server), identify)
     }
@@ -68,6 +65,7 @@ pub(super) struct Rooms {
     pub(super) time: AgreedTime,
     pub(super) gateway: Gateway,
     pub(super) registry: Registry,
+    pub(super) local: LocalShards,
     pub(super) peer_router: Router,
 }
 
@@ -105,6 +103,9 @@ pub(super) async fn rooms(ground: Ground<'_>) -> Rooms {
     )
     .await;
     let shard_metrics = metrics.register(crate::shards::Metrics::register);
+    metrics.register(|registry| {
+        registry.register_collector(Box::new(DiskMetrics { disks: Arc::clone(&disks) }));
+    });
     let local = LocalShards::new(identity.node, disks, exec, shard_metrics);
     let shards = Shards::new(local.clone(), peers, members.clone(), exec);
     let gateway = Gateway::new(GatewayParts {
@@ -131,11 +132,11 @@ pub(super) async fn rooms(ground: Ground<'_>) -> Rooms {
         trust: ground.trust,
         groups: Arc::new(groups.clone()),
         members: members.clone(),
-        shards: local,
+        shards: local.clone(),
         admission: Arc::new(admission),
         metrics: ground.peer_metrics,
     });
-    Rooms { members, time, gateway, registry, peer_router }
+    Rooms { members, time, gateway, registry, local, peer_router }
 }
 
 /// What clients are served: the registry's API, health, and metrics unless they have an address of their own.

@@ -4,18 +4,22 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use raft::catalog::{self, Catalog};
-use raft::directory::{self, Directory, NodeRecord, NodeState};
+use raft::catalog::{self, Catalog, DiskLocation, PlacementTotals, ShortfallKey};
+use raft::directory::{self, Directory, DrainRecord, NodeRecord, NodeState};
 use raft::group::{self, Group};
 use raft::id::{NodeId, RegionId};
 use raft::machine::Machine;
+use raft::time::Timestamp;
+use tokio::sync::watch;
 use tokio::time::timeout;
 
+use super::disks::disks;
 use super::verdict::{Facts, judge};
-use crate::admin::{self, DiskStatus, GroupStatus, NodeStatus, Status, Totals};
+use crate::admin::{self, DrainStatus, GroupStatus, NodeStatus, Status, Totals};
+use crate::background::Overview;
 use crate::cluster::{FIRST_REGION, voters_of};
 use crate::identity::Identity;
-use crate::members::{Member, Members};
+use crate::members::Members;
 
 /// Bound on the confirmation; without it the answer is local knowledge.
 const CONFIRMATION: Duration = Duration::from_secs(2);
@@ -31,6 +35,16 @@ pub struct Collector {
     pub directory: Arc<Group<Directory>>,
     /// The region's catalog.
     pub catalog: Arc<Group<Catalog>>,
+    /// What the background work has before it.
+    pub overviews: watch::Receiver<Arc<Overview>>,
+}
+
+/// What a node's status is made from, beside itself.
+struct Known<'a> {
+    names: &'a Names,
+    held: &'a BTreeMap<DiskLocation, PlacementTotals>,
+    clock: Timestamp,
+    overview: Arc<Overview>,
 }
 
 /// A join that takes longer has most likely broken off.
@@ -71,7 +85,10 @@ impl Collector {
         let names =
             Names { nodes: records.iter().map(|(node, record)| (*node, record.info.name.clone())).collect(), regions };
         let totals = catalog.totals().unwrap_or_default();
-        let nodes: Vec<NodeStatus> = records.iter().map(|(node, record)| self.node(*node, record, &names)).collect();
+        let clock = directory.clock().unwrap_or_default();
+        let held: BTreeMap<DiskLocation, PlacementTotals> = catalog.disks().unwrap_or_default().into_iter().collect();
+        let known = Known { names: &names, held: &held, clock, overview: self.overviews.borrow().clone() };
+        let nodes: Vec<NodeStatus> = records.iter().map(|(node, record)| self.node(*node, record, &known)).collect();
         let seats = |region: RegionId| {
             let active =
                 |(_, record): &&(NodeId, NodeRecord)| record.region == region && record.state == NodeState::Active;
@@ -81,17 +98,18 @@ impl Collector {
             self.group(&self.directory, seats(FIRST_REGION), &names),
             self.group(&self.catalog, seats(self.identity.region), &names),
         ];
-        let clock = directory.clock().unwrap_or_default();
         let stalled = |record: &NodeRecord| {
             record.state == NodeState::Joining && clock >= record.joined.plus_seconds(JOIN_SECONDS_MAX)
         };
         let stalled: Vec<u64> = records.iter().filter(|(_, record)| stalled(record)).map(|(node, _)| node.0).collect();
+        let lost = totals.shortfalls_by_spare.get(&ShortfallKey::LOST).copied().unwrap_or(0);
         let judgement = judge(&Facts {
             confirmed,
             nodes: &nodes,
             stalled: &stalled,
             groups: &groups,
             under_replicated: totals.shortfalls,
+            lost,
         });
         Status {
             version: admin::VERSION,
@@ -108,6 +126,7 @@ impl Collector {
             regions: names.regions.into_values().collect(),
             groups,
             under_replicated: totals.shortfalls,
+            lost,
             totals: Totals {
                 repositories: totals.repositories,
                 manifests: totals.manifests,
@@ -119,25 +138,26 @@ impl Collector {
         }
     }
 
-    fn node(&self, node: NodeId, record: &NodeRecord, names: &Names) -> NodeStatus {
+    fn node(&self, node: NodeId, record: &NodeRecord, known: &Known<'_>) -> NodeStatus {
+        let names = known.names;
         let member = self.members.get(node);
+        let held = known.held.iter().filter(|(at, _)| at.node == node).map(|(_, held)| held);
+        let (shards, bytes) = held.fold((0, 0), |(shards, bytes), held| (shards + held.shards, bytes + held.bytes));
         NodeStatus {
             id: node.0,
             name: record.info.name.clone(),
             region: names.region(record.region),
             zone: record.info.zone.clone(),
             live: self.members.is_live(node),
-            state: match record.state {
-                NodeState::Joining => "joining",
-                NodeState::Active => "active",
-                NodeState::Draining => "draining",
-                NodeState::Removed => "removed",
-            }
-            .to_owned(),
+            state: admin::state(record.state).to_owned(),
             version: member.as_ref().map_or_else(|| record.info.version.clone(), |member| member.version.clone()),
             api_url: record.info.api_url.clone(),
             peer_address: record.info.peer_address.clone(),
-            disks: disks(member.as_ref(), record),
+            disks: disks(node, member.as_ref(), record, known.held),
+            shards,
+            bytes,
+            drain: record.drain.as_ref().map(|begun| drain_status(node, begun, bytes, known)),
+            replaced_by: record.replaced_by.map(|successor| successor.0),
         }
     }
 
@@ -166,29 +186,19 @@ impl Collector {
     }
 }
 
-/// The disks of a node, with figures if it is a member that was heard from.
-fn disks(member: Option<&Member>, record: &NodeRecord) -> Vec<DiskStatus> {
-    match member {
-        Some(member) => member
-            .disks
-            .iter()
-            .map(|disk| DiskStatus {
-                id: disk.id.to_string(),
-                capacity_bytes: disk.capacity_bytes,
-                available_bytes: member.live.then_some(disk.available_bytes),
-                writable: member.live.then_some(disk.writable),
-            })
-            .collect(),
-        None => record
-            .info
-            .disks
-            .iter()
-            .map(|disk| DiskStatus {
-                id: disk.id.to_string(),
-                capacity_bytes: disk.capacity_bytes,
-                available_bytes: None,
-                writable: None,
-            })
-            .collect(),
+/// How far a node's emptying has come. What it held at first is not known of one that is being replaced.
+fn drain_status(node: NodeId, begun: &DrainRecord, bytes: u64, known: &Known<'_>) -> DrainStatus {
+    let bytes_total = begun.bytes.max(bytes);
+    let disks = known.overview.drains.iter().filter(|disk| disk.node == node.0);
+    let rate: f64 = disks.map(|disk| disk.progress.per_second).sum();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate is told to people")]
+    let bytes_per_second = rate.max(0.0) as u64;
+    DrainStatus {
+        leaves: begun.leave,
+        seconds: known.clock.0.saturating_sub(begun.since.0) / 1000,
+        bytes_done: bytes_total - bytes,
+        bytes_total,
+        bytes_per_second,
+        eta_seconds: if bytes == 0 { Some(0) } else { bytes.checked_div(bytes_per_second) },
     }
 }

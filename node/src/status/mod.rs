@@ -4,6 +4,7 @@
 //! `verdict` judges it; `metrics` shows groups and totals to Prometheus.
 
 mod collect;
+mod disks;
 mod metrics;
 mod readiness;
 mod verdict;

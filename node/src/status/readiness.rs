@@ -97,11 +97,11 @@ impl ReadinessTask {
     }
 
     fn membership(&self) -> Option<String> {
+        if self.members.is_dismissed() {
+            return Some("this node was removed from the cluster".to_owned());
+        }
         match View::new(self.directory.state()).node(self.members.own()) {
             Ok(None) => Some("the directory does not know this node yet".to_owned()),
-            Ok(Some(record)) if record.state == NodeState::Removed => {
-                Some("this node was removed from the cluster".to_owned())
-            }
             Ok(Some(record)) if record.state == NodeState::Joining => {
                 Some("this node is joining: the directory does not know yet that it runs".to_owned())
             }

@@ -21,6 +21,8 @@ pub struct Facts<'a> {
     pub groups: &'a [GroupStatus],
     /// Extents below their redundancy.
     pub under_replicated: u64,
+    /// Those of them of which too much is lost to read them.
+    pub lost: u64,
 }
 
 /// The verdict with its reasons.
@@ -53,10 +55,22 @@ pub fn judge(facts: &Facts<'_>) -> Judgement {
             judge_disk(node, disk, &mut findings);
         }
     }
-    if facts.under_replicated > 0 {
+    if facts.lost > 0 {
         findings.add(
             Verdict::NeedsAttention,
-            match facts.under_replicated {
+            format!(
+                "{} cannot be read: more is lost than {} redundancy bears; regnode fsck names the repositories and tags, \
+                 and pushing the same content again heals them",
+                count(facts.lost, "extent"),
+                if facts.lost == 1 { "its" } else { "their" }
+            ),
+        );
+    }
+    let repairable = facts.under_replicated.saturating_sub(facts.lost);
+    if repairable > 0 {
+        findings.add(
+            Verdict::NeedsAttention,
+            match repairable {
                 1 => "1 extent is below full redundancy; it is rebuilt as soon as enough nodes are live".to_owned(),
                 many => {
                     format!(
@@ -155,7 +169,7 @@ fn judge_nodes(nodes: &[NodeStatus], stalled: &[u64], findings: &mut Findings) {
             );
         }
         if node.state == "draining" {
-            findings.add(Verdict::Healthy, format!("node {} ({}) is being emptied", node.id, node.name));
+            findings.add(Verdict::Healthy, leaving(node));
         }
     }
     let mut versions: Vec<&str> = nodes.iter().map(|node| node.version.as_str()).collect();
@@ -166,20 +180,74 @@ fn judge_nodes(nodes: &[NodeStatus], stalled: &[u64], findings: &mut Findings) {
     }
 }
 
+/// What a node that is being emptied still has before it.
+fn leaving(node: &NodeStatus) -> String {
+    let NodeStatus { id, name, .. } = node;
+    let end = match (node.replaced_by, node.drain.as_ref().is_some_and(|drain| drain.leaves)) {
+        (Some(successor), _) => format!("; it is removed then: node {successor} takes its place"),
+        (None, true) => "; it is removed then".to_owned(),
+        (None, false) => String::new(),
+    };
+    match node.shards {
+        0 if end.is_empty() => {
+            format!(
+                "node {id} ({name}) is emptied: let it go with regnode leave {name}, or use it again with regnode drain {name} --undo"
+            )
+        }
+        shards => format!("node {id} ({name}) is being emptied, {} left{end}", count(shards, "shard")),
+    }
+}
+
 fn judge_disk(node: &NodeStatus, disk: &DiskStatus, findings: &mut Findings) {
     let short = disk.id.get(..8).unwrap_or(&disk.id);
-    if !node.live {
+    match disk.state.as_str() {
+        "active" => {}
+        "failed" => findings.add(
+            Verdict::Healthy,
+            format!(
+                "disk {short} of node {} was given up, {} are yet to be rebuilt",
+                node.name,
+                count(disk.shards, "shard")
+            ),
+        ),
+        _ if disk.shards > 0 => findings.add(
+            Verdict::Healthy,
+            format!("disk {short} of node {} is being emptied, {} left", node.name, count(disk.shards, "shard")),
+        ),
+        _ => findings.add(
+            Verdict::Healthy,
+            format!("disk {short} of node {} is emptied: take it out with regnode disk remove", node.name),
+        ),
+    }
+    if !node.live || disk.state != "active" {
+        return;
+    }
+    if disk.health.is_none() {
+        findings.add(
+            Verdict::NeedsAttention,
+            format!(
+                "node {} does not name disk {short} any more, {} are on it: bring it back, or give it up with regnode \
+                 disk remove --force",
+                node.name,
+                count(disk.shards, "shard")
+            ),
+        );
+        return;
+    }
+    if !disk.advice.is_empty() && disk.health.as_deref() != Some("full") {
+        findings.add(Verdict::NeedsAttention, format!("disk {short} of node {}: {}", node.name, disk.advice));
         return;
     }
     if disk.available_bytes == Some(0) {
         findings.add(
             Verdict::NeedsAttention,
             format!(
-                "disk {short} of node {} is full up to its reserve (storage.reserve_percent): free space or add a disk",
+                "disk {short} of node {} is full up to its reserve (storage.reserve_percent): free space, or add a \
+                 disk with regnode disk add",
                 node.name
             ),
         );
-    } else if disk.writable == Some(false) {
+    } else if disk.writable == Some(false) && node.state == "active" {
         findings.add(Verdict::NeedsAttention, format!("disk {short} of node {} takes no writes", node.name));
     } else if let Some(available) = disk.available_bytes
         && available < disk.capacity_bytes / 100 * LOW_SPACE_PERCENT
@@ -223,6 +291,7 @@ fn count(number: u64, noun: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admin::DrainStatus;
 
     fn node(id: u64, live: bool) -> NodeStatus {
         NodeStatus {
@@ -240,7 +309,16 @@ mod tests {
                 capacity_bytes: 1000,
                 available_bytes: Some(900),
                 writable: Some(true),
+                state: "active".to_owned(),
+                health: Some("healthy".to_owned()),
+                advice: String::new(),
+                shards: 3,
+                bytes: 300,
             }],
+            shards: 3,
+            bytes: 300,
+            drain: None,
+            replaced_by: None,
         }
     }
 
@@ -262,7 +340,7 @@ mod tests {
     }
 
     fn judged(nodes: &[NodeStatus], group: GroupStatus, under_replicated: u64) -> Judgement {
-        judge(&Facts { confirmed: group.quorum, nodes, stalled: &[], groups: &[group], under_replicated })
+        judge(&Facts { confirmed: group.quorum, nodes, stalled: &[], groups: &[group], under_replicated, lost: 0 })
     }
 
     #[test]
@@ -330,8 +408,9 @@ mod tests {
         assert_eq!((judgement.verdict, judgement.summary.as_str()), (Verdict::Healthy, "healthy: 3 nodes live"));
         assert_eq!(judgement.findings, ["node 4 (n4) is joining"]);
         let groups = [group(3, 3)];
-        let judgement =
-            judge(&Facts { confirmed: true, nodes: &nodes, stalled: &[4], groups: &groups, under_replicated: 0 });
+        let facts =
+            Facts { confirmed: true, nodes: &nodes, stalled: &[4], groups: &groups, under_replicated: 0, lost: 0 };
+        let judgement = judge(&facts);
         assert_eq!(judgement.verdict, Verdict::NeedsAttention);
         assert!(judgement.findings[0].starts_with("node 4 (n4) was admitted long ago"), "{judgement:?}");
     }
@@ -340,8 +419,9 @@ mod tests {
     fn what_is_not_confirmed_is_not_called_healthy() {
         let nodes = [node(1, true), node(2, true), node(3, true)];
         let groups = [group(3, 3)];
-        let judgement =
-            judge(&Facts { confirmed: false, nodes: &nodes, stalled: &[], groups: &groups, under_replicated: 0 });
+        let facts =
+            Facts { confirmed: false, nodes: &nodes, stalled: &[], groups: &groups, under_replicated: 0, lost: 0 };
+        let judgement = judge(&facts);
         assert_eq!(judgement.verdict, Verdict::NotServing);
     }
 
@@ -355,5 +435,53 @@ mod tests {
         let judgement = judged(&nodes, group(3, 3), 0);
         assert_eq!(judgement.verdict, Verdict::NeedsAttention);
         assert!(judgement.findings[0].contains("full up to its reserve"));
+    }
+
+    #[test]
+    fn a_leaving_node_says_what_it_still_holds() {
+        let mut nodes = [node(1, true), node(2, true), node(3, true)];
+        nodes[2].state = "draining".to_owned();
+        let drain = |leaves| {
+            let (seconds, bytes_done, bytes_total, bytes_per_second) = (1, 0, 300, 0);
+            Some(DrainStatus { leaves, seconds, bytes_done, bytes_total, bytes_per_second, eta_seconds: None })
+        };
+        nodes[2].drain = drain(true);
+        let judgement = judged(&nodes, group(3, 3), 0);
+        assert_eq!(judgement.verdict, Verdict::Healthy);
+        assert_eq!(judgement.findings, ["node 3 (n3) is being emptied, 3 shards left; it is removed then"]);
+        (nodes[2].drain, nodes[2].shards) = (drain(false), 0);
+        let judgement = judged(&nodes, group(3, 3), 0);
+        assert!(judgement.findings[0].contains("let it go with regnode leave n3"), "{judgement:?}");
+        nodes[2].replaced_by = Some(4);
+        let judgement = judged(&nodes, group(3, 3), 0);
+        assert!(judgement.findings[0].contains("node 4 takes its place"), "{judgement:?}");
+    }
+
+    #[test]
+    fn sick_disks_are_named_with_what_to_do() {
+        let mut nodes = [node(1, true), node(2, true), node(3, true)];
+        nodes[1].disks[0].health = Some("vanished".to_owned());
+        nodes[1].disks[0].advice = "mount it again".to_owned();
+        nodes[1].disks[0].writable = Some(false);
+        let judgement = judged(&nodes, group(3, 3), 0);
+        assert_eq!(judgement.verdict, Verdict::NeedsAttention);
+        assert_eq!(judgement.findings, ["disk 01234567 of node n2: mount it again"]);
+        nodes[1].disks[0].health = None;
+        let judgement = judged(&nodes, group(3, 3), 0);
+        assert!(judgement.findings[0].contains("does not name disk 01234567 any more"), "{judgement:?}");
+        nodes[1].disks[0].state = "failed".to_owned();
+        let judgement = judged(&nodes, group(3, 3), 0);
+        assert_eq!(judgement.findings, ["disk 01234567 of node n2 was given up, 3 shards are yet to be rebuilt"]);
+    }
+
+    #[test]
+    fn lost_extents_are_told_apart_from_those_that_can_be_rebuilt() {
+        let nodes = [node(1, true), node(2, true), node(3, true)];
+        let groups = [group(3, 3)];
+        let facts =
+            Facts { confirmed: true, nodes: &nodes, stalled: &[], groups: &groups, under_replicated: 3, lost: 2 };
+        let judgement = judge(&facts);
+        assert!(judgement.findings[0].starts_with("2 extents cannot be read"), "{judgement:?}");
+        assert!(judgement.findings[1].starts_with("1 extent is below"), "{judgement:?}");
     }
 }

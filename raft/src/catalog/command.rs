@@ -2,10 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 use storage::kv::Bytes;
-use storage::shard::{Attempt, ExtentIndex, ObjectId, ShardIndex};
+use storage::shard::{Attempt, DiskId, ExtentIndex, ObjectId, ShardIndex};
 
+use super::layout::{CodedExtent, ExtentBody, PlacementKey, ShardLocation};
 use super::name::{Algorithm, Digest, RepositoryName, SessionId, Tag};
-use super::record::{CodedExtent, ExtentBody, ShortfallReason, UploadPosition};
+use super::record::UploadPosition;
+use super::shortfall::ShortfallReason;
+use crate::id::NodeId;
 use crate::time::Timestamp;
 
 /// A change to a region's catalog.
@@ -88,7 +91,7 @@ pub enum Command {
         object: ObjectId,
         /// Its index.
         extent: ExtentIndex,
-        /// Attempt that is replaced; if another one is current, nothing happens.
+        /// Layout that is replaced; if another one is current, nothing happens.
         expected: Attempt,
         /// The new shards.
         body: CodedExtent,
@@ -101,7 +104,7 @@ pub enum Command {
         object: ObjectId,
         /// Its index.
         extent: ExtentIndex,
-        /// Attempt that was seen; if another one is current, nothing happens.
+        /// Layout that was seen; if another one is current, nothing happens.
         attempt: Attempt,
         /// What is missing.
         shortfall: Shortfall,
@@ -111,6 +114,66 @@ pub enum Command {
         /// The sets.
         discards: Vec<DiscardKey>,
     },
+    /// Puts newly written shards in the place of some of an extent's old ones, which are discarded. Shards that are
+    /// moved are missing no more.
+    MoveShards {
+        /// Object of the extent.
+        object: ObjectId,
+        /// Its index.
+        extent: ExtentIndex,
+        /// Layout that is changed; if another one is current, nothing happens.
+        expected: Attempt,
+        /// The layout's new version, and the attempt that wrote all the new shards.
+        attempt: Attempt,
+        /// The new shards, by shard index, each once.
+        moves: Vec<ShardMove>,
+    },
+    /// Puts the extents of shards that a node or disk should hold on the list of those below their redundancy, page by
+    /// page.
+    ReportLocation {
+        /// The node.
+        node: NodeId,
+        /// Its disk; all of them, if none.
+        disk: Option<DiskId>,
+        /// Where the last page ended.
+        after: Option<PlacementKey>,
+        /// Most shards to look at; never more than [`LOCATION_SHARDS_MAX`](super::LOCATION_SHARDS_MAX).
+        limit: u32,
+        /// Why they are missing: [`NodeAway`](ShortfallReason::NodeAway) or [`DiskFailed`](ShortfallReason::DiskFailed).
+        reason: ShortfallReason,
+    },
+    /// Takes back what [`ReportLocation`](Self::ReportLocation) said: shards that are missing for that reason alone are
+    /// there again.
+    ForgiveLocation {
+        /// The node.
+        node: NodeId,
+        /// Its disk; all of them, if none.
+        disk: Option<DiskId>,
+        /// Where the last page ended.
+        after: Option<PlacementKey>,
+        /// Most shards to look at; never more than [`LOCATION_SHARDS_MAX`](super::LOCATION_SHARDS_MAX).
+        limit: u32,
+        /// What was said: [`NodeAway`](ShortfallReason::NodeAway) or [`DiskFailed`](ShortfallReason::DiskFailed).
+        reason: ShortfallReason,
+    },
+    /// Takes back that an extent's profile is below what the cluster could give: it is as good as it can be.
+    AcceptProfile {
+        /// Object of the extent.
+        object: ObjectId,
+        /// Its index.
+        extent: ExtentIndex,
+        /// Layout that was judged; if another one is current, nothing happens.
+        expected: Attempt,
+    },
+}
+
+/// A shard's new place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardMove {
+    /// The shard.
+    pub shard: ShardIndex,
+    /// Where it rests now.
+    pub to: ShardLocation,
 }
 
 /// Begins an upload session.
@@ -173,9 +236,9 @@ pub struct ReplacedExtent {
 /// What an extent lacks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shortfall {
-    /// Shards that are missing or bad. Empty for a degraded write.
+    /// Shards that are missing or bad, by shard index. Empty when the reason speaks of the profile.
     pub missing: Vec<ShardIndex>,
-    /// Why.
+    /// Why. Empty `missing` takes a reason that [is a weakness](ShortfallReason::is_weakness), and the other way round.
     pub reason: ShortfallReason,
 }
 
@@ -213,7 +276,7 @@ pub struct DiscardKey {
     pub object: ObjectId,
     /// Extent.
     pub extent: ExtentIndex,
-    /// Attempt.
+    /// Attempt of the layout that referred to the shards.
     pub attempt: Attempt,
 }
 
@@ -278,6 +341,13 @@ pub enum Response {
     Malformed {
         /// What is wrong.
         message: String,
+    },
+    /// A page of what is to be done was worked off.
+    Page {
+        /// Extents whose place in the list changed.
+        count: u64,
+        /// Where to go on; `None` at the end.
+        next: Option<PlacementKey>,
     },
 }
 

@@ -1,114 +1,15 @@
 //! The catalog's records: what each key kind holds. Frozen by golden files; fields are only ever added by a new
-//! version.
+//! version. Those of layouts and shortfalls have files of their own.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use storage::kv::Bytes;
-use storage::shard::{Attempt, DiskId, ExtentIndex, Geometry, ObjectId, ShardIndex};
+use storage::shard::ObjectId;
 
 use super::name::{Algorithm, Digest, RepositoryName};
-use crate::id::{NodeId, RequestId};
+use crate::id::RequestId;
 use crate::time::Timestamp;
-
-/// Where one shard rests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct ShardLocation {
-    /// Node that holds it.
-    pub node: NodeId,
-    /// Disk of that node.
-    pub disk: DiskId,
-}
-
-/// An extent whose bytes are coded over shard files.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CodedExtent {
-    /// Profile, block size and length.
-    pub geometry: Geometry,
-    /// Attempt that wrote the shards.
-    pub attempt: Attempt,
-    /// Location of each shard, by shard index; as many as the profile has shards.
-    pub shards: Vec<ShardLocation>,
-}
-
-/// Bytes of an extent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ExtentBody {
-    /// In the catalog itself.
-    Inline(Bytes),
-    /// In shard files.
-    Coded(CodedExtent),
-}
-
-impl ExtentBody {
-    /// Data bytes.
-    #[must_use]
-    pub fn length_bytes(&self) -> u64 {
-        match self {
-            Self::Inline(bytes) => bytes.len() as u64,
-            Self::Coded(coded) => coded.geometry.length_bytes,
-        }
-    }
-}
-
-/// One extent of an object. Key: object, extent index.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ExtentRecord {
-    /// Its first byte's position in the object.
-    pub offset_bytes: u64,
-    /// Its bytes.
-    pub body: ExtentBody,
-}
-
-/// Why an extent is below its redundancy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum ShortfallReason {
-    /// Written with a smaller profile while nodes were down. Nothing is missing.
-    DegradedWrite,
-    /// A shard file is not there.
-    ShardMissing,
-    /// A shard's block failed its checksum.
-    ShardCorrupt,
-    /// A node or disk is gone.
-    LocationLost,
-}
-
-/// An extent below its redundancy. Key: object, extent index.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ShortfallRecord {
-    /// Attempt that it speaks of; stale once the extent was replaced.
-    pub attempt: Attempt,
-    /// Shards that are missing or bad, in order. Empty for a degraded write.
-    pub missing: Vec<ShardIndex>,
-    /// First cause.
-    pub reason: ShortfallReason,
-    /// When it was first noticed.
-    pub since: Timestamp,
-}
-
-/// Place of an extent in the list of those below their redundancy, the most dangerous first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct ShortfallKey {
-    /// Shards that can still be lost before bytes are, of the extent's own profile. [`LOST`](Self::LOST) when more are
-    /// missing than the profile bears: nothing can be done until one of them returns, so these come last.
-    pub spare: u8,
-    /// When it was first noticed.
-    pub since: Timestamp,
-    /// Object.
-    pub object: ObjectId,
-    /// Extent.
-    pub extent: ExtentIndex,
-}
-
-impl ShortfallKey {
-    /// `spare` of an extent that cannot be read.
-    pub const LOST: u8 = u8::MAX;
-}
-
-/// A shard that a disk should hold. Key: node, disk, object, extent, shard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlacementRecord {
-    /// Attempt that wrote it.
-    pub attempt: Attempt,
-}
 
 /// What an object is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -291,14 +192,6 @@ pub enum GarbageItem {
     },
 }
 
-/// Shard files to unlink: of a cancelled upload, a duplicate, a replaced extent. Key: not-before time, object, extent,
-/// attempt.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DiscardRecord {
-    /// Location of each shard, by shard index.
-    pub shards: Vec<ShardLocation>,
-}
-
 /// The catalog's clock and counters. One record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClockRecord {
@@ -333,13 +226,13 @@ pub struct TotalsRecord {
     pub uploads: u64,
     /// Extents below their redundancy.
     pub shortfalls: u64,
+    /// The same by spare, as in [`ShortfallKey`](super::ShortfallKey); nothing where there are none.
+    pub shortfalls_by_spare: BTreeMap<u8, u64>,
     /// Shard sets waiting to be unlinked.
     pub discards: u64,
 }
 
 crate::versioned! {
-    ExtentRecord = 1, "extent record";
-    ShortfallRecord = 1, "shortfall record";
     ObjectRecord = 1, "object record";
     UploadRecord = 1, "upload record";
     BlobRecord = 1, "blob record";
@@ -348,9 +241,7 @@ crate::versioned! {
     TagRecord = 1, "tag record";
     ReferrerRecord = 1, "referrer record";
     RepositoryRecord = 1, "repository record";
-    PlacementRecord = 1, "placement record";
     ClockRecord = 1, "clock record";
     GarbageItem = 1, "garbage item";
-    DiscardRecord = 1, "discard record";
     TotalsRecord = 1, "totals record";
 }

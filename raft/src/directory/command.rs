@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use storage::kv::Bytes;
+use storage::shard::DiskId;
 
-use super::record::{NamespaceRecord, NodeInfo, NodeState};
+use super::record::{DiskState, NamespaceRecord, NodeInfo, NodeState};
 use crate::id::{NodeId, RegionId};
 
 /// A change to the cluster's directory.
@@ -37,7 +38,7 @@ pub enum Command {
         lifetime_seconds: u64,
     },
     /// Admits a node by a token, which is used up: the node is joining until it says something of itself. A repetition
-    /// of the request gets the same answer.
+    /// of the request gets the same answer. A peer address has one node, unless that is the one to be replaced.
     AdmitNode {
         /// Id of the token.
         token: [u8; 8],
@@ -47,6 +48,8 @@ pub enum Command {
         region: String,
         /// The node.
         node: NodeInfo,
+        /// Node whose place it takes: that one is emptied as soon as the new one runs.
+        replaces: Option<NodeId>,
     },
     /// A node says what has changed about itself. The first time, this makes it a full member.
     UpdateNode {
@@ -73,6 +76,26 @@ pub enum Command {
         prefix: String,
         /// The policy.
         record: NamespaceRecord,
+    },
+    /// Begins to empty a node. A repetition keeps how it began; it may only add that the node is to leave.
+    DrainNode {
+        /// The node.
+        node: NodeId,
+        /// Shards that it holds now.
+        shards: u64,
+        /// Bytes that they have.
+        bytes: u64,
+        /// Whether the node is to be removed once it holds nothing.
+        leave: bool,
+    },
+    /// Says what is wanted of a disk. A removed disk stays removed.
+    SetDiskState {
+        /// Its node.
+        node: NodeId,
+        /// The disk.
+        disk: DiskId,
+        /// The new state.
+        state: DiskState,
     },
 }
 
@@ -111,7 +134,10 @@ pub enum Refusal {
     #[error("there is no region {0:?}")]
     RegionUnknown(String),
     /// Another node has the name.
-    #[error("node {0} is called {1:?} already: choose another name with --name")]
+    #[error(
+        "node {0} is called {1:?} already: choose another name with --name, or, if this machine takes its place, join \
+         with --replace {0}"
+    )]
     NameTaken(NodeId, String),
     /// There is no such node, or it was removed.
     #[error("there is no node {0}")]
@@ -134,6 +160,24 @@ pub enum Refusal {
     /// A node joins once, by a token.
     #[error("node {0} has joined already")]
     JoinedAlready(NodeId),
+    /// Another node has the peer address.
+    #[error(
+        "node {0} is at {1} already: set another peer.advertise, or, if this machine takes its place, join with \
+         --replace {0}"
+    )]
+    AddressTaken(NodeId, String),
+    /// Another node takes its place already.
+    #[error("node {0} is being replaced by node {1}: remove that one first with: regnode leave {1} --force")]
+    BeingReplaced(NodeId, NodeId),
+    /// A node can only be replaced by one of its region.
+    #[error("node {0} is in another region: join that one to replace it")]
+    OtherRegion(NodeId),
+    /// There would be no active node left.
+    #[error("node {0} is the last active node of its region: join another one first")]
+    LastNode(NodeId),
+    /// The node has no such disk, or it was removed.
+    #[error("node {0} has no disk {1}")]
+    DiskUnknown(NodeId, DiskId),
 }
 
 crate::versioned! {

@@ -48,13 +48,51 @@ pub enum NodeState {
     Removed,
 }
 
-/// One data directory of a node.
+/// One data directory, as its node says it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskInfo {
+    /// Its id.
+    pub id: DiskId,
+    /// Size of its file system.
+    pub capacity_bytes: u64,
+}
+
+/// What an operator wants of a disk. How it is, heartbeats say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DiskState {
+    /// In use.
+    Active,
+    /// Being emptied; holds no new shards.
+    Draining,
+    /// Given up: what it held is rebuilt from the other disks.
+    Failed,
+    /// No longer a disk of the cluster. Its id is not used again.
+    Removed,
+}
+
+/// One data directory of a node, as the cluster knows it. One that its node does not name any more stays until it is
+/// removed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiskRecord {
     /// Its id.
     pub id: DiskId,
     /// Size of its file system.
     pub capacity_bytes: u64,
+    /// What an operator wants of it.
+    pub state: DiskState,
+}
+
+/// How a node's emptying began, so that its progress is known after any restart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrainRecord {
+    /// When.
+    pub since: Timestamp,
+    /// Shards that it held then.
+    pub shards: u64,
+    /// Bytes that they had.
+    pub bytes: u64,
+    /// Whether the node is to be removed once it holds nothing.
+    pub leave: bool,
 }
 
 /// What a node says of itself.
@@ -69,7 +107,7 @@ pub struct NodeInfo {
     /// URL at which clients reach it.
     pub api_url: String,
     /// Its disks.
-    pub disks: Vec<DiskRecord>,
+    pub disks: Vec<DiskInfo>,
     /// Highest feature level that its program understands.
     pub feature_level: u32,
     /// Version of its program.
@@ -89,6 +127,54 @@ pub struct NodeRecord {
     pub joined: Timestamp,
     /// Request that admitted it, so that a repetition gets the same answer.
     pub admitted_by: RequestId,
+    /// Its disks, those included that it does not name any more.
+    pub disks: Vec<DiskRecord>,
+    /// How its emptying began, while it is draining.
+    pub drain: Option<DrainRecord>,
+    /// Node whose place it was admitted to take.
+    pub replaces: Option<NodeId>,
+    /// Node that takes its place, since that one runs.
+    pub replaced_by: Option<NodeId>,
+}
+
+impl NodeRecord {
+    /// A node that was just admitted and replaces nobody.
+    #[must_use]
+    pub fn new(info: NodeInfo, region: RegionId, state: NodeState, joined: Timestamp, admitted_by: RequestId) -> Self {
+        let mut record = Self {
+            info,
+            region,
+            state,
+            joined,
+            admitted_by,
+            disks: Vec::new(),
+            drain: None,
+            replaces: None,
+            replaced_by: None,
+        };
+        record.take_over_disks();
+        record
+    }
+
+    /// What an operator wants of one of its disks. One that the directory has not heard of yet is in use.
+    #[must_use]
+    pub fn disk_state(&self, id: DiskId) -> DiskState {
+        self.disks.iter().find(|disk| disk.id == id).map_or(DiskState::Active, |disk| disk.state)
+    }
+
+    /// Takes over the disks that the node names now: new ones are in use, known ones keep their state.
+    pub(super) fn take_over_disks(&mut self) {
+        for named in &self.info.disks {
+            match self.disks.iter_mut().find(|disk| disk.id == named.id) {
+                Some(known) => known.capacity_bytes = named.capacity_bytes,
+                None => self.disks.push(DiskRecord {
+                    id: named.id,
+                    capacity_bytes: named.capacity_bytes,
+                    state: DiskState::Active,
+                }),
+            }
+        }
+    }
 }
 
 /// A one-time join token. Key: token id. The secret itself is never stored.

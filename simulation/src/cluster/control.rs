@@ -1,10 +1,12 @@
 //! The hold on a simulated cluster: what scenarios, faults and judges do to it and see of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use node::start::Node;
 use raft::group::{GroupStatus, Role};
 use raft::id::GroupId;
 use tokio::time::sleep;
@@ -29,9 +31,14 @@ pub enum Fate {
     PowerLoss,
     /// The computer is replaced by an empty one. Its process must be dead.
     Wipe,
-    /// The process is started again.
+    /// The process ends in order, as on a signal.
+    Stop,
+    /// The process is started, for the first time or again.
     Start,
 }
+
+/// What an order answers, once it is carried out.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
 /// Where the clients of a simulated cluster of so many nodes work.
 #[must_use]
@@ -61,6 +68,8 @@ pub struct Report {
 }
 
 type Errand = Box<dyn for<'a, 'b> FnOnce(&'a mut Sim<'b>) + Send>;
+/// Something that an operator does to a running node.
+pub(super) type Order = Box<dyn for<'a> FnOnce(&'a Node) -> Answer<'a, ()> + Send>;
 
 #[derive(Default)]
 pub(super) struct Shared {
@@ -71,6 +80,12 @@ pub(super) struct Shared {
     pub(super) token_wanted: BTreeSet<usize>,
     /// Tokens made for them.
     pub(super) tokens: BTreeMap<usize, String>,
+    /// Orders to each node, the oldest first.
+    pub(super) orders: BTreeMap<usize, Vec<Order>>,
+    /// Nodes that are to end in order.
+    pub(super) stopping: BTreeSet<usize>,
+    /// Node that a new computer takes the place of.
+    pub(super) replaces: BTreeMap<usize, String>,
     errands: Vec<Errand>,
     /// Errands ever given and ever carried out.
     given: u64,
@@ -130,9 +145,9 @@ impl Control {
 
     /// The node that leads a group as the running nodes see it, if there is just one.
     #[must_use]
-    pub fn leader(&self, is_meant: impl Fn(&GroupId) -> bool) -> Option<usize> {
+    pub fn leader(&self, is_meant: impl Fn(GroupId) -> bool) -> Option<usize> {
         let leads = |report: &Report| {
-            report.running && report.groups.iter().any(|status| is_meant(&status.group) && status.role == Role::Leader)
+            report.running && report.groups.iter().any(|status| is_meant(status.group) && status.role == Role::Leader)
         };
         let shared = self.shared();
         let mut leading = (1..).zip(&shared.reports).filter(|(_, report)| leads(report)).map(|(number, _)| number);
@@ -185,6 +200,12 @@ impl Control {
     /// Does something to a computer, and returns once it is done.
     pub async fn fate(&self, number: usize, fate: Fate) {
         self.trace.note(&format!("node {number}: {fate:?}"));
+        if fate == Fate::Stop {
+            self.shared().stopping.insert(number);
+            while self.report(number).running {
+                sleep(POLL).await;
+            }
+        }
         let control = self.clone();
         self.outside(move |simulation| {
             let computer = control.computer(number);
@@ -194,6 +215,8 @@ impl Control {
                 let report = &mut shared.reports[number - 1];
                 let generation = report.generation + u64::from(fate == Fate::Wipe);
                 *report = Report { running: fate == Fate::Start, generation, ..Report::default() };
+                shared.orders.remove(&number);
+                shared.stopping.remove(&number);
             }
             match fate {
                 // The disks first: what the destructors of a killed process do must not reach them.
@@ -206,10 +229,48 @@ impl Control {
                     simulation.crash(host(number));
                 }
                 Fate::Wipe => computer.wipe(),
+                // It has ended already; nothing runs on the host any more.
+                Fate::Stop => {}
                 Fate::Start => simulation.bounce(host(number)),
             }
         })
         .await;
+    }
+
+    /// Lets an operator do something on a running node, in its process, and returns the answer.
+    ///
+    /// # Errors
+    /// When the process ends before it is done, or does not run.
+    pub async fn order<T: Send + 'static>(
+        &self,
+        number: usize,
+        order: impl for<'a> FnOnce(&'a Node) -> Answer<'a, T> + Send + 'static,
+    ) -> Result<T> {
+        let slot: Arc<Mutex<Option<T>>> = Arc::default();
+        let held = Arc::clone(&slot);
+        let carried: Order = Box::new(move |node| {
+            let answer = order(node);
+            Box::pin(async move {
+                let answer = answer.await;
+                *held.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+            })
+        });
+        self.shared().orders.entry(number).or_default().push(carried);
+        loop {
+            if let Some(answer) = slot.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                return Ok(answer);
+            }
+            // Whoever carries it out holds the slot too.
+            if Arc::strong_count(&slot) == 1 {
+                bail!("the process of node {number} ended before an order was carried out");
+            }
+            sleep(POLL).await;
+        }
+    }
+
+    /// A computer that joins from now on takes the place of the node of this name.
+    pub fn replaces(&self, number: usize, name: &str) {
+        self.shared().replaces.insert(number, name.to_owned());
     }
 
     /// Cuts or mends the network between a node and all others. The scenario's own connections stay.

@@ -37,6 +37,15 @@ pub(super) fn host(number: usize) -> String {
     format!("node-{number}")
 }
 
+/// How a process ended by itself.
+#[derive(Debug)]
+enum End {
+    /// It was told to.
+    InOrder,
+    /// It could never serve again, for this reason.
+    Failed(String),
+}
+
 /// What all lives share.
 pub(super) struct Life {
     pub(super) cluster: ClusterConfiguration,
@@ -49,22 +58,25 @@ impl Life {
     /// One life, from the start of the process to its end. A crash ends it anywhere.
     pub(super) async fn live(&self, number: usize, control: &Control) {
         control.shared().reports[number - 1].running = true;
-        let reason = match self.serve(number, control).await {
-            Ok(reason) => reason,
-            Err(error) => format!("{error:#}"),
-        };
-        control.trace.note(&format!("node {number}: its process ended: {reason}"));
-        if !control.computer(number).is_failed_by_a_disk(turmoil::sim_elapsed().unwrap_or_default()) {
-            control.court.accuse("process", format!("node {number} ended, although no disk failed it: {reason}"));
+        let end = self.serve(number, control).await.unwrap_or_else(|error| End::Failed(format!("{error:#}")));
+        control.trace.note(&format!("node {number}: its process ended: {end:?}"));
+        match end {
+            End::InOrder => control.shared().reports[number - 1].running = false,
+            End::Failed(reason) => {
+                if !control.computer(number).is_failed_by_a_disk(turmoil::sim_elapsed().unwrap_or_default()) {
+                    let text = format!("node {number} ended, although no disk failed it: {reason}");
+                    control.court.accuse("process", text);
+                }
+                control.ended(number, reason);
+            }
         }
-        control.ended(number, reason);
         // turmoil does not run a host any more whose software has returned, so that its connections would hang instead
         // of being closed. Whoever starts the process again kills this one first.
         std::future::pending::<()>().await;
     }
 
-    /// Serves until the node fails for good; says why.
-    async fn serve(&self, number: usize, control: &Control) -> Result<String> {
+    /// Serves until the node fails for good, or is told to end.
+    async fn serve(&self, number: usize, control: &Control) -> Result<End> {
         let generation = control.report(number).generation;
         let mut environment = control.computer(number).environment();
         environment.witness.clone_from(&self.witness);
@@ -73,16 +85,29 @@ impl Life {
             self.set_up(number, control, &environment, &settings).await?;
         }
         let node = Node::start(environment, settings, Certificates::None).await.context("starting")?;
-        let failed = node.failed();
-        tokio::pin!(failed);
-        loop {
-            self.look(number, control, &node).await;
-            tokio::select! {
-                biased;
-                reason = &mut failed => return Ok(reason),
-                () = sleep(INSPECTION) => {}
+        {
+            let failed = node.failed();
+            tokio::pin!(failed);
+            while !control.shared().stopping.contains(&number) {
+                self.look(number, control, &node).await;
+                let orders = control.shared().orders.remove(&number).unwrap_or_default();
+                let rest = async {
+                    for order in orders {
+                        order(&node).await;
+                    }
+                    sleep(INSPECTION).await;
+                };
+                tokio::select! {
+                    biased;
+                    reason = &mut failed => {
+                        return Ok(if node.is_dismissed() { End::InOrder } else { End::Failed(reason) });
+                    }
+                    () = rest => {}
+                }
             }
         }
+        node.shutdown().await;
+        Ok(End::InOrder)
     }
 
     /// Founds the cluster on the first node, and joins it on the others, as an operator would: again until it works.
@@ -102,7 +127,10 @@ impl Life {
         loop {
             let token = wait_for_token(number, control).await;
             let first: Vec<String> = self.peers(number, control);
-            match cluster::join(environment, settings, &first, &token, "main", Certificates::None).await {
+            let replaces = control.shared().replaces.get(&number).cloned();
+            let joined =
+                cluster::join(environment, settings, &first, &token, "main", Certificates::None, replaces.as_deref());
+            match joined.await {
                 Ok(_) => return Ok(()),
                 Err(error @ cluster::SetupError::Io { .. }) => return Err(error.into()),
                 Err(error) => {

@@ -21,7 +21,7 @@ use crate::judge::Court;
 use crate::seed::Seed;
 use crate::trace::Trace;
 
-pub use control::{Control, Fate, Report, surroundings};
+pub use control::{Answer, Control, Fate, Report, surroundings};
 pub use life::{API_PORT, DATA_DIR};
 
 /// What a client does, on a host of its own.
@@ -44,6 +44,8 @@ pub struct World {
     pub cluster: ClusterConfiguration,
     /// Settings of every node.
     pub settings: NodeConfiguration,
+    /// Nodes that run from the beginning, the first ones; the others are started when they are to join.
+    pub founders: usize,
     /// Longest virtual time of the run.
     pub limit: Duration,
     /// Sees what the replicas do; nobody when `None`.
@@ -71,7 +73,7 @@ impl World {
             block_size_bytes: 64 << 10,
             idle_body_timeout_seconds: 60,
         };
-        Self { seed, cluster, settings, limit, witness: None, inspector: None }
+        Self { seed, cluster, settings, founders: nodes, limit, witness: None, inspector: None }
     }
 
     /// Runs a scenario in this world. It ends with the scenario, or with the first accusation before the court.
@@ -95,7 +97,7 @@ impl World {
         F: FnOnce(Control) -> Fut,
         Fut: Future<Output = Result<()>> + 'static,
     {
-        let Self { seed, cluster, settings, limit, witness, inspector } = self;
+        let Self { seed, cluster, settings, founders, limit, witness, inspector } = self;
         raft::group::seed_randomness(seed.derive("raft").0);
         let computers = (1..=cluster.nodes).map(|number| {
             let seed = seed.derive(&format!("computer {number}"));
@@ -119,6 +121,10 @@ impl World {
             simulation.host(life::host(number), move || {
                 let (control, life) = (control.clone(), Arc::clone(&life));
                 async move {
+                    if number > founders && !control.report(number).running {
+                        // Nobody has switched it on yet.
+                        std::future::pending::<()>().await;
+                    }
                     life.live(number, &control).await;
                     Ok(())
                 }

@@ -310,7 +310,7 @@ mod tests {
         }
     }
 
-    fn after(end: Sample) -> Option<String> {
+    fn after(end: &Sample) -> Option<String> {
         let (bounds, court) = bounds();
         bounds.record(1, resting());
         bounds.rests();
@@ -323,27 +323,27 @@ mod tests {
 
     #[test]
     fn a_node_that_returns_to_rest_is_not_accused() {
-        assert_eq!(after(resting()), None);
-        assert_eq!(after(Sample { tasks: 58, streams: 9, ..resting() }), None);
+        assert_eq!(after(&resting()), None);
+        assert_eq!(after(&Sample { tasks: 58, streams: 9, ..resting() }), None);
     }
 
     #[test]
     fn what_does_not_return_is_accused() {
-        assert!(after(Sample { tasks: 100, ..resting() }).unwrap().contains("100 tasks"));
-        assert!(after(Sample { streams: 20, ..resting() }).unwrap().contains("20 connections"));
+        assert!(after(&Sample { tasks: 100, ..resting() }).unwrap().contains("100 tasks"));
+        assert!(after(&Sample { streams: 20, ..resting() }).unwrap().contains("20 connections"));
         let load = Load { write_budget_used_bytes: 1024, ..Load::default() };
-        assert!(after(Sample { load, ..resting() }).unwrap().contains("write_budget_used_bytes: 1024"));
-        assert!(after(Sample { groups: vec![status(900, 80)], ..resting() }).unwrap().contains("820 entries"));
+        assert!(after(&Sample { load, ..resting() }).unwrap().contains("write_budget_used_bytes: 1024"));
+        assert!(after(&Sample { groups: vec![status(900, 80)], ..resting() }).unwrap().contains("820 entries"));
         let left = Directories { states: 2, snapshots: 1, unfinished: 0 };
         let directories = BTreeMap::from([("directory".to_owned(), left)]);
-        assert!(after(Sample { directories, ..resting() }).unwrap().contains("states: 2"));
+        assert!(after(&Sample { directories, ..resting() }).unwrap().contains("states: 2"));
     }
 
     #[test]
     fn who_leads_has_tasks_for_it_and_whoever_does_not_has_none() {
         let leads = |tasks, streams, role| {
             let groups = vec![GroupStatus { role, ..status(120, 80) }];
-            after(Sample { tasks, streams, groups, ..resting() })
+            after(&Sample { tasks, streams, groups, ..resting() })
         };
         // Two peers: one request of each, a way to itself, four tasks for two followers.
         assert_eq!(leads(62, 6, Role::Leader), None);

@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use node::start::Node;
-use raft::catalog::{CodedExtent, ExtentBody, ShardLocation, StateError, View};
+use raft::catalog::{CodedExtent, DiskLocation, ExtentBody, ShardLocation, StateError, View};
 use raft::id::GroupId;
 use raft::time::Timestamp;
 use storage::kv::Engine;
-use storage::shard::{Attempt, DiskId, ExtentIndex, ObjectId, ShardIndex, ShardName};
+use storage::shard::{DiskId, ExtentIndex, ObjectId, ShardIndex, ShardName};
 
 use super::inspection::Ground;
 use crate::disk::Condition;
@@ -30,7 +30,7 @@ pub struct Holdings {
     /// Last entry that its catalog had applied.
     pub applied: Option<u64>,
     /// Its disks.
-    pub places: BTreeSet<ShardLocation>,
+    pub places: BTreeSet<DiskLocation>,
     /// The shards that the catalog places on its disks, and how their files are.
     pub placed: BTreeMap<ShardName, Condition>,
     /// Shard files that the catalog neither places nor is about to have removed.
@@ -56,7 +56,7 @@ impl Holdings {
         let mut holdings = Self { applied, shortfalls: shortfalls(&view)?, ..Self::default() };
         let leaving = leaving(&view)?;
         for disk in node.disks().all() {
-            let location = ShardLocation { node: own, disk: disk.id() };
+            let location = DiskLocation { node: own, disk: disk.id() };
             let found = (ground.shards_below)(number, &disk.path().join("shards"));
             holdings.add(location, &placed(&view, location)?, &found, &leaving);
         }
@@ -67,15 +67,15 @@ impl Holdings {
     /// Adds a disk.
     fn add(
         &mut self,
-        location: ShardLocation,
+        location: DiskLocation,
         placed: &BTreeSet<ShardName>,
         found: &BTreeMap<ShardName, Condition>,
-        leaving: &BTreeSet<(ObjectId, ExtentIndex, Attempt)>,
+        leaving: &BTreeSet<ShardName>,
     ) {
         self.places.insert(location);
         self.placed.extend(placed.iter().map(|name| (*name, found.get(name).copied().unwrap_or_default())));
         let unplaced = found.iter().filter(|(name, condition)| condition.exists && !placed.contains(name));
-        let orphans = unplaced.filter(|(name, _)| !leaving.contains(&(name.object, name.extent, name.attempt)));
+        let orphans = unplaced.filter(|(name, _)| !leaving.contains(name));
         self.orphans.extend(orphans.map(|(name, _)| *name));
     }
 
@@ -100,26 +100,34 @@ fn shortfalls(view: &CatalogView) -> Result<BTreeMap<ExtentKey, BTreeSet<ShardIn
         let page = view.shortfalls(after.as_ref(), PAGE_ROWS)?;
         let Some((last, _)) = page.last() else { return Ok(listed) };
         after = Some(*last);
-        listed.extend(
-            page.into_iter().map(|(key, record)| ((key.object, key.extent), record.missing.into_iter().collect())),
-        );
+        listed.extend(page.into_iter().map(|(key, record)| {
+            ((key.object, key.extent), record.missing.iter().map(|missing| missing.shard).collect())
+        }));
     }
 }
 
 /// What is about to be removed.
-fn leaving(view: &CatalogView) -> Result<BTreeSet<(ObjectId, ExtentIndex, Attempt)>, StateError> {
+fn leaving(view: &CatalogView) -> Result<BTreeSet<ShardName>, StateError> {
     let mut leaving = BTreeSet::new();
     let mut after = None;
     loop {
         let page = view.discards(Timestamp(u64::MAX), after.as_ref(), PAGE_ROWS)?;
         let Some((last, _)) = page.last() else { return Ok(leaving) };
         after = Some(*last);
-        leaving.extend(page.into_iter().map(|(key, _)| (key.object, key.extent, key.attempt)));
+        for (key, record) in page {
+            let name = |(shard, location): (ShardIndex, ShardLocation)| ShardName {
+                object: key.object,
+                extent: key.extent,
+                attempt: location.attempt,
+                shard,
+            };
+            leaving.extend(record.shards.into_iter().map(name));
+        }
     }
 }
 
-fn placed(view: &CatalogView, location: ShardLocation) -> Result<BTreeSet<ShardName>, StateError> {
-    let ShardLocation { node, disk }: ShardLocation = location;
+fn placed(view: &CatalogView, location: DiskLocation) -> Result<BTreeSet<ShardName>, StateError> {
+    let DiskLocation { node, disk }: DiskLocation = location;
     let disk: DiskId = disk;
     let mut placed = BTreeSet::new();
     let mut after = None;
@@ -150,6 +158,8 @@ fn extents<'a>(
 
 #[cfg(test)]
 pub(super) mod testing {
+    use storage::shard::Attempt;
+
     use super::*;
 
     /// A shard of the first extent of an object.
@@ -175,11 +185,11 @@ mod tests {
 
     #[test]
     fn what_is_placed_is_told_from_orphans_and_from_what_leaves() {
-        let location = ShardLocation { node: NodeId(7), disk: DiskId([1; 16]) };
+        let location = DiskLocation { node: NodeId(7), disk: DiskId([1; 16]) };
         let lost = Condition { exists: false, ..GOOD };
         let found =
             BTreeMap::from([(shard(1, 0), GOOD), (shard(8, 0), GOOD), (shard(9, 0), GOOD), (shard(10, 0), lost)]);
-        let leaving = BTreeSet::from([(shard(8, 0).object, ExtentIndex(0), shard(8, 0).attempt)]);
+        let leaving = BTreeSet::from([shard(8, 0)]);
         let mut holdings = Holdings::default();
         holdings.add(location, &BTreeSet::from([shard(1, 0), shard(2, 0)]), &found, &leaving);
         assert_eq!(holdings.placed, BTreeMap::from([(shard(1, 0), GOOD), (shard(2, 0), Condition::default())]));

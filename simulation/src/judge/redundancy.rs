@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use node::start::Node;
-use raft::catalog::{CodedExtent, ShardLocation};
+use raft::catalog::{CodedExtent, DiskLocation};
 
 use super::Court;
 use super::holdings::{ExtentKey, Holdings};
@@ -18,7 +18,7 @@ const JUDGE: &str = "redundancy";
 
 /// Accuses of every extent that is weaker than it should be.
 pub fn judge(holdings: &BTreeMap<usize, Holdings>, court: &Court) {
-    let places: BTreeSet<ShardLocation> = holdings.values().flat_map(|holdings| &holdings.places).copied().collect();
+    let places: BTreeSet<DiskLocation> = holdings.values().flat_map(|holdings| &holdings.places).copied().collect();
     // Each extent is seen by everyone who has a shard of it, and all say the same.
     let extents: BTreeMap<ExtentKey, (&Holdings, &CodedExtent)> = holdings
         .values()
@@ -38,7 +38,7 @@ pub fn judge(holdings: &BTreeMap<usize, Holdings>, court: &Court) {
 }
 
 /// Why an extent has less than the redundancy of a whole cluster.
-fn weakness(coded: &CodedExtent, nodes: usize, places: &BTreeSet<ShardLocation>) -> Option<String> {
+fn weakness(coded: &CodedExtent, nodes: usize, places: &BTreeSet<DiskLocation>) -> Option<String> {
     let (profile, whole) = (coded.geometry.profile, Node::whole_profile(nodes));
     if profile != whole {
         return Some(format!("its profile is {profile}, that of {nodes} nodes is {whole}"));
@@ -48,7 +48,7 @@ fn weakness(coded: &CodedExtent, nodes: usize, places: &BTreeSet<ShardLocation>)
         if !holders.insert(location.node) {
             return Some(format!("node {} holds two of its shards", location.node));
         }
-        if !places.contains(location) {
+        if !places.contains(&location.on()) {
             return Some(format!("nobody has the disk {} of node {}", location.disk, location.node));
         }
     }
@@ -63,13 +63,17 @@ mod tests {
     use super::super::holdings::testing::shard;
     use super::*;
 
-    fn place(node: u64) -> ShardLocation {
-        ShardLocation { node: NodeId(node), disk: DiskId([u8::try_from(node).unwrap(); 16]) }
+    fn place(node: u64) -> DiskLocation {
+        DiskLocation { node: NodeId(node), disk: DiskId([u8::try_from(node).unwrap(); 16]) }
     }
 
     fn extent(profile: &str, nodes: &[u64]) -> CodedExtent {
         let geometry = Geometry { profile: profile.parse().unwrap(), block_size_bytes: 8, length_bytes: 100 };
-        CodedExtent { geometry, attempt: Attempt(1), shards: nodes.iter().map(|node| place(*node)).collect() }
+        CodedExtent {
+            geometry,
+            attempt: Attempt(1),
+            shards: nodes.iter().map(|node| place(*node).shard(Attempt(1))).collect(),
+        }
     }
 
     /// What is accused in a cluster of three nodes that has this extent.

@@ -31,17 +31,17 @@ pub(super) fn bytes(seed: Seed, name: &str, length: usize) -> Bytes {
 }
 
 /// Whether a group is a region's catalog.
-pub(super) const fn is_catalog(group: &GroupId) -> bool {
+pub(super) const fn is_catalog(group: GroupId) -> bool {
     matches!(group, GroupId::Catalog(_))
 }
 
 /// Whether a group is the directory.
-pub(super) const fn is_directory(group: &GroupId) -> bool {
+pub(super) const fn is_directory(group: GroupId) -> bool {
     matches!(group, GroupId::Directory)
 }
 
 /// The node that leads a group, once there is one.
-pub(super) async fn leader(control: &Control, is_meant: fn(&GroupId) -> bool) -> Result<usize> {
+pub(super) async fn leader(control: &Control, is_meant: fn(GroupId) -> bool) -> Result<usize> {
     control.until(RECOVERY, "a leader", || control.leader(is_meant).is_some()).await?;
     control.leader(is_meant).context("the leader has just gone")
 }

@@ -16,8 +16,14 @@ pub mod dead_peer_is_not_stormed;
 pub mod dropped_group_is_silent;
 pub mod failed_log_ends_the_process;
 pub mod failing_metadata_disk_is_503;
+pub mod growth;
+pub mod lost_disk;
+pub mod lost_node;
+mod operator;
 pub mod refused_stays_refused;
+pub mod rolling_restart;
 pub mod smoke;
+mod traffic;
 pub mod wiped_node_rejoins;
 
 /// Longest virtual time of a story.
@@ -57,9 +63,34 @@ pub const SCENARIOS: &[Scenario] = &[
         run: failing_metadata_disk_is_503::failing_metadata_disk_is_503,
     },
     Scenario {
+        name: "disk_lost",
+        about: "a disk fails for good under load: its shards are rebuilt elsewhere, and no client notices",
+        run: lost_disk::disk_lost,
+    },
+    Scenario {
+        name: "growth_and_shrinkage",
+        about: "a cluster grows from one node to six and shrinks back to three under load, and the data follows",
+        run: growth::growth_and_shrinkage,
+    },
+    Scenario {
+        name: "node_lost_and_replaced",
+        about: "a node is lost for good under load and replaced: no client notices, the redundancy is full again",
+        run: lost_node::node_lost_and_replaced,
+    },
+    Scenario {
+        name: "power_loss_during_replacement",
+        about: "all nodes lose their power while an empty computer takes the place of a lost node",
+        run: lost_node::power_loss_during_replacement,
+    },
+    Scenario {
         name: "refused_stays_refused",
         about: "a copy of a refused proposal, and of a mount that was undone, arrives late: it took effect",
         run: refused_stays_refused::refused_stays_refused,
+    },
+    Scenario {
+        name: "rolling_restart",
+        about: "all nodes restarted one after the other under constant pushes and pulls: no request fails for good",
+        run: rolling_restart::rolling_restart,
     },
     Scenario {
         name: "smoke",

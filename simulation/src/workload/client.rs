@@ -62,7 +62,7 @@ impl Client {
             .choose(&mut random)
             .unwrap_or(&HopRule::Sticky);
         let deadline = Duration::from_secs(random.random_range(9..=30));
-        let tries_max = random.random_range(2..=6);
+        let tries_max = work.configuration.tries.draw(&mut random);
         let line = Line::new(work, number, random.random_bool(0.6));
         Self { line, random, number, node: number % nodes + 1, hops, deadline, tries_max, marks: 0 }
     }
@@ -165,7 +165,11 @@ impl Client {
         if self.hops == HopRule::Sticky {
             self.node = self.node % self.nodes() + 1;
         }
-        if tries.left == 0 || self.work().is_stopped() {
+        if self.work().is_stopped() {
+            return false;
+        }
+        if tries.left == 0 {
+            self.work().tally.given_up();
             return false;
         }
         tries.left -= 1;

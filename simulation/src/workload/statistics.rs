@@ -20,6 +20,8 @@ pub struct Statistics {
     pub requests: u64,
     /// Requests that were sent again since the first one failed.
     pub retries: u64,
+    /// Requests that failed as often as their client tries.
+    pub given_up: u64,
     /// Answers by status.
     pub statuses: BTreeMap<u16, u64>,
     /// Requests that could not be sent.
@@ -53,6 +55,10 @@ impl Tally {
 
     pub(super) fn succeeded(&self, kind: OperationKind) {
         *self.statistics().succeeded.entry(kind).or_default() += 1;
+    }
+
+    pub(super) fn given_up(&self) {
+        self.statistics().given_up += 1;
     }
 
     pub(super) fn retried(&self) {

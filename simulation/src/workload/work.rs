@@ -74,6 +74,12 @@ impl Workload {
         }
     }
 
+    /// The same work elsewhere: what was pushed, recorded and told stays.
+    #[must_use]
+    pub fn at(&self, surroundings: Surroundings) -> Self {
+        Self { surroundings, ..self.clone() }
+    }
+
     /// Lets the clients begin that wait for it.
     pub fn begin(&self) {
         self.begun.store(true, Ordering::Relaxed);

@@ -3,12 +3,15 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
-use super::identity;
+use tokio::time::Instant;
+
+use super::fence::Fence;
 use super::space::Ledger;
-use super::{DiskError, DiskSpace, Files, KnownDisks, NoSpace, Reserve};
+use super::{DiskError, DiskHealth, DiskSpace, Files, KnownDisks, NoSpace, Reserve};
+use super::{identity, owner};
 use crate::shard::DiskId;
 
 /// A data directory of this node. It holds the directory's lock for as long as it lives.
@@ -20,7 +23,19 @@ pub struct Disk {
     ledger: Ledger,
     io_errors: AtomicU64,
     corrupt_blocks: AtomicU64,
+    /// Code of the [`DiskHealth`] found last.
+    pub(super) health: AtomicU32,
+    pub(super) state: Mutex<DiskState>,
     _lock: Box<dyn Send + Sync>,
+}
+
+/// What is known of a disk between two examinations.
+#[derive(Debug)]
+pub(super) struct DiskState {
+    pub(super) fence: Fence,
+    pub(super) read_only: bool,
+    /// When writing was last tried.
+    pub(super) probed: Instant,
 }
 
 /// What went wrong on a disk since it was opened.
@@ -58,6 +73,13 @@ impl Disk {
             }
         })?;
         let id = identity::load_or_format(files.as_ref(), directory, new_id)?;
+        if known.removed.contains_key(&id) {
+            return Err(DiskError::Retired { path: directory.to_owned(), disk: id });
+        }
+        if let Some(own) = known.owner {
+            let is_known = known.disks.values().any(|other| *other == id);
+            owner::claim(files.as_ref(), directory, id, own, is_known)?;
+        }
         Ok(Self {
             id,
             path: directory.to_owned(),
@@ -66,6 +88,8 @@ impl Disk {
             ledger: Ledger::default(),
             io_errors: AtomicU64::new(0),
             corrupt_blocks: AtomicU64::new(0),
+            health: AtomicU32::new(DiskHealth::Healthy.code()),
+            state: Mutex::new(DiskState { fence: Fence::default(), read_only: false, probed: Instant::now() }),
             _lock: lock,
         })
     }
@@ -96,7 +120,7 @@ impl Disk {
         match self.files.space(&self.path) {
             Ok(space) => Ok(DiskSpace::of(space, self.reserve)),
             Err(error) => {
-                self.count_io_error();
+                self.note_failure(&error);
                 Err(error)
             }
         }
@@ -126,8 +150,8 @@ impl Disk {
         DiskErrors { io: self.io_errors.load(Ordering::Relaxed), corrupt: self.corrupt_blocks.load(Ordering::Relaxed) }
     }
 
-    /// Counts a failed call.
-    pub(crate) fn count_io_error(&self) {
+    /// Counts a failed call and nothing else; [`note_failure`](Self::note_failure) does all that follows from one.
+    pub(super) fn count_io_error(&self) {
         self.io_errors.fetch_add(1, Ordering::Relaxed);
     }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::DiskOwner;
 use crate::shard::DiskId;
 
 /// Why data directories cannot be used. Nothing of theirs was changed, unless it is [`DiskError::Io`] while an empty
@@ -53,6 +54,33 @@ pub enum DiskError {
         found: u32,
         /// Version of this program.
         known: u32,
+    },
+    /// The disk is another node's.
+    #[error(
+        "disk {path:?} ({disk}) belongs to node {} of cluster {}, not to node {} of cluster {}: mount it there again, or \
+         empty the directory to start it as a new disk",
+        owner.node, hex::encode(owner.cluster), own.node, hex::encode(own.cluster)
+    )]
+    Elsewhere {
+        /// The directory.
+        path: PathBuf,
+        /// Its disk.
+        disk: DiskId,
+        /// Whose it is.
+        owner: DiskOwner,
+        /// Who asked for it.
+        own: DiskOwner,
+    },
+    /// The disk was removed from this node before.
+    #[error(
+        "disk {path:?} ({disk}) was removed from this node, and what it holds has been written elsewhere: empty the \
+         directory to start it as a new disk"
+    )]
+    Retired {
+        /// The directory.
+        path: PathBuf,
+        /// Its disk.
+        disk: DiskId,
     },
     /// Two directories carry one id: one is a copy of the other.
     #[error(

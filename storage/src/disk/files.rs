@@ -52,6 +52,10 @@ pub trait File: Debug + Send + Sync {
     /// the cost of a later [`sync`](Self::sync).
     fn start_writeback(&self, _offset: u64, _length_bytes: u64) {}
 
+    /// Asks the operating system to forget what it has cached of this range, so that the next read comes from the disk.
+    /// A hint; what was not written back yet stays.
+    fn drop_cached(&self, _offset: u64, _length_bytes: u64) {}
+
     /// Length in bytes.
     fn length(&self) -> io::Result<u64>;
 

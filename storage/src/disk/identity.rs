@@ -14,6 +14,8 @@ pub(super) const VERSION: u32 = 1;
 pub(super) const FILE: &str = "identity";
 /// Directory of the shard files.
 pub(super) const SHARDS: &str = "shards";
+/// Directory of what is kept about the disk itself: notes of the scrub, the file that tries writing.
+pub(super) const STATE: &str = "state";
 /// Number of fan-out directories below [`SHARDS`], named `00` to `ff`.
 pub(super) const PAGES: u16 = 256;
 
@@ -99,6 +101,10 @@ fn refuse_used(files: &dyn Files, directory: &Path) -> Result<(), DiskError> {
                         });
                     }
                 }
+            }
+            name if name == super::owner::FILE || name == STATE => {
+                let detail = format!("it holds {name:?} but no identity");
+                return Err(DiskError::Damaged { path: directory.to_owned(), detail });
             }
             _ => return Err(DiskError::Foreign { path: directory.to_owned(), entry: entry.name }),
         }

@@ -2,8 +2,13 @@
 
 mod data;
 mod error;
+mod examine;
+mod fence;
 mod files;
+mod health;
 mod identity;
+mod notes;
+mod owner;
 mod real;
 mod set;
 mod shards;
@@ -11,8 +16,12 @@ mod space;
 
 pub use data::{Disk, DiskErrors};
 pub use error::DiskError;
+pub use examine::Examination;
+pub(crate) use examine::is_full;
 pub use files::{Entry, File, Files, Space};
+pub use health::DiskHealth;
+pub use owner::DiskOwner;
 pub use real::RealFiles;
-pub use set::{Disks, KnownDisks};
+pub use set::{AbsentDisk, Disks, KnownDisks};
 pub use shards::ListedShard;
 pub use space::{DiskSpace, NoSpace, Reserve};

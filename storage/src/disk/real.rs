@@ -78,6 +78,11 @@ impl File for RealFile {
         }
     }
 
+    fn drop_cached(&self, offset: u64, length_bytes: u64) {
+        // The same call: of dirty pages it begins the writing back, clean ones it drops.
+        self.start_writeback(offset, length_bytes);
+    }
+
     fn length(&self) -> io::Result<u64> {
         self.file.metadata().map(|metadata| metadata.len())
     }

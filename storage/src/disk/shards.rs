@@ -51,7 +51,7 @@ impl Disk {
         for page in touched {
             result = result.and(self.files().sync_directory(&self.page_path(page)));
         }
-        result.inspect_err(|_| self.count_io_error())
+        result.inspect_err(|error| self.note_failure(error))
     }
 
     /// The shard files of a page, by name. The shards of a disk are the pages `0..=255`.
@@ -59,7 +59,7 @@ impl Disk {
     /// # Errors
     /// What the file system says; it is counted.
     pub fn list_shards(&self, page: u8) -> io::Result<Vec<ListedShard>> {
-        let entries = self.files().list(&self.page_path(page)).inspect_err(|_| self.count_io_error())?;
+        let entries = self.files().list(&self.page_path(page)).inspect_err(|error| self.note_failure(error))?;
         let listed = entries.into_iter().filter_map(|entry| {
             let name: ShardName = entry.name.parse().ok()?;
             let found = !entry.is_directory && name.object.0[0] == page;

@@ -3,7 +3,33 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::disk::NoSpace;
+use crate::disk::{DiskHealth, NoSpace};
+
+/// What is the matter with a shard's bytes, as the scrub counts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ShardFault {
+    /// There is no such file.
+    Missing,
+    /// The file ends before its last block does.
+    Truncated,
+    /// A block, or the header, is not the one that was written.
+    Corrupt,
+    /// The operating system cannot read it.
+    Unreadable,
+}
+
+impl ShardFault {
+    /// Its name in metrics and JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Truncated => "truncated",
+            Self::Corrupt => "corrupt",
+            Self::Unreadable => "unreadable",
+        }
+    }
+}
 
 /// Why a shard could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -23,10 +49,20 @@ pub enum ShardError {
         block: Option<u64>,
         /// How it shows.
         reason: &'static str,
+        /// Whether the file ends too early.
+        truncated: bool,
     },
     /// The write would have reached into the disk's reserve. Nothing of it was written.
     #[error(transparent)]
     NoSpace(#[from] NoSpace),
+    /// The disk is out of use. Nothing was written.
+    #[error("shard {path:?}: the disk takes no shards ({}): {}", health.name(), health.advice())]
+    Unfit {
+        /// File of the shard.
+        path: PathBuf,
+        /// What is the matter with the disk.
+        health: DiskHealth,
+    },
     /// The caller broke the rules of a shard's shape. Nothing was read or written.
     #[error("shard {path:?}: {rule}")]
     Misuse {
@@ -58,6 +94,18 @@ impl ShardError {
     #[must_use]
     pub fn is_corrupt(&self) -> bool {
         matches!(self, Self::Corrupt { .. })
+    }
+
+    /// What is the matter with the shard; `None` when the error says nothing about it.
+    #[must_use]
+    pub fn fault(&self) -> Option<ShardFault> {
+        match self {
+            Self::Missing { .. } => Some(ShardFault::Missing),
+            Self::Corrupt { truncated: true, .. } => Some(ShardFault::Truncated),
+            Self::Corrupt { truncated: false, .. } => Some(ShardFault::Corrupt),
+            Self::Io { .. } => Some(ShardFault::Unreadable),
+            Self::NoSpace(_) | Self::Unfit { .. } | Self::Misuse { .. } => None,
+        }
     }
 
     /// Whether the disk is full.

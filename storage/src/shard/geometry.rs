@@ -45,6 +45,13 @@ impl Geometry {
     pub fn block_length_bytes(&self, stripe: u64) -> u32 {
         block_length_bytes(self.profile, self.block_size_bytes, self.stripe_length_bytes(stripe))
     }
+
+    /// Bytes of all blocks of one shard, padding included, headers and checksums not.
+    #[must_use]
+    pub fn shard_length_bytes(&self) -> u64 {
+        let Some(last) = self.stripes().checked_sub(1) else { return 0 };
+        last.saturating_mul(u64::from(self.block_size_bytes)).saturating_add(u64::from(self.block_length_bytes(last)))
+    }
 }
 
 /// Bytes of every block of a stripe that holds `stripe_length_bytes` data bytes.

@@ -9,7 +9,7 @@ mod reader;
 mod writer;
 
 pub use checksum::{Checksum, checksum};
-pub use error::ShardError;
+pub use error::{ShardError, ShardFault};
 pub use geometry::{Geometry, block_length_bytes};
 pub use name::{Attempt, DiskId, ExtentIndex, InvalidId, ObjectId, ShardIndex, ShardName};
 pub use reader::{Block, ShardReader};

@@ -56,7 +56,7 @@ impl ShardReader {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(ShardError::Missing { path }),
             Err(source) => {
-                disk.count_io_error();
+                disk.note_failure(&source);
                 return Err(ShardError::Io { path, action: "open it", source });
             }
         };
@@ -105,6 +105,21 @@ impl ShardReader {
         Ok(result)
     }
 
+    /// Reads a range of blocks from the disk itself, not from the operating system's cache, and verifies every one.
+    /// Returns the bytes read. Nothing is kept.
+    ///
+    /// # Errors
+    /// As [`read_blocks`](Self::read_blocks); the first bad block ends it.
+    pub fn verify(&self, geometry: &Geometry, blocks: Range<u64>) -> Result<u64, ShardError> {
+        let start = format::block_offset_bytes(blocks.start, self.block_size_bytes);
+        let length = blocks.end.saturating_sub(blocks.start) * (CHECKSUM_BYTES + u64::from(self.block_size_bytes));
+        self.file.drop_cached(start, length);
+        let read = self.read_blocks(geometry, blocks)?;
+        // What a scrub reads is not what clients ask for: it should not push that out of the cache.
+        self.file.drop_cached(start, length);
+        Ok(read.iter().map(|block| CHECKSUM_BYTES + block.bytes.len() as u64).sum())
+    }
+
     /// Fetches blocks with one read, and verifies them.
     fn read_run(&self, geometry: &Geometry, blocks: Range<u64>, result: &mut Vec<Block>) -> Result<(), ShardError> {
         let offset = format::block_offset_bytes(blocks.start, self.block_size_bytes);
@@ -143,14 +158,19 @@ impl ShardReader {
 
     fn corrupt(&self, block: Option<u64>, reason: &'static str) -> ShardError {
         self.disk.count_corrupt_block();
-        ShardError::Corrupt { path: self.path.clone(), block, reason }
+        ShardError::Corrupt { path: self.path.clone(), block, reason, truncated: false }
+    }
+
+    fn truncated(&self, block: Option<u64>) -> ShardError {
+        self.disk.count_corrupt_block();
+        ShardError::Corrupt { path: self.path.clone(), block, reason: "the file ends too early", truncated: true }
     }
 
     fn failed(&self, block: Option<u64>, source: io::Error) -> ShardError {
         if source.kind() == io::ErrorKind::UnexpectedEof {
-            return self.corrupt(block, "the file ends too early");
+            return self.truncated(block);
         }
-        self.disk.count_io_error();
+        self.disk.note_failure(&source);
         ShardError::Io { path: self.path.clone(), action: "read it", source }
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::format::{self, CHECKSUM_BYTES, HEADER_BYTES};
 use super::{Checksum, ShardError, ShardName};
 use crate::codec::Profile;
-use crate::disk::{Disk, File};
+use crate::disk::{Disk, DiskHealth, File, is_full};
 use crate::switch;
 
 /// Bytes after which the operating system is asked to begin with writing back, so that the last sync is short.
@@ -40,7 +40,8 @@ impl ShardWriter {
     /// Creates the file of a shard, which must not exist.
     ///
     /// # Errors
-    /// [`ShardError::NoSpace`] when the disk is full, and whatever the file system says.
+    /// [`ShardError::NoSpace`] when the disk is full, [`ShardError::Unfit`] when it is out of use, and whatever the file
+    /// system says.
     pub fn create(
         disk: &Arc<Disk>,
         name: ShardName,
@@ -51,6 +52,11 @@ impl ShardWriter {
         if block_size_bytes == 0 || !block_size_bytes.is_multiple_of(2) || usize::from(name.shard.0) >= profile.shards()
         {
             return Err(ShardError::Misuse { path, rule: "block size is even and the shard is one of its profile" });
+        }
+        let health = disk.health();
+        // A full one is asked for its figures below.
+        if !health.takes_shards() && health != DiskHealth::Full {
+            return Err(ShardError::Unfit { path, health });
         }
         let mut writer = Self {
             disk: Arc::clone(disk),
@@ -177,12 +183,15 @@ impl ShardWriter {
     }
 
     fn failed(&self, action: &'static str, source: io::Error) -> ShardError {
-        if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        if is_full(&source)
             && let Ok(full) = self.disk.no_space()
         {
             return full.into();
         }
-        self.disk.count_io_error();
+        // A file that is there already says nothing about the disk.
+        if source.kind() != io::ErrorKind::AlreadyExists {
+            self.disk.note_failure(&source);
+        }
         ShardError::Io { path: self.path.clone(), action, source }
     }
 }

@@ -108,6 +108,10 @@ pub struct StagedFiles {
     pub looks: AtomicU64,
     /// Whether new files fail their writes with "no space left on device".
     pub full: AtomicBool,
+    /// Whether whatever changes something is refused, as on a file system that was mounted read-only.
+    pub read_only: AtomicBool,
+    /// Whether files cannot be opened for an error of the device.
+    pub failing: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -130,18 +134,30 @@ impl File for FullFile {
     }
 }
 
+impl StagedFiles {
+    fn check_writable(&self) -> io::Result<()> {
+        if self.read_only.load(Ordering::Relaxed) { Err(io::ErrorKind::ReadOnlyFilesystem.into()) } else { Ok(()) }
+    }
+}
+
 impl Files for StagedFiles {
     fn create(&self, path: &Path) -> io::Result<Box<dyn File>> {
+        self.check_writable()?;
         let file = RealFiles.create(path)?;
         Ok(if self.full.load(Ordering::Relaxed) { Box::new(FullFile(file)) } else { file })
     }
     fn open(&self, path: &Path) -> io::Result<Box<dyn File>> {
+        if self.failing.load(Ordering::Relaxed) && path.components().any(|part| part.as_os_str() == "shards") {
+            return Err(io::Error::other("input/output error"));
+        }
         RealFiles.open(path)
     }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.check_writable()?;
         RealFiles.rename(from, to)
     }
     fn remove(&self, path: &Path) -> io::Result<()> {
+        self.check_writable()?;
         RealFiles.remove(path)
     }
     fn create_directory_all(&self, path: &Path) -> io::Result<()> {

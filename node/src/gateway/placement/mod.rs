@@ -6,12 +6,14 @@
 
 mod profile;
 mod rendezvous;
+mod survey;
+mod target;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use raft::catalog::ShardLocation;
+use raft::catalog::DiskLocation;
 use raft::id::NodeId;
 use storage::codec::Profile;
 use storage::shard::{DiskId, ExtentIndex, ObjectId};
@@ -19,6 +21,8 @@ use storage::switch;
 
 pub(crate) use profile::{for_disks, for_nodes};
 use rendezvous::Ranking;
+pub(crate) use survey::{Holder, HolderDisk, Standing, Survey};
+pub(crate) use target::Wanted;
 
 /// Bytes that a disk must have above its reserve to be given a new shard.
 pub(crate) const AVAILABLE_BYTES_MIN: u64 = 4 << 20;
@@ -59,7 +63,7 @@ pub(crate) struct Placement {
     /// Its profile.
     pub(crate) profile: Profile,
     /// Location of each shard, by shard index.
-    pub(crate) shards: Vec<ShardLocation>,
+    pub(crate) shards: Vec<DiskLocation>,
     /// Whether the profile is below what the registered nodes would give if all of them could be used.
     pub(crate) degraded: bool,
 }
@@ -146,7 +150,7 @@ fn over_disks(
         .disks(&usable)
         .into_iter()
         .take(profile.shards())
-        .map(|disk| ShardLocation { node: candidate.node, disk })
+        .map(|disk| DiskLocation { node: candidate.node, disk })
         .collect();
     Ok(Placement { profile, shards, degraded: profile != for_disks(candidate.disks.len()) })
 }
@@ -200,7 +204,7 @@ fn over_nodes(
             if shards.len() < profile.shards()
                 && let Some(disk) = choice(&ranking.disks(disks))
             {
-                shards.push(ShardLocation { node, disk });
+                shards.push(DiskLocation { node, disk });
             }
         }
         assert!(shards.len() > before, "a profile never has more shards than there are usable nodes");

@@ -47,8 +47,13 @@ impl Ranking {
 
     /// Disks, the best first.
     pub(super) fn disks(&self, disks: &[CandidateDisk]) -> Vec<DiskId> {
-        let scored = disks.iter().map(|disk| (self.score(b"disk", &disk.id.0, disk.available_bytes), disk.id));
+        let scored = disks.iter().map(|disk| (self.disk(disk.id, disk.available_bytes), disk.id));
         ranked(scored.collect())
+    }
+
+    /// Score of one disk; the highest is the best.
+    pub(super) fn disk(&self, disk: DiskId, available_bytes: u64) -> f64 {
+        self.score(b"disk", &disk.0, available_bytes)
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a score needs no more than 52 bits of hash or weight")]

@@ -137,7 +137,7 @@ fn more_free_space_gets_more_shards() {
 fn shards_spread_over_zones() {
     let candidates: Vec<Candidate> = (0..9).map(|id| node(id + 1, true, 1)).collect();
     let placement = placed(&candidates).unwrap();
-    let zone = |location: &raft::catalog::ShardLocation| location.node.0 % 3;
+    let zone = |location: &raft::catalog::DiskLocation| location.node.0 % 3;
     for number in 0..3 {
         assert_eq!(placement.shards.iter().filter(|shard| zone(shard) == number).count(), 2);
     }

@@ -23,7 +23,7 @@ use super::core::Core;
 use super::error::ReadError;
 use super::hash::RunningDigest;
 
-pub(super) use report::Reports;
+pub(super) use report::{Reports, report};
 pub(crate) use source::ExtentSource;
 pub use stream::{Blob, ByteStream};
 

@@ -38,17 +38,17 @@ impl Reports {
 }
 
 /// Reports a shard that failed a read, if its failure means that it has to be rebuilt. The first time it is logged.
-pub(super) fn report(core: &Arc<Core>, source: &ExtentSource, failure: &ShardError) {
+pub(in crate::gateway) fn report(core: &Arc<Core>, source: &ExtentSource, failure: &ShardError) {
     let reason = match failure {
         ShardError::Missing { .. } => {
             core.metrics.missing_shards.inc();
-            ShortfallReason::ShardMissing
+            ShortfallReason::ReadMissing
         }
         ShardError::Corrupt { .. } => {
             core.metrics.corrupt_shards.inc();
-            ShortfallReason::ShardCorrupt
+            ShortfallReason::ReadCorrupt
         }
-        ShardError::Io { .. } => ShortfallReason::LocationLost,
+        ShardError::Io { .. } => ShortfallReason::ReadFailed,
         // A node that is away keeps its shards, and so does one that is slow.
         ShardError::Unreachable { .. }
         | ShardError::TimedOut { .. }

@@ -135,10 +135,10 @@ impl<'a> Fetch<'a> {
         let name = ShardName {
             object: self.source.object,
             extent: self.source.index,
-            attempt: self.source.coded.attempt,
+            attempt: location.attempt,
             shard: ShardIndex(u8::try_from(shard).unwrap_or(u8::MAX)),
         };
-        let reading = self.core.store.read(location, name, self.source.coded.geometry, blocks.clone());
+        let reading = self.core.store.read(location.on(), name, self.source.coded.geometry, blocks.clone());
         self.pending.push(Box::pin(async move { (shard, blocks, reading.await) }));
         true
     }
@@ -225,7 +225,7 @@ impl<'a> Fetch<'a> {
         let current = self.source.current(self.core).map_err(FetchError::Failed)?;
         match current {
             Some(ExtentBody::Coded(coded)) if coded.attempt == self.source.coded.attempt => {
-                report::report(self.core, self.source, failure);
+                report(self.core, self.source, failure);
                 Ok(())
             }
             Some(body) => Err(FetchError::Replaced(body)),

@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use raft::catalog::{
-    Advance, Algorithm, CodedExtent, Command, DISCARD_GRACE_SECONDS, ExtentBody, NewExtent, ShardLocation,
+    Advance, Algorithm, CodedExtent, Command, DISCARD_GRACE_SECONDS, DiskLocation, ExtentBody, NewExtent,
 };
 use raft::id::NodeId;
 use storage::shard::{Attempt, DiskId, Geometry};
 use tokio::time::sleep;
 
 use super::world::*;
-use crate::background::{Background, Metrics};
+use crate::background::{Background, Metrics, Options};
 
 /// Lets the background work run for some virtual time.
 async fn work(gateway: &crate::gateway::Gateway, metrics: &Metrics, seconds: u64) {
-    let background = Background::start(gateway, std::sync::Arc::new(|| None), metrics);
+    let background = Background::start(gateway, std::sync::Arc::new(|| None), &Options::default(), metrics);
     sleep(Duration::from_secs(seconds)).await;
     background.stop().await;
     settle(gateway).await;
@@ -133,10 +133,10 @@ async fn sets_that_wait_for_a_node_hold_up_no_others() {
     let metrics = Metrics::default();
     let discard = async |holder: u8, count: u64| {
         let session = gateway.start_upload(&repository(), Algorithm::Sha256, None).await.unwrap().session;
-        let location = ShardLocation { node: NodeId(holder.into()), disk: DiskId([holder; 16]) };
+        let location = DiskLocation { node: NodeId(holder.into()), disk: DiskId([holder; 16]) };
         let extent = |attempt| {
             let geometry = Geometry { profile: "1+0".parse().unwrap(), block_size_bytes: 16, length_bytes: 16 };
-            let coded = CodedExtent { geometry, attempt: Attempt(attempt), shards: vec![location] };
+            let coded = CodedExtent::written(geometry, Attempt(attempt), &[location]);
             NewExtent { body: ExtentBody::Coded(coded), shortfall: None }
         };
         let record = world.view().upload(session).unwrap().unwrap();

@@ -28,7 +28,7 @@ async fn a_node_that_dies_in_the_middle_is_not_seen_by_the_client() {
         assert!(world.profiles(object).iter().all(|profile| profile == "1+1"), "{appends}");
         let shortfalls = world.view().shortfalls(None, 100).unwrap();
         assert_eq!(shortfalls.len(), world.extents(object).len());
-        assert!(shortfalls.iter().all(|(_, record)| record.reason == ShortfallReason::DegradedWrite));
+        assert!(shortfalls.iter().all(|(_, record)| record.weak == Some(ShortfallReason::DegradedWrite)));
         settle(&gateway).await;
         world.revive(3);
         // What the dead node kept of it is garbage that only an inventory finds.

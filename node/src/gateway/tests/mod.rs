@@ -3,8 +3,12 @@
 mod background;
 mod blobs;
 mod failures;
+mod moved;
 mod nodes;
 mod reads;
+mod rebalance;
+mod repair;
 mod uploads;
 mod world;
+mod world_nodes;
 mod world_shards;

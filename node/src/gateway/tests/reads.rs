@@ -6,16 +6,16 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use futures_util::StreamExt;
 use futures_util::future::join_all;
-use raft::catalog::{ExtentBody, ShardLocation, ShortfallReason};
+use raft::catalog::{DiskLocation, ExtentBody, ShortfallReason};
 use raft::id::NodeId;
 use storage::shard::{ExtentIndex, ShardName};
 use tokio::time::Instant;
 
 use super::world::*;
-use crate::gateway::write::{Avoided, rewrite};
+use crate::gateway::write::{Avoided, Stint, rewrite};
 use crate::gateway::{Options, ReadError};
 
-fn all_of_node(world: &World, node: u64) -> Vec<(ShardLocation, ShardName)> {
+fn all_of_node(world: &World, node: u64) -> Vec<(DiskLocation, ShardName)> {
     world.shards().into_iter().filter(|(location, _)| location.node == NodeId(node)).collect()
 }
 
@@ -38,7 +38,10 @@ async fn any_lost_or_damaged_shard_is_made_up_for_and_reported_once() {
             let shortfalls = world.view().shortfalls(None, 100).unwrap();
             assert!(!shortfalls.is_empty());
             assert!(shortfalls.iter().all(|(_, record)| !record.missing.is_empty()
-                && matches!(record.reason, ShortfallReason::ShardMissing | ShortfallReason::ShardCorrupt)));
+                && record.missing.iter().all(|missing| matches!(
+                    missing.cause,
+                    ShortfallReason::ReadMissing | ShortfallReason::ReadCorrupt
+                ))));
             world.commands();
             assert_eq!(pull(&gateway, &digest, 0..u64::MAX).await.unwrap(), bytes);
             settle(&gateway).await;
@@ -147,7 +150,10 @@ async fn a_reader_follows_an_extent_that_was_written_anew() {
     let mut read = stream.next().await.unwrap().unwrap().to_vec();
     for (index, record) in world.extents(object) {
         let ExtentBody::Coded(old) = record.body else { continue };
-        let anew = rewrite(&gateway.core, object, ExtentIndex(index), &old, &mut Avoided::default()).await.unwrap();
+        let anew =
+            rewrite(&gateway.core, object, ExtentIndex(index), &old, &mut Avoided::default(), &mut Stint::urgent())
+                .await
+                .unwrap();
         assert_eq!(anew.coded.geometry.profile.to_string(), "2+1");
         let command = raft::catalog::Command::ReplaceExtent {
             object,
@@ -272,7 +278,9 @@ async fn a_reader_that_finds_no_memory_is_told_so_and_extents_are_written_anew_a
     assert!(matches!(refused, Err(ReadError::Unreadable { .. })), "{refused:?}");
     let object = world.object_of(&digest);
     let ExtentBody::Coded(coded) = world.extents(object).remove(0).1.body else { panic!() };
-    rewrite(&gateway.core, object, ExtentIndex(0), &coded, &mut Avoided::default()).await.unwrap();
+    rewrite(&gateway.core, object, ExtentIndex(0), &coded, &mut Avoided::default(), &mut Stint::urgent())
+        .await
+        .unwrap();
     drop(all);
     assert_eq!(pull(&gateway, &digest, 0..u64::MAX).await.unwrap(), bytes);
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use raft::catalog::{
-    Advance, Algorithm, Catalog, Command, Digest, ExtentBody, ExtentRecord, RepositoryName, Response, SessionId,
-    ShardLocation, View,
+    Advance, Algorithm, Catalog, Command, Digest, DiskLocation, ExtentBody, ExtentRecord, RepositoryName, Response,
+    SessionId, View,
 };
 use raft::id::{NodeId, RequestId};
 use raft::machine::{Machine, Stamp, Transaction};
@@ -23,12 +23,11 @@ use storage::shard::{DiskId, ObjectId, ShardName};
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, watch};
 
+use super::world_nodes::{OnNode, Wishes};
 use crate::environment::{BoxFuture, Entropy};
 use crate::gateway::catalog::{CatalogError, Records};
 use crate::gateway::core::Core;
 use crate::gateway::hash::RunningDigest;
-use crate::gateway::holders::Roster;
-use crate::gateway::placement::{Candidate, CandidateDisk};
 use crate::gateway::{Body, BodyError, Gateway, Metrics, Options, ReadError, UploadError};
 use crate::shards::{Block, Place, ShardError};
 
@@ -46,7 +45,7 @@ pub(super) struct State {
     pub(super) live: BTreeSet<NodeId>,
     pub(super) full: BTreeSet<DiskId>,
     pub(super) slow: BTreeSet<NodeId>,
-    pub(super) shards: BTreeMap<(ShardLocation, ShardName), Shard>,
+    pub(super) shards: BTreeMap<(DiskLocation, ShardName), Shard>,
     /// Appends that a node still takes before it dies.
     pub(super) appends_left: BTreeMap<NodeId, u64>,
     /// Finishes that a node still takes before it dies.
@@ -58,11 +57,13 @@ pub(super) struct State {
     /// Disks whose syncs fail.
     pub(super) unsyncable: BTreeSet<DiskId>,
     /// Blocks that were read.
-    pub(super) reads: Vec<(ShardLocation, ShardName, Range<u64>)>,
+    pub(super) reads: Vec<(DiskLocation, ShardName, Range<u64>)>,
     pub(super) commands: Vec<Command>,
     /// The next commands whose answer is lost, applied or not.
     pub(super) lost_answers: Vec<bool>,
     pub(super) repeat_late: bool,
+    /// What operators and disks say.
+    pub(super) wishes: Wishes,
 }
 
 /// The world.
@@ -71,7 +72,7 @@ pub(super) struct World {
     nodes: Vec<(NodeId, Vec<DiskId>)>,
     engine: Arc<dyn Engine>,
     state: Mutex<State>,
-    changes: watch::Sender<u64>,
+    pub(super) changes: watch::Sender<u64>,
     now: AtomicU64,
     /// Closed gates hold appends back.
     pub(super) gate: Semaphore,
@@ -163,7 +164,7 @@ impl World {
 
     /// A gateway on a node.
     pub(super) fn gateway(self: &Arc<Self>, node: u64, options: Options) -> Gateway {
-        let own = OnNode { world: Arc::clone(self), own: NodeId(node) };
+        let own = OnNode::new(self, NodeId(node));
         let entropy = Arc::new(Counting(AtomicU64::new(node << 32)));
         let core = Core::new(
             Arc::clone(self) as Arc<dyn Records>,
@@ -250,7 +251,7 @@ impl World {
     }
 
     /// Nodes that have joined.
-    fn nodes(&self) -> Vec<(NodeId, Vec<DiskId>)> {
+    pub(super) fn nodes(&self) -> Vec<(NodeId, Vec<DiskId>)> {
         let state = self.state();
         self.nodes.iter().filter(|(node, _)| !state.absent.contains(node)).cloned().collect()
     }
@@ -285,7 +286,7 @@ impl World {
     }
 
     /// Shards on all disks, unfinished ones too.
-    pub(super) fn shards(&self) -> Vec<(ShardLocation, ShardName)> {
+    pub(super) fn shards(&self) -> Vec<(DiskLocation, ShardName)> {
         self.state().shards.keys().copied().collect()
     }
 
@@ -294,13 +295,12 @@ impl World {
         let known: BTreeSet<_> = objects
             .iter()
             .flat_map(|object| self.extents(*object).into_iter().map(|(index, record)| (*object, index, record)))
-            .filter_map(|(object, index, record)| match record.body {
-                ExtentBody::Coded(coded) => Some((object, index, coded.attempt)),
-                ExtentBody::Inline(_) => None,
+            .filter_map(|(object, index, record)| Some((object, index, record.body.into_coded()?)))
+            .flat_map(|(object, index, coded)| {
+                coded.names(object, storage::shard::ExtentIndex(index)).collect::<Vec<_>>()
             })
             .collect();
-        let stray = |name: &ShardName| !known.contains(&(name.object, name.extent.0, name.attempt));
-        self.shards().iter().filter(|(_, name)| stray(name)).count()
+        self.shards().iter().filter(|shard| !known.contains(shard)).count()
     }
 
     pub(super) fn extents(&self, object: ObjectId) -> Vec<(u32, ExtentRecord)> {
@@ -325,7 +325,7 @@ impl World {
     }
 
     /// Flips a bit in every block of a shard.
-    pub(super) fn corrupt(&self, place: &(ShardLocation, ShardName)) {
+    pub(super) fn corrupt(&self, place: &(DiskLocation, ShardName)) {
         for block in &mut self.state().shards.get_mut(place).unwrap().blocks {
             let mut bytes = block.bytes.to_vec();
             bytes[0] ^= 1;
@@ -333,12 +333,12 @@ impl World {
         }
     }
 
-    pub(super) fn remove(&self, place: &(ShardLocation, ShardName)) {
+    pub(super) fn remove(&self, place: &(DiskLocation, ShardName)) {
         self.state().shards.remove(place).unwrap();
     }
 
     /// Blocks read since the last call.
-    pub(super) fn reads(&self) -> Vec<(ShardLocation, ShardName, Range<u64>)> {
+    pub(super) fn reads(&self) -> Vec<(DiskLocation, ShardName, Range<u64>)> {
         std::mem::take(&mut self.state().reads)
     }
 
@@ -406,61 +406,6 @@ impl Records for World {
 
     fn is_leader(&self) -> bool {
         true
-    }
-}
-
-/// The world as one node sees it.
-#[derive(Debug)]
-struct OnNode {
-    world: Arc<World>,
-    own: NodeId,
-}
-
-impl Roster for OnNode {
-    fn own(&self) -> NodeId {
-        self.own
-    }
-
-    fn candidates(&self) -> Vec<Candidate> {
-        let nodes = self.world.nodes();
-        let state = self.world.state();
-        let disk = |id: &DiskId| CandidateDisk { id: *id, available_bytes: 1 << 40, writable: true };
-        let candidate = |(node, disks): &(NodeId, Vec<DiskId>)| Candidate {
-            node: *node,
-            zone: "one".to_owned(),
-            live: state.live.contains(node),
-            disks: disks.iter().map(disk).collect(),
-        };
-        nodes.iter().map(candidate).collect()
-    }
-
-    fn is_sole(&self) -> bool {
-        self.world.nodes().len() == 1
-    }
-
-    fn is_live(&self, node: NodeId) -> bool {
-        self.world.state().live.contains(&node)
-    }
-
-    fn is_registered(&self, node: NodeId) -> bool {
-        self.world.nodes().iter().any(|(id, _)| *id == node)
-    }
-
-    fn all_live(&self) -> bool {
-        self.world.nodes().len() == self.world.state().live.len()
-    }
-
-    fn report_failure(&self, _node: NodeId) {
-        self.world.changes.send_modify(|changes| *changes += 1);
-    }
-
-    fn died(&self, node: NodeId) -> BoxFuture<'_, ()> {
-        Box::pin(async move {
-            let mut changes = self.world.changes.subscribe();
-            while self.is_live(node) {
-                changes.changed().await.unwrap();
-            }
-        })
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use raft::catalog::ShardLocation;
+use raft::catalog::DiskLocation;
 use raft::id::NodeId;
 use storage::codec::Profile;
 use storage::shard::{DiskId, Geometry, ShardName, checksum};
@@ -19,7 +19,7 @@ use crate::shards::{Block, Place, ShardError};
 impl ShardStore for Arc<World> {
     fn create(
         &self,
-        location: ShardLocation,
+        location: DiskLocation,
         name: ShardName,
         profile: Profile,
         block_size_bytes: u32,
@@ -36,7 +36,7 @@ impl ShardStore for Arc<World> {
 
     fn read(
         &self,
-        location: ShardLocation,
+        location: DiskLocation,
         name: ShardName,
         geometry: Geometry,
         blocks: Range<u64>,
@@ -69,7 +69,7 @@ impl ShardStore for Arc<World> {
     fn delete(&self, node: NodeId, shards: Vec<(DiskId, ShardName)>) -> BoxFuture<'_, Result<(), ShardError>> {
         Box::pin(async move {
             for (disk, name) in shards {
-                let location = ShardLocation { node, disk };
+                let location = DiskLocation { node, disk };
                 self.check_reachable(Place { location, name })?;
                 self.state().shards.remove(&(location, name));
             }

@@ -94,7 +94,7 @@ impl Avoided {
     }
 }
 
-fn note(core: &Core, failure: &ShardError) {
+pub(super) fn note(core: &Core, failure: &ShardError) {
     let location = failure.place().location;
     if failure.is_unreachable() {
         core.roster.report_failure(location.node);
@@ -240,15 +240,12 @@ impl ExtentWriter {
     }
 
     fn coded(&self) -> CodedExtent {
-        CodedExtent {
-            geometry: Geometry {
-                profile: self.placement.profile,
-                block_size_bytes: self.coding.block_size_bytes,
-                length_bytes: self.length_bytes,
-            },
-            attempt: self.attempt(),
-            shards: self.placement.shards.clone(),
-        }
+        let geometry = Geometry {
+            profile: self.placement.profile,
+            block_size_bytes: self.coding.block_size_bytes,
+            length_bytes: self.length_bytes,
+        };
+        CodedExtent::written(geometry, self.attempt(), &self.placement.shards)
     }
 
     fn attempt(&self) -> Attempt {
@@ -272,7 +269,7 @@ fn is_lost(outcome: &Result<(), Option<ShardError>>) -> bool {
 }
 
 /// An append that ends when the holder dies. `Err(None)`: it died.
-async fn guarded(
+pub(super) async fn guarded(
     core: &Core,
     node: raft::id::NodeId,
     sink: &mut dyn Sink,

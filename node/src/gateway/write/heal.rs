@@ -10,7 +10,7 @@ use storage::switch;
 use tracing::info;
 
 use super::object::ObjectWriter;
-use super::{Avoided, WriteError, Written, leftovers, rewrite};
+use super::{Avoided, Stint, WriteError, Written, leftovers, rewrite};
 use crate::gateway::catalog::CatalogError;
 use crate::gateway::core::Core;
 
@@ -107,7 +107,7 @@ async fn heal_one(
     coded: &CodedExtent,
     avoided: &mut Avoided,
 ) -> Result<Written, WriteError> {
-    let anew = rewrite(core, object, index, coded, avoided).await?;
+    let anew = rewrite(core, object, index, coded, avoided, &mut Stint::urgent()).await?;
     core.metrics.healed_extents.inc();
     info!(
         %object,

@@ -1,9 +1,9 @@
 //! The write path: frames of a body → batches → stripes → shards, in one pass with bounded memory.
 //!
 //! `gather` makes batches of frames, `stripes` cuts and codes them, `extent` writes one extent to its holders,
-//! `object` writes a run of extents and survives the loss of holders, `rewrite` writes an extent anew, `heal` does
-//! that before an acknowledgement, `task` ties them together for one request, `commit` ends it, `leftovers` removes
-//! what was given up.
+//! `object` writes a run of extents and survives the loss of holders, `rewrite` writes an extent anew, `relocate`
+//! brings single shards of it elsewhere, `pace` bounds how fast, `heal` writes anew before an acknowledgement,
+//! `task` ties them together for one request, `commit` ends it, `leftovers` removes what was given up.
 //!
 //! Holds: nothing is acknowledged before every shard of it is synced, and whole on live nodes; a request that breaks
 //! off leaves nothing behind; memory per upload is a few batches, and the node's budget bounds their sum.
@@ -14,6 +14,8 @@ mod gather;
 mod heal;
 mod leftovers;
 mod object;
+mod pace;
+mod relocate;
 mod rewrite;
 mod stripes;
 mod task;
@@ -27,7 +29,9 @@ use super::placement::PlacementError;
 use crate::shards::ShardError;
 
 pub(crate) use extent::Avoided;
-pub(crate) use leftovers::discard;
+pub(crate) use leftovers::{discard_shards, discard_shards_unless_current};
+pub(crate) use pace::{Pace, Stint};
+pub(crate) use relocate::{How, Transfer, relocate};
 pub(crate) use rewrite::rewrite;
 pub(super) use task::{Outcome, Purpose, UploadTask};
 

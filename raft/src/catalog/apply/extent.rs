@@ -1,14 +1,16 @@
 //! Extents: put in place, replaced, discarded, with the placement index and the list of shortfalls kept exact.
 
-use storage::shard::{ExtentIndex, ObjectId, ShardIndex};
+use std::collections::BTreeSet;
+
+use storage::shard::{Attempt, ExtentIndex, ObjectId, ShardIndex};
 use storage::switch;
 
 use super::context::Context;
-use super::redundancy;
+use super::{placement, redundancy};
 use crate::catalog::command::Shortfall;
+use crate::catalog::layout::{CodedExtent, DiscardRecord, ExtentBody, ExtentRecord, ShardLocation};
 use crate::catalog::limit::DISCARD_GRACE_SECONDS;
-use crate::catalog::record::{CodedExtent, DiscardRecord, ExtentBody, ExtentRecord, PlacementRecord, ShardLocation};
-use crate::catalog::table::{Discards, Extents, Objects, ShardPlacements};
+use crate::catalog::table::{Discards, Extents, Objects};
 use crate::machine::ApplyError;
 use crate::table::{Table, inconsistent};
 
@@ -32,21 +34,41 @@ pub(super) fn check_coded(coded: &CodedExtent, shortfall: Option<&Shortfall>) ->
     if coded.shards.len() != shards {
         return Err(format!("profile {} with {} shard locations", geometry.profile, coded.shards.len()));
     }
+    if coded.shards.iter().any(|location| location.attempt != coded.attempt) {
+        return Err("new shards that another attempt wrote".to_owned());
+    }
+    let disks: BTreeSet<_> = coded.shards.iter().map(ShardLocation::on).collect();
+    if disks.len() < shards {
+        return Err("two shards of an extent on one disk".to_owned());
+    }
     shortfall.map_or(Ok(()), |shortfall| check_missing(shards, shortfall))
 }
 
-/// Whether the missing shards are shards of the extent, in order.
+/// Whether the missing shards are shards of the extent, in order, and the reason is one for them.
 pub(super) fn check_missing(shards: usize, shortfall: &Shortfall) -> Result<(), String> {
     let ascending = shortfall.missing.windows(2).all(|pair| pair[0] < pair[1]);
     let inside = shortfall.missing.iter().all(|shard| usize::from(shard.0) < shards);
-    if ascending && inside { Ok(()) } else { Err(format!("missing shards {:?} of {shards}", shortfall.missing)) }
+    if !(ascending && inside) {
+        return Err(format!("missing shards {:?} of {shards}", shortfall.missing));
+    }
+    if shortfall.missing.is_empty() != shortfall.reason.is_weakness() {
+        let count = shortfall.missing.len();
+        return Err(format!("{} with {count} missing shards", shortfall.reason.name()));
+    }
+    Ok(())
+}
+
+/// Whether an attempt is new to an extent: what is discarded must not be named like what takes its place.
+pub(super) fn check_fresh(present: &CodedExtent, attempt: Attempt) -> Result<(), String> {
+    if attempt == present.attempt || present.shards.iter().any(|location| location.attempt == attempt) {
+        return Err("an attempt that the extent has already".to_owned());
+    }
+    Ok(())
 }
 
 /// Whether new shards can take the place of an extent's present ones.
 pub(super) fn check_replacement(present: &CodedExtent, body: &CodedExtent) -> Result<(), String> {
-    if body.attempt == present.attempt {
-        return Err("an extent replaced by its own attempt".to_owned());
-    }
+    check_fresh(present, body.attempt)?;
     if body.geometry.length_bytes != present.geometry.length_bytes {
         return Err("an extent replaced by one of another length".to_owned());
     }
@@ -63,12 +85,11 @@ pub(super) fn install(
 ) -> Result<(), ApplyError> {
     Extents::put(context.state, (&object, &index), record);
     let ExtentBody::Coded(coded) = &record.body else { return Ok(()) };
-    let placement = PlacementRecord { attempt: coded.attempt };
-    for (shard, location) in numbered(&coded.shards) {
-        ShardPlacements::put(context.state, (&location.node, &location.disk, &object, &index, &shard), &placement);
+    for (shard, location) in coded.numbered() {
+        placement::add(context, object, index, coded, shard, location)?;
     }
     if let Some(shortfall) = shortfall.filter(|_| !switch::broken("catalog.extent.forget_shortfall")) {
-        redundancy::enlist(context, object, index, coded, shortfall)?;
+        redundancy::enlist(context, object, index, coded, &shortfall)?;
     }
     Ok(())
 }
@@ -110,18 +131,27 @@ fn discard_shards(
     coded: &CodedExtent,
 ) -> Result<(), ApplyError> {
     redundancy::delist(context, object, index, coded)?;
-    for (shard, location) in numbered(&coded.shards) {
-        ShardPlacements::delete(context.state, (&location.node, &location.disk, &object, &index, &shard));
+    for (shard, location) in coded.numbered() {
+        placement::remove(context, object, index, coded, shard, location)?;
     }
+    let shards = coded.numbered().map(|(shard, location)| (shard, *location)).collect();
+    discard(context, object, index, coded.attempt, shards)
+}
+
+/// Has shards unlinked, once no reader can hold them. `attempt` is that of the layout that referred to them: a layout is
+/// left once.
+pub(super) fn discard(
+    context: &mut Context<'_, '_>,
+    object: ObjectId,
+    index: ExtentIndex,
+    attempt: Attempt,
+    shards: Vec<(ShardIndex, ShardLocation)>,
+) -> Result<(), ApplyError> {
     let not_before = context.now.plus_seconds(DISCARD_GRACE_SECONDS);
-    let key = (&not_before, &object, &index, &coded.attempt);
+    let key = (&not_before, &object, &index, &attempt);
     if !Discards::contains(context.state, key)? {
         context.totals.discards += 1;
     }
-    Discards::put(context.state, key, &DiscardRecord { shards: coded.shards.clone() });
+    Discards::put(context.state, key, &DiscardRecord { shards });
     Ok(())
-}
-
-fn numbered(shards: &[ShardLocation]) -> impl Iterator<Item = (ShardIndex, &ShardLocation)> {
-    (0..=u8::MAX).map(ShardIndex).zip(shards)
 }

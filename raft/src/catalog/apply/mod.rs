@@ -12,8 +12,11 @@ mod deletion;
 mod extent;
 mod garbage;
 mod link;
+mod location;
 mod manifest;
+mod moves;
 mod once;
+mod placement;
 mod publish;
 mod redundancy;
 mod repository;
@@ -27,6 +30,7 @@ use super::command::{Command, Response};
 use super::table;
 use crate::machine::{ApplyError, Machine, Stamp, Transaction};
 use context::Context;
+use location::Page;
 
 /// The catalog's state machine.
 #[derive(Clone, Copy, Debug)]
@@ -65,9 +69,19 @@ fn dispatch(context: &mut Context<'_, '_>, command: Command) -> Result<Response,
             redundancy::replace(context, object, extent, expected, body, shortfall)
         }
         Command::ReportShortfall { object, extent, attempt, shortfall } => {
-            redundancy::report(context, object, extent, attempt, shortfall)
+            redundancy::report(context, object, extent, attempt, &shortfall)
         }
         Command::Swept { discards } => sweep::swept(context, &discards),
+        Command::MoveShards { object, extent, expected, attempt, moves } => {
+            moves::move_shards(context, object, extent, expected, attempt, &moves)
+        }
+        Command::ReportLocation { node, disk, after, limit, reason } => {
+            location::report(context, &Page { node, disk, after, limit }, reason)
+        }
+        Command::ForgiveLocation { node, disk, after, limit, reason } => {
+            location::forgive(context, &Page { node, disk, after, limit }, reason)
+        }
+        Command::AcceptProfile { object, extent, expected } => redundancy::accept(context, object, extent, expected),
     }
 }
 

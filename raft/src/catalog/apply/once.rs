@@ -27,6 +27,8 @@ pub(super) fn applies(command: &Command) -> bool {
             | Command::UnlinkBlob { .. }
             | Command::CancelUpload { .. }
             | Command::MountBlob { .. }
+            | Command::ReportLocation { .. }
+            | Command::ForgiveLocation { .. }
     )
 }
 

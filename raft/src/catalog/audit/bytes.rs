@@ -1,21 +1,24 @@
 //! What blobs consist of: objects, extents, shards' places, what is missing of them, uploads, discards.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use storage::shard::{ExtentIndex, ObjectId, ShardIndex};
+use storage::shard::{DiskId, ExtentIndex, ObjectId, ShardIndex};
 
 use super::Audit;
-use crate::catalog::record::{
-    CodedExtent, ExtentBody, ObjectRecord, ObjectState, PlacementRecord, ShortfallKey, ShortfallRecord,
-};
+use crate::catalog::layout::{CodedExtent, ExtentBody, PlacementRecord, PlacementTotals as DiskTotals, ShardLocation};
+use crate::catalog::record::{ObjectRecord, ObjectState};
+use crate::catalog::shortfall::{ShortfallReason, ShortfallRecord};
 use crate::catalog::table::{
-    Blobs, Discards, Extents, Objects, ShardPlacements, ShortfallOrder, Shortfalls, UploadExpiries, Uploads,
+    Blobs, Discards, Extents, Objects, PlacementTotals, ShardPlacements, ShortfallOrder, Shortfalls, UploadExpiries,
+    Uploads,
 };
+use crate::id::NodeId;
 use crate::machine::State;
 use crate::table::StateError;
 
 const PURPOSE: &str = "an object has its purpose";
 const PLACEMENTS: &str = "placements are those of the extents";
+const TOTALS: &str = "the totals of each disk are exact";
 const SHORTFALLS: &str = "shortfalls speak of extents as they are";
 const EXPIRY: &str = "every upload expires";
 
@@ -24,8 +27,12 @@ pub(super) fn audit<S: State>(audit: &mut Audit<'_, S>) -> Result<(), StateError
     audit.each::<Objects>(|audit, id, record| object(audit, id, &record, uploads.get(&id).copied().unwrap_or(0)))?;
     extents(audit)?;
     shortfalls(audit)?;
-    audit.each::<Discards>(|audit, (_, object, extent, attempt), _| {
-        let used = coded(audit, object, extent)?.is_some_and(|coded| coded.attempt == attempt);
+    audit.each::<Discards>(|audit, (_, object, extent, attempt), record| {
+        let coded = coded(audit, object, extent)?;
+        let used = coded.is_some_and(|coded| {
+            let kept = |(shard, location): &(ShardIndex, ShardLocation)| coded.location(*shard) == Some(location);
+            coded.attempt == attempt || record.shards.iter().any(kept)
+        });
         audit.expect(!used, "what is about to be unlinked is not in use", || {
             format!("extent {} of object {object}, attempt {:016x}", extent.0, attempt.0)
         });
@@ -113,26 +120,42 @@ fn extents<S: State>(audit: &mut Audit<'_, S>) -> Result<(), StateError> {
         audit.expect(coded.shards.len() == shards, PLACEMENTS, || {
             format!("extent {} of object {object} has {} places for {shards} shards", index.0, coded.shards.len())
         });
-        for (shard, place) in (0..).map(ShardIndex).zip(&coded.shards) {
+        let disks: BTreeSet<_> = coded.shards.iter().map(ShardLocation::on).collect();
+        audit.expect(disks.len() == coded.shards.len(), "no two shards of an extent share a disk", || {
+            format!("extent {} of object {object} has {shards} shards on {} disks", index.0, disks.len())
+        });
+        for (shard, place) in coded.numbered() {
             let found = audit.get::<ShardPlacements>((&place.node, &place.disk, &object, &index, &shard))?;
-            let expected = PlacementRecord { attempt: coded.attempt };
+            let expected = PlacementRecord { attempt: place.attempt };
             audit.expect(found == Some(expected), PLACEMENTS, || {
                 format!("shard {} of extent {} of object {object}: {found:?}, not {expected:?}", shard.0, index.0)
             });
         }
         Ok(())
     })?;
+    let mut disks: BTreeMap<(NodeId, DiskId), DiskTotals> = BTreeMap::new();
     audit.each::<ShardPlacements>(|audit, (node, disk, object, index, shard), placement| {
         let coded = coded(audit, object, index)?;
-        let meant = coded.is_some_and(|coded| {
-            let place = coded.shards.get(usize::from(shard.0));
-            coded.attempt == placement.attempt && place.is_some_and(|place| (place.node, place.disk) == (node, disk))
-        });
+        let totals = disks.entry((node, disk)).or_default();
+        totals.shards += 1;
+        totals.bytes += coded.as_ref().map_or(0, |coded| coded.geometry.shard_length_bytes());
+        let place = ShardLocation { node, disk, attempt: placement.attempt };
+        let meant = coded.is_some_and(|coded| coded.location(shard) == Some(&place));
         audit.expect(meant, PLACEMENTS, || {
             format!("disk {disk} should hold shard {} of extent {} of object {object}: why?", shard.0, index.0)
         });
         Ok(())
-    })
+    })?;
+    audit.each::<PlacementTotals>(|audit, (node, disk), kept| {
+        let found = disks.remove(&(node, disk)).unwrap_or_default();
+        audit.expect(kept == found, TOTALS, || {
+            format!("disk {disk} of node {node} should hold {found:?}, its totals say {kept:?}")
+        });
+        Ok(())
+    })?;
+    let unknown = disks.keys().next().copied();
+    audit.expect(unknown.is_none(), TOTALS, || format!("{unknown:?} holds shards and has no totals"));
+    Ok(())
 }
 
 fn shortfalls<S: State>(audit: &mut Audit<'_, S>) -> Result<(), StateError> {
@@ -143,9 +166,15 @@ fn shortfalls<S: State>(audit: &mut Audit<'_, S>) -> Result<(), StateError> {
             Some((spare, since, object, index)) => audit.contains::<ShortfallOrder>((spare, since, object, index))?,
             None => false,
         };
-        let same = coded.is_some_and(|coded| coded.attempt == record.attempt);
-        let sorted = record.missing.windows(2).all(|pair| pair[0] < pair[1]);
-        audit.expect(same && listed && sorted, SHORTFALLS, || {
+        let same = coded.is_some_and(|coded| {
+            let inside = record.missing.iter().all(|missing| coded.location(missing.shard).is_some());
+            coded.attempt == record.attempt && inside
+        });
+        let sorted = record.missing.windows(2).all(|pair| pair[0].shard < pair[1].shard);
+        let lacking = !record.missing.is_empty() || record.weak.is_some();
+        let reasons = record.missing.iter().all(|missing| !missing.cause.is_weakness())
+            && record.weak.is_none_or(ShortfallReason::is_weakness);
+        audit.expect(same && listed && sorted && lacking && reasons, SHORTFALLS, || {
             format!("extent {} of object {object}: {record:?}, listed {listed}", index.0)
         });
         Ok(())
@@ -163,6 +192,5 @@ fn shortfalls<S: State>(audit: &mut Audit<'_, S>) -> Result<(), StateError> {
 
 /// Shards that the extent can still lose.
 fn spare(coded: &CodedExtent, shortfall: &ShortfallRecord) -> u8 {
-    let spare = coded.geometry.profile.parity().checked_sub(shortfall.missing.len());
-    spare.and_then(|spare| u8::try_from(spare).ok()).unwrap_or(ShortfallKey::LOST)
+    shortfall.spare(coded.geometry.profile.parity())
 }

@@ -4,8 +4,8 @@ use super::Audit;
 use super::names::Counts;
 use crate::catalog::record::{BlobState, GarbageItem, TotalsRecord};
 use crate::catalog::table::{
-    Blobs, Discards, Feed, GarbageDeadlines, GarbageQueue, Links, Manifests, RequestExpiries, Requests, Shortfalls,
-    Totals, Uploads,
+    Blobs, Discards, Feed, GarbageDeadlines, GarbageQueue, Links, Manifests, RequestExpiries, Requests, ShortfallOrder,
+    Shortfalls, Totals, Uploads,
 };
 use crate::machine::State;
 use crate::table::StateError;
@@ -96,6 +96,10 @@ fn totals<S: State>(audit: &mut Audit<'_, S>, counts: &Counts) -> Result<(), Sta
         Ok(())
     })?;
     found.shortfalls = audit.count::<Shortfalls, ()>(())?;
+    audit.each::<ShortfallOrder>(|_, (spare, ..), ()| {
+        *found.shortfalls_by_spare.entry(spare).or_default() += 1;
+        Ok(())
+    })?;
     found.discards = audit.count::<Discards, ()>(())?;
     let kept = audit.get::<Totals>(())?.unwrap_or_default();
     audit.expect(kept == found, "the totals are exact", || format!("they say {kept:?}, there are {found:?}"));

@@ -4,7 +4,7 @@ use storage::kv::Column;
 use storage::shard::{Attempt, ExtentIndex, ObjectId};
 
 use super::QUEUES;
-use crate::catalog::record::DiscardRecord;
+use crate::catalog::layout::DiscardRecord;
 use crate::table::Table;
 use crate::time::Timestamp;
 

@@ -4,7 +4,7 @@ use storage::kv::Column;
 use storage::shard::{ExtentIndex, ObjectId};
 
 use super::CONTENT;
-use crate::catalog::record::ExtentRecord;
+use crate::catalog::layout::ExtentRecord;
 use crate::table::Table;
 
 /// The table.

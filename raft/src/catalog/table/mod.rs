@@ -18,6 +18,7 @@ mod manifest_parent;
 mod manifest_tag;
 mod manifest_use;
 mod object;
+mod placement_totals;
 mod referrer;
 mod repository;
 mod request;
@@ -47,6 +48,7 @@ pub(crate) use manifest_parent::ManifestParents;
 pub(crate) use manifest_tag::ManifestTags;
 pub(crate) use manifest_use::ManifestUses;
 pub(crate) use object::Objects;
+pub(crate) use placement_totals::PlacementTotals;
 pub(crate) use referrer::Referrers;
 pub(crate) use repository::Repositories;
 pub(crate) use request::Requests;
@@ -105,6 +107,7 @@ mod tests {
             CatalogClock::KIND,
             Requests::KIND,
             RequestExpiries::KIND,
+            PlacementTotals::KIND,
         ];
         let unique: std::collections::BTreeSet<u8> = kinds.into_iter().collect();
         assert_eq!(unique.len(), kinds.len());

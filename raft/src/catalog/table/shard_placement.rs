@@ -4,7 +4,7 @@ use storage::kv::Column;
 use storage::shard::{DiskId, ExtentIndex, ObjectId, ShardIndex};
 
 use super::BLOBS;
-use crate::catalog::record::PlacementRecord;
+use crate::catalog::layout::PlacementRecord;
 use crate::id::NodeId;
 use crate::table::Table;
 

@@ -4,7 +4,7 @@ use storage::kv::Column;
 use storage::shard::{ExtentIndex, ObjectId};
 
 use super::BLOBS;
-use crate::catalog::record::ShortfallRecord;
+use crate::catalog::shortfall::ShortfallRecord;
 use crate::table::Table;
 
 /// The table.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use storage::kv::{Batch, Bytes, Column, Engine, EngineError, Pair, Scan};
+use storage::shard::{Attempt, ExtentIndex, ShardIndex};
 
 use super::store::*;
 use crate::catalog::*;
@@ -81,4 +82,43 @@ fn a_command_reads_what_it_names_however_large_the_store_is() {
     assert_eq!(small, large);
     // Clock, totals, manifest, tag, repository, garbage entry; a link and a blob per layer.
     assert!(small[2] <= 10 + 2 * layers.len(), "a manifest of ten layers takes {} reads", small[2]);
+}
+
+#[test]
+fn a_page_of_shards_costs_what_it_holds() {
+    let (node, reason) = (location(1).node, ShortfallReason::NodeAway);
+    let page = |limit| Command::ReportLocation { node, disk: None, after: None, limit, reason };
+    let back = |limit| Command::ForgiveLocation { node, disk: None, after: None, limit, reason };
+    let commands = |store: &Store| {
+        let (object, extent, expected) = (object(1), ExtentIndex(0), store.attempt(object(1), 0));
+        let attempt = Attempt(u64::MAX);
+        let moves = vec![ShardMove { shard: ShardIndex(1), to: location(9).shard(attempt) }];
+        [
+            page(4),
+            back(4),
+            Command::MoveShards { object, extent, expected, attempt, moves },
+            Command::AcceptProfile { object, extent, expected },
+        ]
+    };
+    let costs = |store: &Store| commands(store).map(|command| reads(store, command));
+    let mut store = Store::new();
+    for number in 1..=4 {
+        store.push(number, "app", number);
+    }
+    let small = costs(&store);
+    for number in 101..=250 {
+        store.push(number, "app", number);
+    }
+    assert_eq!(costs(&store), small);
+    // Clock and totals, the request; of each shard its placement, extent and shortfall.
+    assert!(small[0] <= 5 + 4 * 4, "a page of four shards takes {} reads", small[0]);
+    // Its extent and its shortfall, the totals of two disks, the discard.
+    assert!(small[2] <= 3 + 8, "a move of one shard takes {} reads", small[2]);
+    let whole = reads(&store, page(u32::MAX));
+    assert!(whole <= 5 + 4 * 154, "{whole}");
+    store.start(5, "app");
+    let extents = store.extents(300);
+    store.advance(5, extents);
+    let Response::Page { count, next: Some(_) } = store.apply(page(u32::MAX)) else { panic!() };
+    assert_eq!(count, u64::from(LOCATION_SHARDS_MAX), "a page has its limit, whatever is asked");
 }

@@ -16,13 +16,15 @@ fn sha512(number: u8) -> Digest {
 }
 
 fn shortfall() -> Shortfall {
-    Shortfall { missing: vec![ShardIndex(0), ShardIndex(2)], reason: ShortfallReason::ShardCorrupt }
+    Shortfall { missing: vec![ShardIndex(0), ShardIndex(2)], reason: ShortfallReason::ReadCorrupt }
 }
 
 fn wide() -> CodedExtent {
     let profile = Profile::new(4, 2).unwrap();
     let geometry = Geometry { profile, block_size_bytes: 1 << 18, length_bytes: 5 << 30 };
-    CodedExtent { geometry, attempt: Attempt(0x0123_4567_89ab_cdef), shards: (1..=6).map(location).collect() }
+    let mut coded = CodedExtent::written(geometry, Attempt(0x0123_4567_89ab_cdef), &[1, 2, 3, 4, 5, 6].map(location));
+    coded.shards[4].attempt = Attempt(3);
+    coded
 }
 
 fn whole_advance() -> Advance {
@@ -81,7 +83,33 @@ fn commands() -> Vec<Command> {
                 attempt: Attempt(5),
             }],
         },
+        Command::MoveShards {
+            object: object(1),
+            extent: ExtentIndex(2),
+            expected: Attempt(5),
+            attempt: Attempt(6),
+            moves: vec![ShardMove { shard: ShardIndex(1), to: location(4).shard(Attempt(6)) }],
+        },
+        Command::ReportLocation {
+            node: location(4).node,
+            disk: Some(location(4).disk),
+            after: Some(placement()),
+            limit: 256,
+            reason: ShortfallReason::DiskFailed,
+        },
+        Command::ForgiveLocation {
+            node: location(4).node,
+            disk: None,
+            after: None,
+            limit: 256,
+            reason: ShortfallReason::NodeAway,
+        },
+        Command::AcceptProfile { object: object(1), extent: ExtentIndex(2), expected: Attempt(5) },
     ]
+}
+
+fn placement() -> PlacementKey {
+    PlacementKey { disk: location(4).disk, object: object(1), extent: ExtentIndex(2), shard: ShardIndex(1) }
 }
 
 /// A new variant does not compile until it has a sample: give it a name here and a value above.
@@ -102,6 +130,10 @@ fn command_name(command: &Command) -> &'static str {
         Command::ReplaceExtent { .. } => "replace-extent",
         Command::ReportShortfall { .. } => "report-shortfall",
         Command::Swept { .. } => "swept",
+        Command::MoveShards { .. } => "move-shards",
+        Command::ReportLocation { .. } => "report-location",
+        Command::ForgiveLocation { .. } => "forgive-location",
+        Command::AcceptProfile { .. } => "accept-profile",
     }
 }
 
@@ -123,6 +155,7 @@ fn responses() -> Vec<Response> {
         Response::Stale,
         Response::Count { count: 17 },
         Response::Malformed { message: "why".to_owned() },
+        Response::Page { count: 17, next: Some(placement()) },
     ]
 }
 
@@ -143,6 +176,7 @@ fn response_name(response: &Response) -> &'static str {
         Response::Stale => "stale",
         Response::Count { .. } => "count",
         Response::Malformed { .. } => "malformed",
+        Response::Page { .. } => "page",
     }
 }
 
@@ -217,14 +251,13 @@ fn records_of_bytes_are_frozen() {
         samples.add(name, &ExtentRecord { offset_bytes: 1 << 40, body });
     }
     samples.add("placement", &PlacementRecord { attempt: Attempt(5) });
-    for (name, reason) in [
-        ("shortfall-degraded-write", ShortfallReason::DegradedWrite),
-        ("shortfall-shard-missing", ShortfallReason::ShardMissing),
-        ("shortfall-shard-corrupt", ShortfallReason::ShardCorrupt),
-        ("shortfall-location-lost", ShortfallReason::LocationLost),
-    ] {
-        let missing = vec![ShardIndex(1), ShardIndex(4)];
-        samples.add(name, &ShortfallRecord { attempt: Attempt(5), missing, reason, since: time });
+    samples.add("placement-totals", &PlacementTotals { shards: 300, bytes: 5 << 40 });
+    for reason in ShortfallReason::ALL {
+        let weak = reason.is_weakness().then_some(reason);
+        let missing = |shard| MissingShard { shard: ShardIndex(shard), cause: reason };
+        let missing = if reason.is_weakness() { Vec::new() } else { vec![missing(1), missing(4)] };
+        let name = format!("shortfall-{}", reason.name());
+        samples.add(&name, &ShortfallRecord { attempt: Attempt(5), missing, weak, since: time });
     }
     for (name, state) in
         [("object-uploading", ObjectState::Uploading), ("object-published", ObjectState::Published(digest(1)))]
@@ -261,7 +294,8 @@ fn records_of_bytes_are_frozen() {
             },
         );
     }
-    samples.add("discard", &DiscardRecord { shards: (1..=3).map(location).collect() });
+    let shards = wide().numbered().map(|(shard, location)| (shard, *location)).collect();
+    samples.add("discard", &DiscardRecord { shards });
     samples.compare("catalog/bytes.txt");
 }
 
@@ -317,6 +351,7 @@ fn records_of_queues_are_frozen() {
             blob_bytes: 5 << 40,
             uploads: 6,
             shortfalls: 7,
+            shortfalls_by_spare: [(0, 4), (1, 2), (ShortfallKey::LOST, 1)].into(),
             discards: 8,
         },
     );
@@ -342,6 +377,7 @@ proptest! {
         survives::<Event>(&bytes);
         survives::<ExtentRecord>(&bytes);
         survives::<PlacementRecord>(&bytes);
+        survives::<PlacementTotals>(&bytes);
         survives::<ShortfallRecord>(&bytes);
         survives::<ObjectRecord>(&bytes);
         survives::<UploadRecord>(&bytes);
@@ -360,7 +396,7 @@ proptest! {
 
     /// A flipped byte is another value or an error, never a panic.
     #[test]
-    fn damaged_commands_are_decoded_without_a_panic(sample in 0..15_usize, at in any::<prop::sample::Index>(), byte: u8) {
+    fn damaged_commands_are_decoded_without_a_panic(sample in 0..19_usize, at in any::<prop::sample::Index>(), byte: u8) {
         let mut bytes = crate::codec::encode(&commands()[sample]);
         let at = at.index(bytes.len());
         bytes[at] = byte;

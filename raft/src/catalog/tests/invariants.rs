@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use storage::kv::{Batch, Bytes, Engine};
-use storage::shard::{ExtentIndex, ShardIndex};
+use storage::shard::{Attempt, ExtentIndex, ShardIndex};
 
 use super::store::*;
 use crate::catalog::audit::{Finding, audit};
+use crate::catalog::table::PlacementTotals as PlacementTotalsOf;
 use crate::catalog::table::*;
 use crate::catalog::*;
 use crate::id::RequestId;
@@ -34,7 +35,7 @@ fn furnished() -> Store {
     let extents = store.extents(2);
     store.advance(4, extents);
     let attempt = store.attempt(object(1), 0);
-    let shortfall = Shortfall { missing: vec![ShardIndex(1)], reason: ShortfallReason::ShardMissing };
+    let shortfall = Shortfall { missing: vec![ShardIndex(1)], reason: ShortfallReason::ReadMissing };
     store.apply(Command::ReportShortfall { object: object(1), extent: ExtentIndex(0), attempt, shortfall });
     store
 }
@@ -101,6 +102,11 @@ fn a_wrong_count_is_found() {
         totals.blob_bytes += 1;
         Totals::put(state, (), &totals);
     });
+    finds("the totals are exact", |state| {
+        let mut totals = Totals::require(state, ()).unwrap();
+        totals.shortfalls_by_spare.insert(3, 1);
+        Totals::put(state, (), &totals);
+    });
 }
 
 #[test]
@@ -117,8 +123,22 @@ fn what_is_wrong_with_bytes_is_found() {
     finds("what is about to be unlinked is not in use", |state| {
         let record = Extents::require(state, (&object(2), &ExtentIndex(0))).unwrap();
         let ExtentBody::Coded(coded) = record.body else { panic!("inline") };
-        let discard = DiscardRecord { shards: coded.shards };
-        Discards::put(state, (&Timestamp(0), &object(2), &ExtentIndex(0), &coded.attempt), &discard);
+        let discard = DiscardRecord { shards: vec![(ShardIndex(1), coded.shards[1])] };
+        Discards::put(state, (&Timestamp(0), &object(2), &ExtentIndex(0), &Attempt(99)), &discard);
+    });
+    finds("the totals of each disk are exact", |state| {
+        PlacementTotalsOf::delete(state, (&location.node, &location.disk));
+    });
+    finds("the totals of each disk are exact", |state| {
+        let mut totals = PlacementTotalsOf::require(state, (&location.node, &location.disk)).unwrap();
+        totals.bytes += 1;
+        PlacementTotalsOf::put(state, (&location.node, &location.disk), &totals);
+    });
+    finds("no two shards of an extent share a disk", |state| {
+        let mut record = Extents::require(state, (&object(2), &ExtentIndex(0))).unwrap();
+        let ExtentBody::Coded(coded) = &mut record.body else { panic!("inline") };
+        coded.shards[1] = coded.shards[0];
+        Extents::put(state, (&object(2), &ExtentIndex(0)), &record);
     });
 }
 

@@ -3,12 +3,16 @@
 mod blob;
 mod clock;
 mod cost;
+mod damage;
 mod deletion;
 mod golden;
 mod invariants;
+mod location;
 mod manifest;
 mod model;
+mod moves;
 mod once;
 mod redundancy;
+mod shards;
 mod store;
 mod upload;

@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use storage::kv::Bytes;
-use storage::shard::{Attempt, ExtentIndex, ShardIndex};
+use storage::shard::ExtentIndex;
 
+use super::shards;
 use super::store::*;
 use crate::catalog::*;
 use crate::machine::{Machine, Transaction};
@@ -86,6 +87,24 @@ enum Step {
         extent: u32,
         missing: Vec<u8>,
     },
+    Move {
+        object: u8,
+        extent: u32,
+        shards: Vec<u8>,
+        current: bool,
+    },
+    Accept {
+        object: u8,
+        extent: u32,
+    },
+    ReportLocation {
+        node: u8,
+        page: u32,
+    },
+    ForgiveLocation {
+        node: u8,
+        page: u32,
+    },
     Sweep {
         count: usize,
     },
@@ -99,6 +118,7 @@ fn step() -> impl Strategy<Value = Step> {
     let repository = || 0..REPOSITORIES.len();
     let blob = || 1..4_u8;
     let manifest = || 10..15_u8;
+    let node = || 1..7_u8;
     prop_oneof![
         3 => (session(), repository()).prop_map(|(session, repository)| Step::Start { session, repository }),
         3 => (session(), 0..3_u64, prop::bool::weighted(0.2), any::<bool>())
@@ -131,6 +151,11 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(object, extent, current)| Step::Replace { object, extent, current }),
         2 => (session(), 0..3_u32, vec(0..3_u8, 0..3))
             .prop_map(|(object, extent, missing)| Step::Report { object, extent, missing }),
+        3 => (session(), 0..3_u32, vec(0..3_u8, 0..3), prop::bool::weighted(0.8))
+            .prop_map(|(object, extent, shards, current)| Step::Move { object, extent, shards, current }),
+        1 => (session(), 0..3_u32).prop_map(|(object, extent)| Step::Accept { object, extent }),
+        1 => (node(), 1..4_u32).prop_map(|(node, page)| Step::ReportLocation { node, page }),
+        1 => (node(), 1..4_u32).prop_map(|(node, page)| Step::ForgiveLocation { node, page }),
         1 => (0..4_usize).prop_map(|count| Step::Sweep { count }),
         2 => prop_oneof![1..100_u64, Just(3600), Just(8 * 86400)].prop_map(|seconds| Step::Wait { seconds }),
     ]
@@ -241,27 +266,12 @@ impl Model {
                     Command::DeleteManifest { repository: repository(REPOSITORIES[name]), digest: digest(manifest) };
                 assert_eq!(store.apply(command), if known { Response::Done } else { Response::ManifestUnknown });
             }
-            Step::Replace { object: number, extent, current } => {
-                let Some(attempt) = current_attempt(store, number, extent) else { return };
-                let expected = if current { attempt } else { Attempt(u64::MAX) };
-                let body = store.coded();
-                let (object, extent) = (object(number), ExtentIndex(extent));
-                let response = store.apply(Command::ReplaceExtent { object, extent, expected, body, shortfall: None });
-                assert_eq!(response, if current { Response::Done } else { Response::Stale });
-                assert!(!current || store.view().shortfall(object, extent).unwrap().is_none());
-            }
-            Step::Report { object: number, extent, mut missing } => {
-                let Some(attempt) = current_attempt(store, number, extent) else { return };
-                missing.sort_unstable();
-                missing.dedup();
-                let missing: Vec<_> = missing.into_iter().map(ShardIndex).collect();
-                let (object, extent) = (object(number), ExtentIndex(extent));
-                let shortfall = Shortfall { missing: missing.clone(), reason: ShortfallReason::ShardMissing };
-                let response = store.apply(Command::ReportShortfall { object, extent, attempt, shortfall });
-                assert_eq!(response, Response::Done);
-                let listed = store.view().shortfall(object, extent).unwrap().unwrap();
-                assert!(missing.iter().all(|shard| listed.missing.contains(shard)));
-            }
+            Step::Replace { object, extent, current } => shards::replace(store, object, extent, current),
+            Step::Report { object, extent, missing } => shards::report_one(store, object, extent, &missing),
+            Step::Move { object, extent, shards, current } => shards::relocate(store, object, extent, shards, current),
+            Step::Accept { object, extent } => shards::accept(store, object, extent),
+            Step::ReportLocation { node, page } => shards::report(store, node, page),
+            Step::ForgiveLocation { node, page } => shards::forgive(store, node, page),
             Step::Sweep { count } => {
                 let discards: Vec<_> = store.discards().into_iter().take(count).collect();
                 let swept = discards.len() as u64;
@@ -444,14 +454,6 @@ impl Model {
         for set in tags {
             self.tags.insert((name, set), number);
         }
-    }
-}
-
-fn current_attempt(store: &Store, number: u8, extent: u32) -> Option<Attempt> {
-    let record = store.view().extent(object(number), ExtentIndex(extent)).unwrap()?;
-    match record.body {
-        ExtentBody::Coded(coded) => Some(coded.attempt),
-        ExtentBody::Inline(_) => None,
     }
 }
 

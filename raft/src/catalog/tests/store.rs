@@ -6,7 +6,7 @@ use std::sync::Arc;
 use storage::codec::Profile;
 use storage::disk::RealFiles;
 use storage::kv::{Bytes, Engine, EngineOptions, Engines, MemoryEngines, Pair, Scan};
-use storage::shard::{Attempt, DiskId, Geometry, ObjectId};
+use storage::shard::{Attempt, DiskId, ExtentIndex, Geometry, ObjectId, ShardIndex};
 use tempfile::TempDir;
 
 use super::invariants;
@@ -145,13 +145,29 @@ impl Store {
         all.into_iter().map(|(key, _)| key).collect()
     }
 
+    /// An extent that is coded over shards.
+    pub(super) fn layout(&self, object: ObjectId, extent: u32) -> Option<CodedExtent> {
+        self.view().extent(object, ExtentIndex(extent)).unwrap()?.body.into_coded()
+    }
+
     /// Attempt of an extent.
     pub(super) fn attempt(&self, object: ObjectId, extent: u32) -> Attempt {
-        let record = self.view().extent(object, storage::shard::ExtentIndex(extent)).unwrap().unwrap();
-        match record.body {
-            ExtentBody::Coded(coded) => coded.attempt,
-            ExtentBody::Inline(_) => panic!("inline"),
-        }
+        self.layout(object, extent).expect("the extent is coded").attempt
+    }
+
+    /// Moves shards of an extent to other nodes, by a fresh attempt.
+    pub(super) fn move_shards(
+        &mut self,
+        object: ObjectId,
+        extent: u32,
+        expected: Attempt,
+        moves: &[(u8, u8)],
+    ) -> Response {
+        self.attempts += 1;
+        let attempt = Attempt(self.attempts);
+        let to = |node: u8| location(node).shard(attempt);
+        let moves = moves.iter().map(|(shard, node)| ShardMove { shard: ShardIndex(*shard), to: to(*node) }).collect();
+        self.apply(Command::MoveShards { object, extent: ExtentIndex(extent), expected, attempt, moves })
     }
 }
 
@@ -188,15 +204,15 @@ pub(super) fn object(number: u8) -> ObjectId {
     ObjectId([number; 16])
 }
 
-pub(super) fn location(node: u8) -> ShardLocation {
-    ShardLocation { node: NodeId(node.into()), disk: DiskId([node; 16]) }
+pub(super) fn location(node: u8) -> DiskLocation {
+    DiskLocation { node: NodeId(node.into()), disk: DiskId([node; 16]) }
 }
 
 /// Profile 2+1 over nodes 1 to 3.
 pub(super) fn coded(attempt: u64) -> CodedExtent {
     let profile = Profile::new(2, 1).unwrap();
     let geometry = Geometry { profile, block_size_bytes: 4, length_bytes: EXTENT_BYTES };
-    CodedExtent { geometry, attempt: Attempt(attempt), shards: (1..=3).map(location).collect() }
+    CodedExtent::written(geometry, Attempt(attempt), &[1, 2, 3].map(location))
 }
 
 pub(super) fn start(number: u8, name: &str) -> Command {

@@ -82,7 +82,7 @@ fn an_extent_that_is_written_anew_discards_the_old_shards_after_a_grace() {
     store.advance(1, extents);
     let old = store.attempt(object(1), 0);
     let mut body = store.coded();
-    body.shards = vec![location(4), location(5), location(6)];
+    body.shards = [4, 5, 6].map(|node| location(node).shard(body.attempt)).to_vec();
     let new = body.attempt;
     let replaced = ReplacedExtent { extent: ExtentIndex(0), body, shortfall: None };
     let advance = Advance { replaced: vec![replaced], ..advance(store.position(1), Vec::new()) };
@@ -94,7 +94,7 @@ fn an_extent_that_is_written_anew_discards_the_old_shards_after_a_grace() {
     assert_eq!(discards[0].not_before, store.now.plus_seconds(DISCARD_GRACE_SECONDS));
     assert!(store.view().discards(store.now, None, 10).unwrap().is_empty());
     let due = store.view().discards(discards[0].not_before, None, 10).unwrap();
-    assert_eq!(due[0].1.shards, coded(1).shards);
+    assert_eq!(due[0].1.shards.iter().map(|(_, location)| *location).collect::<Vec<_>>(), coded(1).shards);
     assert!(store.view().discards(discards[0].not_before, Some(&due[0].0), 10).unwrap().is_empty());
     let swept = Command::Swept { discards: discards.clone() };
     assert_eq!(store.apply(swept.clone()), Response::Count { count: 1 });
@@ -118,7 +118,7 @@ fn contradictory_changes_are_refused_whole() {
     let same = CodedExtent { attempt, ..store.coded() };
     let new = |body| (vec![NewExtent { body, shortfall: None }], Vec::new());
     let replaced = |index, body| ReplacedExtent { extent: ExtentIndex(index), body, shortfall: None };
-    let beyond = Shortfall { missing: vec![storage::shard::ShardIndex(3)], reason: ShortfallReason::ShardMissing };
+    let beyond = Shortfall { missing: vec![storage::shard::ShardIndex(3)], reason: ShortfallReason::ReadMissing };
     let changes = [
         new(ExtentBody::Coded(few)),
         new(ExtentBody::Coded(empty)),
@@ -222,7 +222,7 @@ fn a_push_heals_a_blob_below_its_redundancy() {
         object: object(1),
         extent: ExtentIndex(0),
         attempt: store.attempt(object(1), 0),
-        shortfall: Shortfall { missing: vec![storage::shard::ShardIndex(1)], reason: ShortfallReason::ShardCorrupt },
+        shortfall: Shortfall { missing: vec![storage::shard::ShardIndex(1)], reason: ShortfallReason::ReadCorrupt },
     };
     assert_eq!(store.apply(report), Response::Done);
     assert_eq!(store.push(2, "app", 1), published(true, 8));

@@ -1,16 +1,17 @@
-//! Reads of blobs and what they consist of: links, objects, extents, uploads, placements.
+//! Reads of blobs and what they consist of: links, objects, extents, uploads.
 
-use storage::shard::{DiskId, ExtentIndex, ObjectId, ShardName};
+use storage::shard::{ExtentIndex, ObjectId};
 
 use super::View;
+use crate::catalog::layout::ExtentRecord;
 use crate::catalog::name::{Digest, RepositoryName, SessionId};
-use crate::catalog::record::{
-    BlobRecord, BlobState, ExtentRecord, LinkRecord, ObjectRecord, PlacementRecord, UploadRecord,
-};
-use crate::catalog::table::{BlobLinks, Blobs, Extents, Links, Objects, ShardPlacements, Uploads};
-use crate::id::NodeId;
+use crate::catalog::record::{BlobRecord, BlobState, LinkRecord, ObjectRecord, UploadRecord};
+use crate::catalog::table::{BlobLinks, Blobs, Extents, Links, Objects, Uploads};
 use crate::machine::State;
 use crate::table::{StateError, Table};
+
+/// An extent with its key.
+type ExtentRow = ((ObjectId, ExtentIndex), ExtentRecord);
 
 impl<S: State> View<S> {
     /// An upload session, finished ones included until they expire.
@@ -69,6 +70,16 @@ impl<S: State> View<S> {
         Ok(rows.into_iter().map(|((_, index), record)| (index, record)).collect())
     }
 
+    /// Extents of all objects by object and index, behind `after`: for walks through the store, page by page.
+    pub fn all_extents(
+        &self,
+        after: Option<(ObjectId, ExtentIndex)>,
+        limit: usize,
+    ) -> Result<Vec<ExtentRow>, StateError> {
+        let after = after.as_ref().map(|(object, extent)| (object, extent));
+        Extents::scan::<()>(&self.state, (), after, limit)
+    }
+
     /// The extent that holds the byte at `offset_bytes` of an object; `None` behind its end. Found by halving: as many
     /// reads as the number of extents has binary digits.
     pub fn extent_at(
@@ -95,20 +106,5 @@ impl<S: State> View<S> {
             }
         }
         Ok(None)
-    }
-
-    /// Names of the shards that a disk of a node should hold, by object, extent and shard, behind `after`.
-    pub fn placements(
-        &self,
-        node: NodeId,
-        disk: DiskId,
-        after: Option<&ShardName>,
-        limit: usize,
-    ) -> Result<Vec<ShardName>, StateError> {
-        let after = after.map(|name| (&node, &disk, &name.object, &name.extent, &name.shard));
-        let rows = ShardPlacements::scan::<(NodeId, DiskId)>(&self.state, (&node, &disk), after, limit)?;
-        let name =
-            |((_, _, object, extent, shard), PlacementRecord { attempt })| ShardName { object, extent, attempt, shard };
-        Ok(rows.into_iter().map(name).collect())
     }
 }

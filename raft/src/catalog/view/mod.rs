@@ -6,7 +6,11 @@
 
 mod bytes;
 mod content;
+mod damage;
+mod placements;
 mod queues;
+
+pub use damage::{BlobUse, Damage, ManifestNames};
 
 use super::record::TotalsRecord;
 use super::table::{CatalogClock, Totals};

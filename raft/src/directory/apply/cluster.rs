@@ -53,13 +53,7 @@ pub(super) fn found(
     Regions::put(context.state, &FIRST_REGION, &RegionRecord { name: region, founded: context.now });
     let root = NamespaceRecord { home: Some(FIRST_REGION), residency: Some(Residency::Home) };
     Namespaces::put(context.state, &String::new(), &root);
-    let record = NodeRecord {
-        info,
-        region: FIRST_REGION,
-        state: NodeState::Active,
-        joined: context.now,
-        admitted_by: context.request,
-    };
+    let record = NodeRecord::new(info, FIRST_REGION, NodeState::Active, context.now, context.request);
     node::store_new(context, FIRST_NODE, &record);
     Ok(Ok(admitted))
 }

@@ -3,7 +3,9 @@
 //! Pure and deterministic. A refused command changes nothing but the clock. Nodes, regions and namespaces are few, so a
 //! command may look at all nodes.
 
+mod admission;
 mod cluster;
+mod disk;
 mod namespace;
 mod node;
 mod token;
@@ -59,12 +61,14 @@ fn dispatch(context: &mut Context<'_, '_>, command: Command) -> Outcome {
         Command::AddJoinToken { token, secret_hash, lifetime_seconds } => {
             token::add(context, token, secret_hash, lifetime_seconds)
         }
-        Command::AdmitNode { token, secret_hash, region, node } => {
-            token::admit(context, token, secret_hash, &region, node)
+        Command::AdmitNode { token, secret_hash, region, node, replaces } => {
+            admission::admit(context, (token, secret_hash), &region, node, replaces)
         }
         Command::UpdateNode { node, info } => node::update(context, node, info),
         Command::SetNodeState { node, state } => node::set_state(context, node, state),
         Command::RaiseFeatureLevel { level } => cluster::raise_feature_level(context, level),
         Command::SetNamespace { prefix, record } => namespace::set(context, prefix, record),
+        Command::DrainNode { node, shards, bytes, leave } => node::drain(context, node, (shards, bytes), leave),
+        Command::SetDiskState { node, disk, state } => disk::set_state(context, node, disk, state),
     }
 }

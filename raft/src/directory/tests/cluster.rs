@@ -61,6 +61,7 @@ fn a_node_is_a_member_once_it_says_that_it_runs() {
     let rejoin = Command::SetNodeState { node: NodeId(2), state: NodeState::Joining };
     assert_eq!(store.apply(rejoin), refused(Refusal::JoinedAlready(NodeId(2))));
     store.apply(Command::SetNodeState { node: NodeId(2), state: NodeState::Draining });
+    assert_eq!(store.node(2).drain.map(|drain| drain.leave), Some(false));
     assert_eq!(store.apply(update), Response::Done);
     assert_eq!(state(&store, 2), NodeState::Draining, "what an operator has decided stays");
 }
@@ -68,7 +69,7 @@ fn a_node_is_a_member_once_it_says_that_it_runs() {
 #[test]
 fn a_removed_node_stays_removed_and_its_id_is_not_used_again() {
     let mut store = Store::founded();
-    store.join("two");
+    store.run("two");
     let set = |state| Command::SetNodeState { node: NodeId(2), state };
     assert_eq!(store.apply(set(NodeState::Draining)), Response::Done);
     assert_eq!(store.apply(set(NodeState::Active)), Response::Done);

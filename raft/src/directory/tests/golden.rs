@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use storage::kv::Bytes;
+use storage::shard::DiskId;
 
 use super::store::*;
 use crate::directory::*;
@@ -23,6 +24,8 @@ fn commands() -> Vec<Command> {
             prefix: "acme/prod".to_owned(),
             record: NamespaceRecord { home: Some(RegionId(1)), residency: Some(replicated) },
         },
+        Command::DrainNode { node: NodeId(2), shards: 300, bytes: 1 << 40, leave: true },
+        Command::SetDiskState { node: NodeId(2), disk: DiskId([1; 16]), state: DiskState::Failed },
     ]
 }
 
@@ -37,6 +40,8 @@ fn command_name(command: &Command) -> &'static str {
         Command::SetNodeState { .. } => "set-node-state",
         Command::RaiseFeatureLevel { .. } => "raise-feature-level",
         Command::SetNamespace { .. } => "set-namespace",
+        Command::DrainNode { .. } => "drain-node",
+        Command::SetDiskState { .. } => "set-disk-state",
     }
 }
 
@@ -55,6 +60,11 @@ fn refusals() -> Vec<Refusal> {
         Refusal::NotFounded,
         Refusal::TokenExists,
         Refusal::JoinedAlready(NodeId(2)),
+        Refusal::AddressTaken(NodeId(2), "two:5001".to_owned()),
+        Refusal::BeingReplaced(NodeId(2), NodeId(3)),
+        Refusal::OtherRegion(NodeId(2)),
+        Refusal::LastNode(NodeId(2)),
+        Refusal::DiskUnknown(NodeId(2), DiskId([1; 16])),
     ]
 }
 
@@ -73,6 +83,11 @@ fn refusal_name(refusal: &Refusal) -> &'static str {
         Refusal::NotFounded => "not-founded",
         Refusal::TokenExists => "token-exists",
         Refusal::JoinedAlready(_) => "joined-already",
+        Refusal::AddressTaken(..) => "address-taken",
+        Refusal::BeingReplaced(..) => "being-replaced",
+        Refusal::OtherRegion(_) => "other-region",
+        Refusal::LastNode(_) => "last-node",
+        Refusal::DiskUnknown(..) => "disk-unknown",
     }
 }
 
@@ -127,8 +142,24 @@ fn records_are_frozen() {
         ("node-removed", NodeState::Removed),
     ] {
         let (region, admitted_by) = (RegionId(1), RequestId([5; 16]));
-        samples.add(name, &NodeRecord { info: info("one"), region, state, joined: time, admitted_by });
+        samples.add(name, &NodeRecord::new(info("one"), region, state, time, admitted_by));
     }
+    for (name, state) in [
+        ("node-disk-draining", DiskState::Draining),
+        ("node-disk-failed", DiskState::Failed),
+        ("node-disk-removed", DiskState::Removed),
+    ] {
+        let mut node = NodeRecord::new(info("one"), RegionId(1), NodeState::Active, time, RequestId([5; 16]));
+        node.disks[0].state = state;
+        samples.add(name, &node);
+    }
+    let replaced = NodeRecord {
+        drain: Some(DrainRecord { since: time, shards: 300, bytes: 1 << 40, leave: true }),
+        replaces: Some(NodeId(1)),
+        replaced_by: Some(NodeId(3)),
+        ..NodeRecord::new(info("two"), RegionId(1), NodeState::Draining, time, RequestId([5; 16]))
+    };
+    samples.add("node-replaced", &replaced);
     samples.add("node-id", &NodeId(300));
     let used_by = Some(NodeId(2));
     samples.add("join-token", &JoinTokenRecord { secret_hash: [2; 32], expires: time, used_by });

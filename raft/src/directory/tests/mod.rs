@@ -1,7 +1,11 @@
 //! Tests of the directory as a whole: each command's meaning in plain words, and the formats.
 
 mod cluster;
+mod departure;
+mod disk;
 mod golden;
+mod model;
 mod namespace;
+mod replacement;
 mod store;
 mod token;

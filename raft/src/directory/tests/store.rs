@@ -57,6 +57,24 @@ impl Store {
         self.apply(admit(token, name))
     }
 
+    /// Admits a node by a token of its own, in another one's place if one is named.
+    pub(super) fn join_as(&mut self, node: NodeInfo, replaces: Option<u64>) -> Response {
+        let token = [self.requests; 8];
+        self.apply(Command::AddJoinToken { token, secret_hash: [1; 32], lifetime_seconds: 60 });
+        self.apply(admit_as(token, node, replaces.map(NodeId)))
+    }
+
+    /// Admits a node, which then says that it runs.
+    pub(super) fn run(&mut self, name: &str) -> NodeId {
+        let Response::Admitted { node, .. } = self.join(name) else { panic!("{name} is not admitted") };
+        assert_eq!(self.apply(Command::UpdateNode { node, info: info(name) }), Response::Done);
+        node
+    }
+
+    pub(super) fn node(&self, node: u64) -> NodeRecord {
+        self.view().node(NodeId(node)).unwrap().unwrap()
+    }
+
     pub(super) fn view(&self) -> View<Arc<dyn Engine>> {
         View::new(self.engine.clone())
     }
@@ -68,7 +86,7 @@ pub(super) fn info(name: &str) -> NodeInfo {
         zone: "rack-1".to_owned(),
         peer_address: format!("{name}:5001"),
         api_url: format!("https://{name}:5000"),
-        disks: vec![DiskRecord { id: DiskId([1; 16]), capacity_bytes: 1 << 40 }],
+        disks: vec![DiskInfo { id: DiskId([1; 16]), capacity_bytes: 1 << 40 }],
         feature_level: 2,
         version: "0.1.0".to_owned(),
     }
@@ -86,7 +104,11 @@ pub(super) fn found(name: &str) -> Command {
 }
 
 pub(super) fn admit(token: [u8; 8], name: &str) -> Command {
-    Command::AdmitNode { token, secret_hash: [1; 32], region: "home".to_owned(), node: info(name) }
+    admit_as(token, info(name), None)
+}
+
+pub(super) fn admit_as(token: [u8; 8], node: NodeInfo, replaces: Option<NodeId>) -> Command {
+    Command::AdmitNode { token, secret_hash: [1; 32], region: "home".to_owned(), node, replaces }
 }
 
 pub(super) fn refused(refusal: Refusal) -> Response {

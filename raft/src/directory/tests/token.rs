@@ -41,7 +41,10 @@ fn a_wrong_secret_or_an_unknown_token_is_refused() {
     let mut store = Store::founded();
     store.apply(add(TOKEN));
     assert_eq!(store.apply(admit([8; 8], "two")), refused(Refusal::TokenUnknown));
-    let wrong = Command::AdmitNode { token: TOKEN, secret_hash: [2; 32], region: "home".to_owned(), node: info("two") };
+    let mut wrong = admit(TOKEN, "two");
+    if let Command::AdmitNode { secret_hash, .. } = &mut wrong {
+        *secret_hash = [2; 32];
+    }
     assert_eq!(store.apply(wrong), refused(Refusal::TokenUnknown));
     let other = Command::AddJoinToken { token: TOKEN, secret_hash: [2; 32], lifetime_seconds: 60 };
     assert_eq!(store.apply(other), refused(Refusal::TokenExists));
@@ -52,8 +55,10 @@ fn a_refused_admission_does_not_use_up_the_token() {
     let mut store = Store::founded();
     store.apply(add(TOKEN));
     assert_eq!(store.apply(admit(TOKEN, "one")), refused(Refusal::NameTaken(NodeId(1), "one".to_owned())));
-    let elsewhere =
-        Command::AdmitNode { token: TOKEN, secret_hash: [1; 32], region: "moon".to_owned(), node: info("two") };
+    let mut elsewhere = admit(TOKEN, "two");
+    if let Command::AdmitNode { region, .. } = &mut elsewhere {
+        *region = "moon".to_owned();
+    }
     assert_eq!(store.apply(elsewhere), refused(Refusal::RegionUnknown("moon".to_owned())));
     assert!(matches!(store.apply(admit(TOKEN, "two")), Response::Admitted { .. }));
 }

@@ -1,0 +1,300 @@
+//! What an operator asks of a node or a disk: to be emptied, to leave, to stay after all. The request is weighed here and
+//! then written into the directory; everything else follows from there, whatever crashes.
+
+use std::sync::Arc;
+
+use raft::catalog::{self, Catalog, DiskLocation};
+use raft::directory::{self, Command, Directory, DiskRecord, DiskState, NodeRecord, NodeState, Response};
+use raft::group::{Group, ProposeError, ReadError};
+use raft::id::{NodeId, RequestId};
+use storage::exec::Exec;
+use storage::shard::DiskId;
+use tracing::{info, warn};
+
+use super::leave::{Facts, Objection, Other, objections};
+use super::loss::{Loss, loss};
+use crate::environment::Entropy;
+use crate::members::Members;
+
+/// Carries out operators' requests. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Departures {
+    /// Who answers.
+    pub members: Members,
+    /// The cluster's directory.
+    pub directory: Arc<Group<Directory>>,
+    /// The region's catalog.
+    pub catalog: Arc<Group<Catalog>>,
+    /// Ids of requests.
+    pub entropy: Arc<dyn Entropy>,
+    /// Where the catalog is looked through.
+    pub exec: Exec,
+}
+
+/// Why a request was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum DepartureError {
+    /// There is no such node.
+    #[error("there is no node {0:?}: regnode nodes lists them")]
+    UnknownNode(String),
+    /// There is no such disk.
+    #[error("node {0} has no disk {1:?}: regnode disk list --all lists them")]
+    UnknownDisk(String, String),
+    /// The beginning of an id fits several disks.
+    #[error("several disks of node {0} begin with {1:?}: name more of the id")]
+    AmbiguousDisk(String, String),
+    /// It belongs to another region, whose catalog this node does not have.
+    #[error("node {0} is in another region: ask one of its region")]
+    OtherRegion(String),
+    /// It would break what the cluster promises.
+    #[error("{name} cannot go:{}", list(objections))]
+    Objections {
+        /// The node.
+        name: String,
+        /// Why, each in a sentence.
+        objections: Vec<String>,
+    },
+    /// The disk holds something.
+    #[error(
+        "disk {disk} of node {name} still holds {shards} shards ({bytes} bytes): empty it first with regnode disk \
+         drain, or, if it is dead, give it up with --force: its shards are then rebuilt from the other disks"
+    )]
+    DiskHolds {
+        /// The node.
+        name: String,
+        /// The disk.
+        disk: DiskId,
+        /// Shards on it.
+        shards: u64,
+        /// Their bytes.
+        bytes: u64,
+    },
+    /// The directory refused.
+    #[error(transparent)]
+    Refused(directory::Refusal),
+    /// No quorum of the directory answers.
+    #[error("the directory does not answer, nothing was changed for certain; try again: {0}")]
+    Propose(#[from] ProposeError),
+    /// No quorum confirms what is known.
+    #[error("nothing was changed: {0}")]
+    Read(#[from] ReadError),
+    /// A state cannot be read.
+    #[error(transparent)]
+    State(#[from] directory::StateError),
+}
+
+fn list(objections: &[String]) -> String {
+    objections.iter().flat_map(|objection| ["\n  - ", objection]).collect()
+}
+
+/// What became of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Departing {
+    /// The node.
+    pub node: NodeId,
+    /// Its name.
+    pub name: String,
+    /// Its state now.
+    pub state: NodeState,
+    /// Shards that it holds.
+    pub shards: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// What was lost by force.
+    pub loss: Option<Loss>,
+}
+
+/// What is wanted of a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiskWish {
+    /// Use it (again).
+    Use,
+    /// Empty it.
+    Drain,
+    /// It is dead: rebuild what it held.
+    GiveUp,
+    /// It holds nothing: let it go for ever.
+    Remove,
+}
+
+impl Departures {
+    /// Begins to empty a node, named by name or id. Repeating it changes nothing.
+    pub async fn drain(&self, node: &str) -> Result<Departing, DepartureError> {
+        let (id, record) = self.find(node).await?;
+        self.begin(id, &record, false).await?;
+        self.departing(id, None)
+    }
+
+    /// Lets a node that is being emptied stay.
+    pub async fn undrain(&self, node: &str) -> Result<Departing, DepartureError> {
+        let (id, record) = self.find(node).await?;
+        if record.state == NodeState::Draining {
+            self.propose(Command::SetNodeState { node: id, state: NodeState::Active }).await?;
+            info!(node = %id, "the node stays after all");
+        }
+        self.departing(id, None)
+    }
+
+    /// Lets a node leave as soon as it holds nothing, if the others can do without it. By `force` it is removed now,
+    /// whatever it holds.
+    pub async fn leave(&self, node: &str, force: bool) -> Result<Departing, DepartureError> {
+        let (id, record) = self.find(node).await?;
+        if force {
+            let loss = self.loss(id).await?;
+            self.propose(Command::SetNodeState { node: id, state: NodeState::Removed }).await?;
+            warn!(node = %id, name = record.info.name, extents_lost = loss.extents, "the node was removed by force");
+            return self.departing(id, Some(loss));
+        }
+        if record.state != NodeState::Joining {
+            self.weigh(id, &record).await?;
+        }
+        self.begin(id, &record, true).await?;
+        self.departing(id, None)
+    }
+
+    /// What would be lost if a node went now.
+    pub async fn loss(&self, node: NodeId) -> Result<Loss, DepartureError> {
+        let (state, members) = (self.catalog.state(), self.members.clone());
+        // A node that is down may come back; one that was removed does not.
+        let is_left = move |other: NodeId| !members.is_removed(other);
+        let looked = self.exec.run(move || loss(&catalog::View::new(state), node, is_left)).await;
+        Ok(looked?)
+    }
+
+    /// Says what is wanted of a disk, named by its id or the beginning of it.
+    pub async fn set_disk(&self, node: &str, disk: &str, wish: DiskWish) -> Result<DiskRecord, DepartureError> {
+        let (id, record) = self.find(node).await?;
+        let name = &record.info.name;
+        let disk = pick_disk(name, &record.disks, disk)?;
+        let state = match wish {
+            DiskWish::Use => DiskState::Active,
+            DiskWish::Drain => DiskState::Draining,
+            DiskWish::GiveUp => DiskState::Failed,
+            DiskWish::Remove => {
+                let held = self.catalog_view().disk_totals(DiskLocation { node: id, disk: disk.id })?;
+                if held.shards > 0 {
+                    let (shards, bytes) = (held.shards, held.bytes);
+                    return Err(DepartureError::DiskHolds { name: name.clone(), disk: disk.id, shards, bytes });
+                }
+                DiskState::Removed
+            }
+        };
+        self.propose(Command::SetDiskState { node: id, disk: disk.id, state }).await?;
+        info!(node = %id, disk = %disk.id, ?state, "an operator has decided about a disk");
+        Ok(DiskRecord { state, ..disk })
+    }
+
+    /// Refuses a departure that would cost the others what they promise.
+    async fn weigh(&self, id: NodeId, record: &NodeRecord) -> Result<(), DepartureError> {
+        let nodes = directory::View::new(self.directory.state()).nodes()?;
+        let stays = |(node, other): &&(NodeId, NodeRecord)| {
+            *node != id && other.region == record.region && other.state == NodeState::Active
+        };
+        let other = |(node, other): &(NodeId, NodeRecord)| {
+            let member = self.members.get(*node);
+            let free = member.iter().flat_map(|member| &member.disks).filter(|disk| disk.writable);
+            Other {
+                name: other.info.name.clone(),
+                live: self.members.is_live(*node),
+                free_bytes: free.map(|disk| disk.available_bytes).sum(),
+            }
+        };
+        let (shards, bytes) = self.held(id)?;
+        let facts = Facts {
+            name: record.info.name.clone(),
+            draining: record.state == NodeState::Draining,
+            live: self.members.is_live(id),
+            shards,
+            bytes,
+            others: nodes.iter().filter(stays).map(other).collect(),
+        };
+        let mut found: Vec<String> = objections(&facts).iter().map(Objection::to_string).collect();
+        if found.is_empty() {
+            return Ok(());
+        }
+        found.push(super::leave::by_force(&facts, &self.loss(id).await?));
+        Err(DepartureError::Objections { name: facts.name, objections: found })
+    }
+
+    async fn begin(&self, id: NodeId, record: &NodeRecord, leave: bool) -> Result<(), DepartureError> {
+        let (shards, bytes) = self.held(id)?;
+        self.propose(Command::DrainNode { node: id, shards, bytes, leave }).await?;
+        info!(node = %id, name = record.info.name, shards, bytes, leave, "the node is being emptied");
+        Ok(())
+    }
+
+    /// A present node of the own region by name or id, as a quorum confirms it.
+    async fn find(&self, text: &str) -> Result<(NodeId, NodeRecord), DepartureError> {
+        self.directory.read_barrier().await?;
+        self.catalog.read_barrier().await?;
+        let nodes = directory::View::new(self.directory.state()).nodes()?;
+        let (id, record) = find_node(&nodes, text).ok_or_else(|| DepartureError::UnknownNode(text.to_owned()))?;
+        if record.region == self.members.region() {
+            Ok((id, record.clone()))
+        } else {
+            Err(DepartureError::OtherRegion(record.info.name.clone()))
+        }
+    }
+
+    fn catalog_view(&self) -> catalog::View<Arc<dyn storage::kv::Engine>> {
+        catalog::View::new(self.catalog.state())
+    }
+
+    /// Shards and bytes on a node.
+    fn held(&self, node: NodeId) -> Result<(u64, u64), DepartureError> {
+        let disks = self.catalog_view().disks_of(node)?;
+        Ok(disks.iter().fold((0, 0), |(shards, bytes), (_, totals)| (shards + totals.shards, bytes + totals.bytes)))
+    }
+
+    async fn propose(&self, command: Command) -> Result<(), DepartureError> {
+        match self.directory.propose(RequestId(self.entropy.id()), command).await? {
+            Response::Refused(refusal) => Err(DepartureError::Refused(refusal)),
+            _ => Ok(()),
+        }
+    }
+
+    fn departing(&self, node: NodeId, loss: Option<Loss>) -> Result<Departing, DepartureError> {
+        let record = directory::View::new(self.directory.state()).node(node)?;
+        let record = record.ok_or_else(|| DepartureError::UnknownNode(node.to_string()))?;
+        let (shards, bytes) = self.held(node)?;
+        Ok(Departing { node, name: record.info.name, state: record.state, shards, bytes, loss })
+    }
+}
+
+/// A node that was not removed, by its name or its id. A name that looks like an id is a name first; `#3` is an id for
+/// certain.
+pub(super) fn find_node<'a>(nodes: &'a [(NodeId, NodeRecord)], text: &str) -> Option<(NodeId, &'a NodeRecord)> {
+    let present = || nodes.iter().filter(|(_, record)| record.state != NodeState::Removed);
+    if let Some(id) = text.strip_prefix('#') {
+        return present().find(|(node, _)| node.to_string() == id).map(|(node, record)| (*node, record));
+    }
+    let named = present().find(|(_, record)| record.info.name == text);
+    let found = named.or_else(|| present().find(|(node, _)| node.to_string() == text));
+    found.map(|(node, record)| (*node, record))
+}
+
+fn pick_disk(name: &str, disks: &[DiskRecord], text: &str) -> Result<DiskRecord, DepartureError> {
+    let fits = |disk: &&DiskRecord| disk.state != DiskState::Removed && disk.id.to_string().starts_with(text);
+    let mut found = disks.iter().filter(fits);
+    match (found.next(), found.next()) {
+        (Some(disk), None) if !text.is_empty() => Ok(disk.clone()),
+        (Some(_), Some(_)) => Err(DepartureError::AmbiguousDisk(name.to_owned(), text.to_owned())),
+        _ => Err(DepartureError::UnknownDisk(name.to_owned(), text.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_is_named_by_the_beginning_of_its_id() {
+        let disk = |byte: u8, state| DiskRecord { id: DiskId([byte; 16]), capacity_bytes: 1, state };
+        let disks = [disk(0x11, DiskState::Active), disk(0x12, DiskState::Active), disk(0x22, DiskState::Removed)];
+        let pick = |text| pick_disk("n1", &disks, text);
+        assert_eq!(pick("11").unwrap().id, DiskId([0x11; 16]));
+        assert!(matches!(pick("1"), Err(DepartureError::AmbiguousDisk(..))));
+        assert!(matches!(pick("22"), Err(DepartureError::UnknownDisk(..))), "it was removed");
+        assert!(matches!(pick(""), Err(DepartureError::AmbiguousDisk(..))));
+    }
+}

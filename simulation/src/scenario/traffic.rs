@@ -1,0 +1,183 @@
+//! Clients that push and pull all the while that a scenario's story goes on, by the retry rules of ordinary clients, with
+//! the judges of every run: what they were told is true, and everything acknowledged is there at the end.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use tokio::time::{sleep, timeout};
+
+use crate::cluster::{self, Client, Control, World};
+use crate::configuration::{Configuration, Tries, WorkloadConfiguration};
+use crate::history::History;
+use crate::judge::raft_safety::RaftSafety;
+use crate::judge::{Court, linearizability};
+use crate::seed::Seed;
+use crate::surroundings::Surroundings;
+use crate::trace::Trace;
+use crate::workload::{OperationKind, Statistics, Workload, client_task, new_work, verify_all};
+
+/// Longest virtual time until nodes serve.
+const READY: Duration = Duration::from_mins(2);
+/// How long clients work before and after the story.
+const WARM_UP: Duration = Duration::from_secs(10);
+/// Longest time until each client has ended what it was at.
+const LAST_REQUESTS: Duration = Duration::from_mins(2);
+/// Longest time of the final reading, and of new work after it.
+const READING: Duration = Duration::from_mins(10);
+/// How often waiters look.
+const POLL: Duration = Duration::from_millis(100);
+
+/// The stage of a story.
+#[derive(Clone)]
+pub(super) struct Stage {
+    /// The hold on the cluster.
+    pub(super) control: Control,
+    work: Workload,
+    /// Nodes that clients are sent to in the end.
+    serving: Arc<Mutex<Vec<usize>>>,
+}
+
+/// What there is besides the story.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Setting {
+    /// Computers, those included that are switched on later.
+    pub(super) nodes: usize,
+    /// Nodes that run from the beginning; the clients know these.
+    pub(super) founders: usize,
+    /// Disks of every node.
+    pub(super) disks: usize,
+    /// Clients that work at the same time.
+    pub(super) clients: usize,
+    /// Longest virtual time of it all.
+    pub(super) limit: Duration,
+}
+
+impl Stage {
+    /// What the clients did so far.
+    pub(super) fn statistics(&self) -> Statistics {
+        self.work.statistics()
+    }
+
+    /// From now on these nodes, and no others, are members that must serve everything.
+    pub(super) fn serving(&self, nodes: &[usize]) {
+        *self.serving.lock().unwrap_or_else(PoisonError::into_inner) = nodes.to_vec();
+    }
+
+    /// Waits until these nodes are ready.
+    pub(super) async fn ready(&self, nodes: &[usize]) -> Result<()> {
+        self.control.ready(nodes, READY).await
+    }
+
+    /// Writes a line of the trace.
+    pub(super) fn note(&self, text: &str) {
+        self.control.trace.note(text);
+    }
+
+    fn surroundings(&self) -> Surroundings {
+        let all = self.control.surroundings();
+        let serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let nodes = serving.iter().filter_map(|number| all.nodes.get(number - 1).cloned()).collect();
+        Surroundings { nodes, ..all }
+    }
+}
+
+/// Runs a story while clients work. Returns what they did, once everything that was acknowledged was read through every
+/// node that serves in the end, and new work succeeded.
+pub(super) fn play<F, Fut>(seed: Seed, setting: Setting, trace: &Trace, court: &Court, story: F) -> Result<Statistics>
+where
+    F: FnOnce(Stage) -> Fut + 'static,
+    Fut: Future<Output = Result<()>> + 'static,
+{
+    let mut world = World::quiet(seed, setting.nodes, setting.limit);
+    world.founders = setting.founders;
+    world.cluster.disks_per_node = setting.disks;
+    world.cluster.latency_milliseconds_max = 2;
+    world.witness = Some(Arc::new(RaftSafety::new(court.clone())));
+    let mut configuration = Configuration::from_seed(seed);
+    configuration.cluster = world.cluster.clone();
+    configuration.settings = world.settings.clone();
+    configuration.workload = ordinary(setting.clients);
+    let history = History::default();
+    let surroundings = cluster::surroundings(setting.founders);
+    let work = Workload::new(surroundings, &configuration, history.clone(), court.clone());
+    let clients = (1..=setting.clients).map(|number| client(number, work.clone())).collect();
+    let told = work.clone();
+    world.run_with_clients(trace, court, clients, move |control| async move {
+        let serving = Arc::new(Mutex::new((1..=setting.founders).collect()));
+        let stage = Stage { control, work, serving };
+        let ended = act(&stage, setting, story).await;
+        // Clients that go on would keep a failed run from ending.
+        stage.work.stop();
+        ended
+    })?;
+    linearizability::judge(&history, court);
+    if let Some(violation) = court.first() {
+        bail!(violation);
+    }
+    Ok(told.statistics())
+}
+
+async fn act<F, Fut>(stage: &Stage, setting: Setting, story: F) -> Result<()>
+where
+    F: FnOnce(Stage) -> Fut,
+    Fut: Future<Output = Result<()>>,
+{
+    let founders: Vec<usize> = (1..=setting.founders).collect();
+    stage.ready(&founders).await.context("the cluster comes up")?;
+    stage.work.begin();
+    sleep(WARM_UP).await;
+    story(stage.clone()).await?;
+    sleep(WARM_UP).await;
+    stage.work.stop();
+    let ended = async {
+        while stage.work.ended_clients() < setting.clients {
+            sleep(POLL).await;
+        }
+    };
+    timeout(LAST_REQUESTS, ended).await.context("the clients end")?;
+    let reader = stage.work.at(stage.surroundings());
+    let verified = verify_all(&reader, READING).await;
+    stage.note(&format!("{verified:?}"));
+    ensure!(verified.contents > 0, "nothing was there to be read");
+    new_work(&reader, READING).await;
+    Ok(())
+}
+
+fn client(number: usize, work: Workload) -> Client {
+    Box::pin(async move {
+        while !work.is_begun() && !work.is_stopped() {
+            sleep(POLL).await;
+        }
+        client_task(number, work.clone()).await;
+        work.ended();
+    })
+}
+
+/// Pushes and pulls in every dialect, nothing deleted, by clients that try for about ten seconds.
+fn ordinary(clients: usize) -> WorkloadConfiguration {
+    let operations = [
+        (OperationKind::PushDocker, 4),
+        (OperationKind::PushContainerd, 3),
+        (OperationKind::PushChunked, 2),
+        (OperationKind::Pull, 8),
+        (OperationKind::PullRange, 3),
+        (OperationKind::MoveTag, 2),
+        (OperationKind::ResolveTag, 3),
+        (OperationKind::HeadBlob, 2),
+        (OperationKind::Mount, 1),
+    ];
+    WorkloadConfiguration {
+        clients,
+        repositories: 2,
+        tags: 4,
+        layers: 24,
+        layer_bytes_max: 400 << 10,
+        pause_milliseconds_max: 200,
+        tries: Tries { min: 6, max: 6 },
+        operations: BTreeMap::from(operations),
+        disconnect_percent: 0,
+        repeat_percent: 0,
+    }
+}
