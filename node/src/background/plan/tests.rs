@@ -1,3 +1,5 @@
+//! Decisions about single extents, one situation after the other.
+
 use raft::catalog::MissingShard;
 use raft::id::NodeId;
 use storage::shard::{Attempt, Geometry};

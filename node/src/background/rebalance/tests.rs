@@ -1,3 +1,5 @@
+//! The planner of the rebalancing: what it moves, that it comes to an end, and that it moves no more than it must.
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
