@@ -66,6 +66,8 @@ pub struct NodeConfiguration {
     pub block_size_bytes: u32,
     /// `api.idle_body_timeout_seconds`.
     pub idle_body_timeout_seconds: u64,
+    /// `repair.node_grace_seconds`.
+    pub node_grace_seconds: u64,
 }
 
 /// What the clients do.
@@ -170,13 +172,15 @@ impl fmt::Display for Configuration {
         )?;
         writeln!(
             formatter,
-            "settings: heartbeat {} ms, election {} to {} ms, snapshot after {} entries, blocks of {} KiB, idle bodies {} s",
+            "settings: heartbeat {} ms, election {} to {} ms, snapshot after {} entries, blocks of {} KiB, idle bodies {} s, \
+             repair after {} s",
             settings.heartbeat_milliseconds,
             settings.election_min_milliseconds,
             settings.election_max_milliseconds,
             settings.snapshot_after_entries,
             settings.block_size_bytes >> 10,
-            settings.idle_body_timeout_seconds
+            settings.idle_body_timeout_seconds,
+            settings.node_grace_seconds
         )?;
         writeln!(
             formatter,
@@ -239,6 +243,7 @@ impl NodeConfiguration {
             snapshot_after_entries: *[100, 100, 150, 400, 20_000].choose(random).unwrap_or(&100),
             block_size_bytes: *[64 << 10, 64 << 10, 128 << 10, 256 << 10].choose(random).unwrap_or(&(64 << 10)),
             idle_body_timeout_seconds: random.random_range(5..=60),
+            node_grace_seconds: *[5, 20, 600].choose(random).unwrap_or(&20),
         }
     }
 }

@@ -45,10 +45,10 @@ const QUIET: Duration = Duration::from_secs(75);
 const SETTLING: Duration = Duration::from_millis(500);
 /// Longest time until every node could be looked into at rest.
 const LAST_LOOK: Duration = Duration::from_secs(30);
-/// Extents that may be orphaned in any run, each of which has a shard on every node at most.
-const ORPHANED_EXTENTS: usize = 4;
-/// Faults of which one may orphan an extent besides. Seen were 43 orphaned shards after 1,135 faults in 23 runs.
-const FAULTS_PER_ORPHANED_EXTENT: usize = 8;
+/// Writes that may be interrupted in any run so that all of their shards stay.
+const ORPHANED_WRITES: usize = 2;
+/// Faults of which one may do that besides. Seen were 49 orphaned shards after 2,057 faults in 36 runs, 16 at most in one.
+const FAULTS_PER_ORPHANED_WRITE: usize = 8;
 /// Longest virtual time of everything but the faults.
 const ALL_ELSE: Duration = Duration::from_hours(1);
 /// How often waiters look.
@@ -255,11 +255,14 @@ impl Run {
     }
 
     /// Shards that may be left of writes that were interrupted. A fault may interrupt what every client is writing, but
-    /// few do, and what they leave is removed at once unless its holder or the gateway died.
+    /// few do, and what they leave is removed at once unless its holder or the gateway died. A write leaves two shards for
+    /// each block of its data at most, as no profile has more parity than data, and those of its last extent.
     fn orphans_max(&self) -> usize {
+        let Configuration { cluster, settings, workload, .. } = &self.configuration;
         let faults: u64 = self.findings().injected.counts().values().sum();
-        let extents = ORPHANED_EXTENTS + usize::try_from(faults).unwrap_or(usize::MAX) / FAULTS_PER_ORPHANED_EXTENT;
-        extents * self.configuration.cluster.nodes
+        let writes = ORPHANED_WRITES + usize::try_from(faults).unwrap_or(usize::MAX) / FAULTS_PER_ORPHANED_WRITE;
+        let blocks = workload.layer_bytes_max.div_ceil(settings.block_size_bytes as usize);
+        writes * (2 * blocks + cluster.nodes)
     }
 
     fn findings(&self) -> std::sync::MutexGuard<'_, Findings> {

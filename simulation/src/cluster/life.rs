@@ -195,6 +195,7 @@ impl Life {
             ("peer.listen", format!("{}:{}", host(number), peer_port(generation))),
             ("storage.directories", disks.join(",")),
             ("storage.block_size_bytes", node.block_size_bytes.to_string()),
+            ("repair.node_grace_seconds", node.node_grace_seconds.to_string()),
             ("raft.heartbeat_milliseconds", node.heartbeat_milliseconds.to_string()),
             ("raft.election_min_milliseconds", node.election_min_milliseconds.to_string()),
             ("raft.election_max_milliseconds", node.election_max_milliseconds.to_string()),

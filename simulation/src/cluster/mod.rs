@@ -72,6 +72,7 @@ impl World {
             snapshot_after_entries: 20_000,
             block_size_bytes: 64 << 10,
             idle_body_timeout_seconds: 60,
+            node_grace_seconds: 20,
         };
         Self { seed, cluster, settings, founders: nodes, limit, witness: None, inspector: None }
     }

@@ -2,7 +2,7 @@
 //! anew. Source: section 1 of the design, number 4 ("a bad one is rebuilt from the others, repaired, counted and
 //! logged").
 //!
-//! Nothing looks for damage yet, so what nobody read is excused. What was read is known to the simulated disk, and that a
+//! What nobody read is excused: a scrub comes to it in days. What was read is known to the simulated disk, and that a
 //! gateway has heard of it must be certain: a client hangs up, a node dies, a reader has asked others meanwhile and does
 //! not wait for this answer. So only the final reading counts, which nobody interrupts and in which every blob is read to
 //! its end; and only if no reader lost its patience in it, since who waits for all the shards that it asked hears what

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::operator::{join, leave};
+use super::operator::{join, leave, moved_little};
 use super::traffic::{Setting, Stage, play};
 use crate::judge::Court;
 use crate::seed::Seed;
@@ -35,5 +35,6 @@ async fn story(stage: Stage) -> Result<()> {
         leave(&stage, 1, number, FOLLOWED).await.with_context(|| format!("node {number} leaves"))?;
     }
     stage.serving(&[1, 2, 3]);
-    stage.control.redundant(1, FOLLOWED).await.context("the data is coded over three nodes again")
+    stage.control.redundant(1, FOLLOWED).await.context("the data is coded over three nodes again")?;
+    moved_little(&stage, &[1, 2, 3]).await
 }

@@ -8,7 +8,7 @@ use storage::shard::DiskId;
 use tokio::time::sleep;
 
 use super::act::is_catalog;
-use super::operator::until;
+use super::operator::{moved_little, until};
 use super::traffic::{Setting, Stage, play};
 use crate::disk::DiskFaults;
 use crate::judge::Court;
@@ -41,7 +41,8 @@ async fn story(stage: Stage) -> Result<()> {
     disk.set_faults(DiskFaults { read_errors_percent: 100, write_errors_percent: 100, ..DiskFaults::default() });
     sleep(LOAD).await;
     until(REPAIRED, "nothing being placed on the dead disk", || async { placed(&stage, id).await == Some(0) }).await?;
-    stage.control.redundant(1, REPAIRED).await.context("the redundancy is full again")
+    stage.control.redundant(1, REPAIRED).await.context("the redundancy is full again")?;
+    moved_little(&stage, &[1, 2, 3]).await
 }
 
 /// Shards that the catalog places on the first disk of the node; `None` while another node cannot say.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use tokio::time::sleep;
 
-use super::operator::{gone, name};
+use super::operator::{gone, moved_little, name};
 use super::traffic::{Setting, Stage, play};
 use crate::cluster::Fate;
 use crate::judge::Court;
@@ -53,7 +53,8 @@ async fn story(stage: Stage, dark: bool) -> Result<()> {
         power_loss(&stage).await?;
     }
     gone(&stage, 1, LOST, REPAIRED).await?;
-    stage.control.redundant(1, REPAIRED).await.context("the redundancy is full again")
+    stage.control.redundant(1, REPAIRED).await.context("the redundancy is full again")?;
+    if dark { Ok(()) } else { moved_little(&stage, &[1, 2, LOST]).await }
 }
 
 /// All nodes lose their power at once, and come back.

@@ -12,6 +12,7 @@ use crate::seed::Seed;
 use crate::trace::Trace;
 
 mod act;
+pub mod bit_rot;
 pub mod dead_peer_is_not_stormed;
 pub mod dropped_group_is_silent;
 pub mod failed_log_ends_the_process;
@@ -42,6 +43,11 @@ pub struct Scenario {
 
 /// All of them.
 pub const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "bit_rot_is_scrubbed",
+        about: "a third of a node's shards rots unread: its scrub finds and counts each, and they are rebuilt",
+        run: bit_rot::bit_rot_is_scrubbed,
+    },
     Scenario {
         name: "dead_peer_is_not_stormed",
         about: "a node is wiped, the others are read from: it was dialled thousands of times",

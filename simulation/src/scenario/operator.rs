@@ -3,18 +3,19 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use node::start::Node;
 use tokio::time::{Instant, sleep};
 
 use super::traffic::Stage;
-use crate::cluster::{Control, Fate};
+use crate::cluster::{Answer, Control, Fate};
 
 /// How often an operator looks.
 const LOOK: Duration = Duration::from_millis(500);
 /// Pause before an order is given again.
 const AGAIN: Duration = Duration::from_secs(1);
-/// Tries of one order.
-const TRIES: usize = 30;
+/// One part in so many may be written in vain.
+const MOVED_IN_VAIN: u64 = 4;
 
 /// Name that a node has by its number.
 pub(super) fn name(number: usize) -> String {
@@ -29,25 +30,49 @@ pub(super) async fn join(stage: &Stage, numbers: &[usize]) -> Result<()> {
     stage.ready(numbers).await.context("new nodes serve")
 }
 
-/// Lets a node leave, and waits until it is no member any more. `through` carries out the order.
+/// Drains a node, lets it leave once it is empty, and waits until it is no member any more. `through` carries out the
+/// orders.
 pub(super) async fn leave(stage: &Stage, through: usize, number: usize, patience: Duration) -> Result<()> {
-    let mut last = None;
-    for _ in 0..TRIES {
-        let wanted = name(number);
-        let order = stage.control.order(through, move |node| {
-            Box::pin(
-                async move { node.admin().departures.leave(&wanted, false).await.map_err(|error| error.to_string()) },
-            )
-        });
-        match order.await {
-            Ok(Ok(_)) => return gone(stage, through, number, patience).await,
-            Ok(Err(error)) => last = Some(error),
-            Err(error) => last = Some(format!("{error:#}")),
+    let wanted = name(number);
+    ask(stage, through, patience, move |node| {
+        let wanted = wanted.clone();
+        Box::pin(
+            async move { node.admin().departures.drain(&wanted).await.map(drop).map_err(|error| error.to_string()) },
+        )
+    })
+    .await
+    .with_context(|| format!("node {number} is drained"))?;
+    let wanted = name(number);
+    ask(stage, through, patience, move |node| {
+        let wanted = wanted.clone();
+        Box::pin(async move {
+            node.admin().departures.leave(&wanted, false).await.map(drop).map_err(|error| error.to_string())
+        })
+    })
+    .await
+    .with_context(|| format!("node {number} leaves"))?;
+    gone(stage, through, number, patience).await
+}
+
+/// Gives an order again and again until it is carried out.
+async fn ask(
+    stage: &Stage,
+    through: usize,
+    patience: Duration,
+    order: impl for<'a> Fn(&'a Node) -> Answer<'a, Result<(), String>> + Clone + Send + 'static,
+) -> Result<()> {
+    let begun = Instant::now();
+    loop {
+        let refused = match stage.control.order(through, order.clone()).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(refusal)) => refusal,
+            Err(error) => format!("{error:#}"),
+        };
+        if begun.elapsed() > patience {
+            bail!("refused for {patience:?}: {refused}");
         }
-        stage.note(&format!("node {number} is to leave, again: {last:?}"));
         sleep(AGAIN).await;
     }
-    bail!("node {number} cannot leave: {}", last.unwrap_or_default())
 }
 
 /// Waits until a node of this name is no member.
@@ -66,6 +91,27 @@ async fn members(stage: &Stage, through: usize) -> Option<Vec<String>> {
         Box::pin(async move { node.status().await.nodes.into_iter().map(|node| node.name).collect::<Vec<_>>() })
     });
     order.await.ok()
+}
+
+/// Notes what the background work of these nodes has moved since they started, and demands that it is not much more than
+/// was necessary. Shards that were written in vain are in it.
+pub(super) async fn moved_little(stage: &Stage, nodes: &[usize]) -> Result<()> {
+    let (mut written, mut necessary) = (0, 0);
+    for number in nodes {
+        let order = stage.control.order(*number, |node| Box::pin(async move { node.admin().work().work.moved }));
+        for (cause, bytes) in order.await? {
+            stage.note(&format!("node {number}, {cause}: {bytes:?}"));
+            written += bytes.written;
+            necessary += bytes.necessary;
+        }
+    }
+    stage.note(&format!("moved {written} bytes, {necessary} were necessary"));
+    ensure!(necessary > 0, "nothing was moved");
+    ensure!(
+        written <= necessary + necessary / MOVED_IN_VAIN,
+        "{written} bytes were written, {necessary} were necessary"
+    );
+    Ok(())
 }
 
 /// Waits until something holds.

@@ -174,7 +174,7 @@ fn ordinary(clients: usize) -> WorkloadConfiguration {
         tags: 4,
         layers: 24,
         layer_bytes_max: 400 << 10,
-        pause_milliseconds_max: 200,
+        pause_milliseconds_max: 1000,
         tries: Tries { min: 6, max: 6 },
         operations: BTreeMap::from(operations),
         disconnect_percent: 0,

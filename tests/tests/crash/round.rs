@@ -97,6 +97,7 @@ fn settings(configuration: &Configuration) -> Settings {
     let keys = [
         ("raft.snapshot_after_entries", node.snapshot_after_entries.to_string()),
         ("storage.block_size_bytes", node.block_size_bytes.to_string()),
+        ("repair.node_grace_seconds", node.node_grace_seconds.to_string()),
         ("api.idle_body_timeout_seconds", node.idle_body_timeout_seconds.to_string()),
     ];
     Settings { keys: keys.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(), data: None }
