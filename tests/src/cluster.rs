@@ -27,11 +27,14 @@ const STOP_DEADLINE: Duration = Duration::from_secs(40);
 /// How much of each log a failed test prints.
 const LOG_TAIL_BYTES: u64 = 12_000;
 
+/// Configuration keys and their values.
+type Keys = Vec<(String, String)>;
+
 /// What a cluster is started with.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// Configuration keys of every node and their values.
-    pub keys: Vec<(String, String)>,
+    pub keys: Keys,
     /// Folder of the first node's data, when it is not to lie in the cluster's own folder.
     pub data: Option<PathBuf>,
 }
@@ -48,6 +51,16 @@ pub struct Node {
 }
 
 impl Node {
+    /// A node that does not run yet. Its log and, unless they lie elsewhere, its data are called by its number.
+    fn new(folder: &Path, number: usize, name: String, data: Option<PathBuf>, settings: Keys) -> Result<Self> {
+        let place = folder.join(format!("node{}", number + 1));
+        let (log, data) = (place.with_extension("log"), data.unwrap_or(place));
+        let ports = [ports::reserve()?, ports::reserve()?];
+        let [listen, peer_listen] = [ports[0].address(), ports[1].address()];
+        let options = NodeOptions { name, data, listen, peer_listen, settings };
+        Ok(Self { number, options, log, _ports: ports, process: None })
+    }
+
     /// Its number, from 0.
     #[must_use]
     pub fn number(&self) -> usize {
@@ -236,6 +249,17 @@ impl Node {
         Ok(())
     }
 
+    /// Waits until it has ended by itself; its exit code, if it was not killed.
+    ///
+    /// # Errors
+    /// When it still runs at the deadline.
+    pub async fn wait_ended(&mut self, deadline: Duration) -> Result<Option<i32>> {
+        let process = self.process.as_mut().with_context(|| format!("{} does not run", self.options.name))?;
+        let status = eventually("the node ends by itself", deadline, async || process.ended()).await?;
+        self.process = None;
+        Ok(status.code())
+    }
+
     /// Starts it again and waits until it serves.
     ///
     /// # Errors
@@ -308,14 +332,9 @@ impl Cluster {
         let folder = tempfile::Builder::new().prefix("regnode-test-").tempdir()?;
         let mut nodes = Vec::with_capacity(count);
         for number in 0..count {
+            let data = settings.data.clone().filter(|_| number == 0);
             let name = format!("node{}", number + 1);
-            let own = folder.path().join(&name);
-            let data = settings.data.clone().filter(|_| number == 0).unwrap_or(own);
-            let log = folder.path().join(format!("{name}.log"));
-            let ports = [ports::reserve()?, ports::reserve()?];
-            let [listen, peer_listen] = [ports[0].address(), ports[1].address()];
-            let options = NodeOptions { name, data, listen, peer_listen, settings: settings.keys.clone() };
-            nodes.push(Node { number, options, log, _ports: ports, process: None });
+            nodes.push(Node::new(folder.path(), number, name, data, settings.keys.clone())?);
         }
         let mut cluster = Self { nodes, folder: Some(folder) };
         match cluster.bring_up().await {
@@ -333,13 +352,29 @@ impl Cluster {
         first.wait_ready().await?;
         for node in &mut *others {
             let invitation = process::output(command::token(first.data())?, COMMAND_DEADLINE).await?;
-            node.launch(command::join(&node.options, &command::parse_invitation(&invitation)?)?)?;
+            node.launch(command::join(&node.options, &command::parse_invitation(&invitation)?, None)?)?;
             node.wait_ready().await?;
         }
         if !others.is_empty() {
             self.wait_whole().await?;
         }
         Ok(())
+    }
+
+    /// One more node joins, in the place of a node of this name if one is given, and serves; its number.
+    ///
+    /// # Errors
+    /// When it is refused or does not get ready.
+    pub async fn join(&mut self, name: &str, replaces: Option<&str>) -> Result<usize> {
+        let number = self.nodes.len();
+        let folder = self.folder.as_ref().context("the cluster's folder was given away")?;
+        let host = self.nodes.iter().find(|node| node.process.is_some()).context("no node runs")?;
+        let invitation = process::output(command::token(host.data())?, COMMAND_DEADLINE).await?;
+        let mut node = Node::new(folder.path(), number, name.to_owned(), None, host.options.settings.clone())?;
+        node.launch(command::join(&node.options, &command::parse_invitation(&invitation)?, replaces)?)?;
+        self.nodes.push(node);
+        self.nodes[number].wait_ready().await?;
+        Ok(number)
     }
 
     /// Waits until every node votes in every group of its region, so that the loss of one is borne.

@@ -53,13 +53,16 @@ pub fn init(node: &NodeOptions) -> Result<Command> {
     with_options("init", node)
 }
 
-/// Joins a cluster and serves.
+/// Joins a cluster and serves; in the place of a node of this name, if one is given.
 ///
 /// # Errors
 /// Without the program.
-pub fn join(node: &NodeOptions, invitation: &Invitation) -> Result<Command> {
+pub fn join(node: &NodeOptions, invitation: &Invitation, replaces: Option<&str>) -> Result<Command> {
     let mut command = with_options("join", node)?;
     command.arg(&invitation.address).args(["--token", &invitation.token]);
+    if let Some(old) = replaces {
+        command.args(["--replace", old]);
+    }
     Ok(command)
 }
 
@@ -105,6 +108,70 @@ pub fn status(data: &Path, json: bool) -> Result<Command> {
     Ok(command)
 }
 
+/// Lists the nodes, for machines.
+///
+/// # Errors
+/// Without the program.
+pub fn nodes(data: &Path) -> Result<Command> {
+    with_words("nodes --json", data, &[])
+}
+
+/// Empties a node and waits until it holds nothing.
+///
+/// # Errors
+/// Without the program.
+pub fn drain(data: &Path, node: &str) -> Result<Command> {
+    with_words("drain --wait", data, &[node])
+}
+
+/// Lets a node leave and waits until it is removed.
+///
+/// # Errors
+/// Without the program.
+pub fn leave(data: &Path, node: &str) -> Result<Command> {
+    with_words("leave --wait", data, &[node])
+}
+
+/// Lists the disks of all nodes, for machines.
+///
+/// # Errors
+/// Without the program.
+pub fn disks(data: &Path) -> Result<Command> {
+    with_words("disk list --json", data, &[])
+}
+
+/// Takes a folder into use as a disk of this node; the answer is for machines.
+///
+/// # Errors
+/// Without the program.
+pub fn add_disk(data: &Path, folder: &str) -> Result<Command> {
+    with_words("disk add --json", data, &[folder])
+}
+
+/// Gives a dead disk of a node up.
+///
+/// # Errors
+/// Without the program.
+pub fn give_up_disk(data: &Path, node: &str, disk: &str) -> Result<Command> {
+    with_words("disk remove --force", data, &[disk, "--of", node])
+}
+
+/// Reads all disks of this node again and waits for the end; the answer is for machines.
+///
+/// # Errors
+/// Without the program.
+pub fn scrub(data: &Path) -> Result<Command> {
+    with_words("scrub start --wait --json", data, &[])
+}
+
+/// Says how far the reading of this node's disks is, for machines.
+///
+/// # Errors
+/// Without the program.
+pub fn scrub_status(data: &Path) -> Result<Command> {
+    with_words("scrub status --json", data, &[])
+}
+
 /// A local cluster of child processes.
 ///
 /// # Errors
@@ -124,7 +191,13 @@ fn with_data(name: &str, data: &Path) -> Result<Command> {
     for (variable, _) in std::env::vars_os().filter(|(variable, _)| variable.to_string_lossy().starts_with(PREFIX)) {
         command.env_remove(variable);
     }
-    command.arg(name).arg("--data-dir").arg(data);
+    command.args(name.split(' ')).arg("--data-dir").arg(data);
+    Ok(command)
+}
+
+fn with_words(name: &str, data: &Path, words: &[&str]) -> Result<Command> {
+    let mut command = with_data(name, data)?;
+    command.args(words);
     Ok(command)
 }
 

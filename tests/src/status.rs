@@ -18,15 +18,16 @@ impl Status {
         Ok(Self(serde_json::from_str(text).context("status is not JSON")?))
     }
 
-    /// Whether `count` nodes are live, each group has a leader and as many voters (five at most), and nothing is below
-    /// its redundancy.
+    /// Whether `count` nodes are live, each group has a leader and as many voters as so many nodes can have, and nothing
+    /// is below its redundancy.
     #[must_use]
     pub fn is_whole(&self, count: usize) -> bool {
         let groups = list(&self.0, "groups");
         let voters = |group: &Value| list(group, "voters").len();
+        let seats = if count == 4 { 3 } else { count.min(5) };
         self.live_nodes().len() == count
             && !groups.is_empty()
-            && groups.iter().all(|group| !group["leader"].is_null() && voters(group) == count.min(5))
+            && groups.iter().all(|group| !group["leader"].is_null() && voters(group) == seats)
             && self.under_replicated().is_ok_and(|extents| extents == 0)
     }
 
@@ -60,6 +61,12 @@ impl Status {
     /// When the answer does not say.
     pub fn under_replicated(&self) -> Result<u64> {
         self.0["under_replicated"].as_u64().context("status does not say what is under-replicated")
+    }
+
+    /// What there is to know or to do, in sentences.
+    #[must_use]
+    pub fn findings(&self) -> Vec<String> {
+        list(&self.0, "findings").iter().map(plain).collect()
     }
 
     /// The verdict in one word.
