@@ -8,7 +8,7 @@ use storage::shard::DiskId;
 use tokio::time::sleep;
 
 use super::act::is_catalog;
-use super::operator::{moved_little, until};
+use super::operator::{blackout, moved_little, until};
 use super::traffic::{Setting, Stage, play};
 use crate::disk::DiskFaults;
 use crate::judge::Court;
@@ -29,20 +29,32 @@ const REPAIRED: Duration = Duration::from_mins(20);
 /// The first thing that was not as it must be.
 pub fn disk_lost(seed: Seed, trace: &Trace, court: &Court) -> Result<()> {
     let setting = Setting { nodes: NODES, founders: NODES, disks: 2, clients: 3, limit: Duration::from_hours(1) };
-    let statistics = play(seed, setting, trace, court, story)?;
+    let statistics = play(seed, setting, trace, court, |stage| story(stage, false))?;
     trace.note(&format!("{} requests, {} retries", statistics.requests, statistics.retries));
     ensure!(statistics.given_up == 0, "{} requests failed for good: {statistics:?}", statistics.given_up);
     Ok(())
 }
 
-async fn story(stage: Stage) -> Result<()> {
+/// The same with a power loss of all nodes in the middle of the repair.
+///
+/// # Errors
+/// The first thing that was not as it must be.
+pub fn power_loss_during_repair(seed: Seed, trace: &Trace, court: &Court) -> Result<()> {
+    let setting = Setting { nodes: NODES, founders: NODES, disks: 2, clients: 3, limit: Duration::from_hours(1) };
+    play(seed, setting, trace, court, |stage| story(stage, true)).map(drop)
+}
+
+async fn story(stage: Stage, dark: bool) -> Result<()> {
     let id = first_disk(&stage).await?;
     let disk = stage.control.computer(NODE).data_disks()[0].clone();
     disk.set_faults(DiskFaults { read_errors_percent: 100, write_errors_percent: 100, ..DiskFaults::default() });
     sleep(LOAD).await;
+    if dark {
+        blackout(&stage, &[1, 2, 3]).await?;
+    }
     until(REPAIRED, "nothing being placed on the dead disk", || async { placed(&stage, id).await == Some(0) }).await?;
     stage.control.redundant(1, REPAIRED).await.context("the redundancy is full again")?;
-    moved_little(&stage, &[1, 2, 3]).await
+    if dark { Ok(()) } else { moved_little(&stage, &[1, 2, 3]).await }
 }
 
 /// Shards that the catalog places on the first disk of the node; `None` while another node cannot say.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use tokio::time::sleep;
 
-use super::operator::{gone, moved_little, name};
+use super::operator::{blackout, gone, moved_little, name};
 use super::traffic::{Setting, Stage, play};
 use crate::cluster::Fate;
 use crate::judge::Court;
@@ -50,20 +50,9 @@ async fn story(stage: Stage, dark: bool) -> Result<()> {
     stage.control.fate(LOST, Fate::Start).await;
     stage.ready(&[1, 2, LOST]).await.context("the new node serves")?;
     if dark {
-        power_loss(&stage).await?;
+        blackout(&stage, &[1, 2, LOST]).await?;
     }
     gone(&stage, 1, LOST, REPAIRED).await?;
     stage.control.redundant(1, REPAIRED).await.context("the redundancy is full again")?;
     if dark { Ok(()) } else { moved_little(&stage, &[1, 2, LOST]).await }
-}
-
-/// All nodes lose their power at once, and come back.
-async fn power_loss(stage: &Stage) -> Result<()> {
-    for number in 1..=NODES {
-        stage.control.fate(number, Fate::PowerLoss).await;
-    }
-    for number in 1..=NODES {
-        stage.control.fate(number, Fate::Start).await;
-    }
-    stage.ready(&[1, 2, LOST]).await.context("all nodes are back")
 }

@@ -84,6 +84,16 @@ pub const SCENARIOS: &[Scenario] = &[
         run: lost_node::node_lost_and_replaced,
     },
     Scenario {
+        name: "power_loss_during_growth",
+        about: "all nodes lose their power after each join and in the middle of each drain",
+        run: growth::power_loss_during_growth,
+    },
+    Scenario {
+        name: "power_loss_during_repair",
+        about: "all nodes lose their power while the shards of a dead disk are rebuilt",
+        run: lost_disk::power_loss_during_repair,
+    },
+    Scenario {
         name: "power_loss_during_replacement",
         about: "all nodes lose their power while an empty computer takes the place of a lost node",
         run: lost_node::power_loss_during_replacement,

@@ -14,6 +14,8 @@ use crate::cluster::{Answer, Control, Fate};
 const LOOK: Duration = Duration::from_millis(500);
 /// Pause before an order is given again.
 const AGAIN: Duration = Duration::from_secs(1);
+/// Longest time until what was moved is seen.
+const SAMPLED: Duration = Duration::from_secs(5);
 /// One part in so many may be written in vain.
 const MOVED_IN_VAIN: u64 = 4;
 
@@ -30,9 +32,26 @@ pub(super) async fn join(stage: &Stage, numbers: &[usize]) -> Result<()> {
     stage.ready(numbers).await.context("new nodes serve")
 }
 
+/// All nodes lose their power at once, and come back.
+pub(super) async fn blackout(stage: &Stage, numbers: &[usize]) -> Result<()> {
+    for number in numbers {
+        stage.control.fate(*number, Fate::PowerLoss).await;
+    }
+    for number in numbers {
+        stage.control.fate(*number, Fate::Start).await;
+    }
+    stage.ready(numbers).await.context("all nodes are back")
+}
+
 /// Drains a node, lets it leave once it is empty, and waits until it is no member any more. `through` carries out the
-/// orders.
-pub(super) async fn leave(stage: &Stage, through: usize, number: usize, patience: Duration) -> Result<()> {
+/// orders; `dark` nodes lose their power in the middle.
+pub(super) async fn leave(
+    stage: &Stage,
+    through: usize,
+    number: usize,
+    dark: Option<&[usize]>,
+    patience: Duration,
+) -> Result<()> {
     let wanted = name(number);
     ask(stage, through, patience, move |node| {
         let wanted = wanted.clone();
@@ -42,6 +61,9 @@ pub(super) async fn leave(stage: &Stage, through: usize, number: usize, patience
     })
     .await
     .with_context(|| format!("node {number} is drained"))?;
+    if let Some(numbers) = dark {
+        blackout(stage, numbers).await?;
+    }
     let wanted = name(number);
     ask(stage, through, patience, move |node| {
         let wanted = wanted.clone();
@@ -96,6 +118,7 @@ async fn members(stage: &Stage, through: usize) -> Option<Vec<String>> {
 /// Notes what the background work of these nodes has moved since they started, and demands that it is not much more than
 /// was necessary. Shards that were written in vain are in it.
 pub(super) async fn moved_little(stage: &Stage, nodes: &[usize]) -> Result<()> {
+    sleep(SAMPLED).await;
     let (mut written, mut necessary) = (0, 0);
     for number in nodes {
         let order = stage.control.order(*number, |node| Box::pin(async move { node.admin().work().work.moved }));
