@@ -1,5 +1,6 @@
 //! Speaks to the node on this machine through the socket in its data directory.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -7,7 +8,8 @@ use anyhow::{Context, Result, bail};
 use http::{Method, StatusCode};
 use node::admin::{
     AddDiskRequest, DamageAnswer, DamageRequest, DepartingAnswer, DiskWishAnswer, DiskWishRequest, ErrorAnswer,
-    NodeRequest, OwnDisksAnswer, SOCKET, ScrubAnswer, ScrubRequest, Status, TokenAnswer, TokenRequest, WorkAnswer,
+    NamesAnswer, NamesRequest, NodeRequest, OwnDisksAnswer, SOCKET, ScrubAnswer, ScrubRequest, Status, TokenAnswer,
+    TokenRequest, UsesAnswer, UsesRequest, WorkAnswer,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -57,24 +59,53 @@ pub(crate) async fn wish(data_dir: &Path, request: &DiskWishRequest) -> Result<D
     call(data_dir, Method::POST, "/disk/wish", request).await
 }
 
-/// Takes a directory of the node's machine into use.
-pub(crate) async fn add_disk(data_dir: &Path, request: &AddDiskRequest) -> Result<OwnDisksAnswer> {
-    call(data_dir, Method::POST, "/disk/add", request).await
+/// The disks of a node's machine, as that node sees them; of the node that is asked without a name.
+pub(crate) async fn disks(data_dir: &Path, node: Option<&str>) -> Result<OwnDisksAnswer> {
+    call(data_dir, Method::GET, &of_node("/disks", node), &()).await
 }
 
-/// How far the scrub of the node's disks is.
-pub(crate) async fn scrub(data_dir: &Path) -> Result<ScrubAnswer> {
-    call(data_dir, Method::GET, "/scrub", &()).await
+/// Takes a directory of a node's machine into use.
+pub(crate) async fn add_disk(data_dir: &Path, node: Option<&str>, request: &AddDiskRequest) -> Result<OwnDisksAnswer> {
+    call(data_dir, Method::POST, &of_node("/disk/add", node), request).await
+}
+
+/// How far the scrub of a node's disks is.
+pub(crate) async fn scrub(data_dir: &Path, node: Option<&str>) -> Result<ScrubAnswer> {
+    call(data_dir, Method::GET, &of_node("/scrub", node), &()).await
 }
 
 /// Begins a scrub.
-pub(crate) async fn start_scrub(data_dir: &Path, request: &ScrubRequest) -> Result<ScrubAnswer> {
-    call(data_dir, Method::POST, "/scrub", request).await
+pub(crate) async fn start_scrub(data_dir: &Path, node: Option<&str>, request: &ScrubRequest) -> Result<ScrubAnswer> {
+    call(data_dir, Method::POST, &of_node("/scrub", node), request).await
 }
 
 /// A page of what cannot be read.
 pub(crate) async fn damage(data_dir: &Path, request: &DamageRequest) -> Result<DamageAnswer> {
     call(data_dir, Method::POST, "/damage", request).await
+}
+
+/// A page of what uses a blob.
+pub(crate) async fn uses(data_dir: &Path, request: &UsesRequest) -> Result<UsesAnswer> {
+    call(data_dir, Method::POST, "/damage/uses", request).await
+}
+
+/// A page of the names of a manifest.
+pub(crate) async fn names(data_dir: &Path, request: &NamesRequest) -> Result<NamesAnswer> {
+    call(data_dir, Method::POST, "/damage/names", request).await
+}
+
+/// A path, for a node that is named by name or id.
+fn of_node(path: &str, node: Option<&str>) -> String {
+    let Some(node) = node else { return path.to_owned() };
+    let mut text = format!("{path}?node=");
+    for byte in node.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            write!(text, "%{byte:02X}").expect("a string takes any text");
+        }
+    }
+    text
 }
 
 async fn call<A: DeserializeOwned>(data_dir: &Path, method: Method, path: &str, body: &impl Serialize) -> Result<A> {
@@ -110,4 +141,16 @@ async fn call_for<A: DeserializeOwned>(
         bail!(error);
     }
     serde_json::from_slice(&answer).context("the node's answer is not what this program knows: use the node's version")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_named_in_the_query() {
+        assert_eq!(of_node("/scrub", None), "/scrub");
+        assert_eq!(of_node("/scrub", Some("#3")), "/scrub?node=%233");
+        assert_eq!(of_node("/disk/add", Some("n-1.a&b")), "/disk/add?node=n-1.a%26b");
+    }
 }

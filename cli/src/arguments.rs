@@ -67,7 +67,7 @@ pub(crate) enum Command {
     Disk(Disk),
     /// Say what is being rebuilt.
     Repair(Repair),
-    /// Read every block of this machine's disks again, and say what was found.
+    /// Read every block of disks again, and say what was found.
     Scrub(Scrub),
     /// Name what cannot be read: digests, and the repositories and tags that need them.
     Fsck(Fsck),

@@ -124,6 +124,22 @@ pub fn drain(data: &Path, node: &str) -> Result<Command> {
     with_words("drain --wait", data, &[node])
 }
 
+/// Begins to empty a node.
+///
+/// # Errors
+/// Without the program.
+pub fn begin_drain(data: &Path, node: &str) -> Result<Command> {
+    with_words("drain", data, &[node])
+}
+
+/// Uses a node again that is being emptied.
+///
+/// # Errors
+/// Without the program.
+pub fn undo_drain(data: &Path, node: &str) -> Result<Command> {
+    with_words("drain --undo", data, &[node])
+}
+
 /// Lets a node leave and waits until it is removed.
 ///
 /// # Errors
@@ -140,12 +156,12 @@ pub fn disks(data: &Path) -> Result<Command> {
     with_words("disk list --json", data, &[])
 }
 
-/// Takes a folder into use as a disk of this node; the answer is for machines.
+/// Takes a folder into use as a disk of a node; the answer is for machines.
 ///
 /// # Errors
 /// Without the program.
-pub fn add_disk(data: &Path, folder: &str) -> Result<Command> {
-    with_words("disk add --json", data, &[folder])
+pub fn add_disk(data: &Path, node: &str, folder: &str) -> Result<Command> {
+    with_words("disk add --json", data, &[folder, "--node", node])
 }
 
 /// Gives a dead disk of a node up.
@@ -153,23 +169,55 @@ pub fn add_disk(data: &Path, folder: &str) -> Result<Command> {
 /// # Errors
 /// Without the program.
 pub fn give_up_disk(data: &Path, node: &str, disk: &str) -> Result<Command> {
-    with_words("disk remove --force", data, &[disk, "--of", node])
+    with_words("disk remove --force", data, &[disk, "--node", node])
 }
 
-/// Reads all disks of this node again and waits for the end; the answer is for machines.
+/// Empties a disk of a node and waits until it holds nothing.
 ///
 /// # Errors
 /// Without the program.
-pub fn scrub(data: &Path) -> Result<Command> {
-    with_words("scrub start --wait --json", data, &[])
+pub fn drain_disk(data: &Path, node: &str, disk: &str) -> Result<Command> {
+    with_words("disk drain --wait", data, &[disk, "--node", node])
 }
 
-/// Says how far the reading of this node's disks is, for machines.
+/// Takes an empty disk of a node out for good.
 ///
 /// # Errors
 /// Without the program.
-pub fn scrub_status(data: &Path) -> Result<Command> {
+pub fn remove_disk(data: &Path, node: &str, disk: &str) -> Result<Command> {
+    with_words("disk remove", data, &[disk, "--node", node])
+}
+
+/// Reads all disks of a node again and waits for the end; the answer is for machines.
+///
+/// # Errors
+/// Without the program.
+pub fn scrub(data: &Path, node: &str) -> Result<Command> {
+    with_words("scrub start --wait --json", data, &["--node", node])
+}
+
+/// Says how far the reading of a node's disks is, for machines.
+///
+/// # Errors
+/// Without the program.
+pub fn scrub_status(data: &Path, node: &str) -> Result<Command> {
+    with_words("scrub status --json", data, &["--node", node])
+}
+
+/// Says how far the reading of all nodes' disks is, for machines.
+///
+/// # Errors
+/// Without the program.
+pub fn scrub_status_of_all(data: &Path) -> Result<Command> {
     with_words("scrub status --json", data, &[])
+}
+
+/// Names what cannot be read; `json` for machines.
+///
+/// # Errors
+/// Without the program.
+pub fn fsck(data: &Path, json: bool) -> Result<Command> {
+    with_words("fsck", data, if json { &["--json"] } else { &[] })
 }
 
 /// A local cluster of child processes.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::wait::eventually;
@@ -109,11 +109,22 @@ pub fn log_tail(path: &Path, length_bytes: u64) -> String {
     String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
 }
 
-/// Runs a command to its end within a deadline and returns its standard output.
+/// How a command has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Its exit code; `None` when it was killed.
+    pub code: Option<i32>,
+    /// Its standard output.
+    pub stdout: String,
+    /// Its error output.
+    pub stderr: String,
+}
+
+/// Runs a command to its end within a deadline.
 ///
 /// # Errors
-/// When it fails or does not end; the message holds both outputs.
-pub async fn output(mut command: Command, deadline: Duration) -> Result<String> {
+/// When it does not end.
+pub async fn ended(mut command: Command, deadline: Duration) -> Result<Ended> {
     command.stdin(Stdio::null());
     let text = format!("{command:?}");
     let mut command = tokio::process::Command::from(command);
@@ -122,11 +133,22 @@ pub async fn output(mut command: Command, deadline: Duration) -> Result<String> 
         bail!("{text} did not end within {deadline:?}");
     };
     let output = output.with_context(|| format!("starting {text}"))?;
-    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
-    if !output.status.success() {
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        bail!("{text} failed ({}):\n{stdout}\n{stderr}", output.status);
-    }
+    Ok(Ended {
+        code: output.status.code(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    })
+}
+
+/// Runs a command to its end within a deadline and returns its standard output.
+///
+/// # Errors
+/// When it fails or does not end; the message holds both outputs.
+pub async fn output(command: Command, deadline: Duration) -> Result<String> {
+    let text = format!("{command:?}");
+    let Ended { code, stdout, stderr } = ended(command, deadline).await?;
+    let code = code.map_or_else(|| "a signal".to_owned(), |code| format!("exit status: {code}"));
+    ensure!(code == "exit status: 0", "{text} failed ({code}):\n{stdout}\n{stderr}");
     Ok(stdout)
 }
 

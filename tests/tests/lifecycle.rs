@@ -3,39 +3,17 @@
 //!
 //! The steps are those of the handbook (`deploy/handbook`), with its commands.
 
-use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
-
-use anyhow::{Context, Result, bail, ensure};
-use bytes::Bytes;
+use anyhow::{Context, ensure};
 use serde_json::Value;
-use tests::cluster::{Cluster, Node, Settings};
-use tests::registry::Registry;
-use tests::status::Status;
+use tests::cluster::{Cluster, Settings};
+use tests::operator::{COMMAND, NOTICE, RESTORE, ask, found, is_healthy_of_three, scrub, until, until_disk};
+use tests::traffic::{Client, check, push};
 use tests::wait::eventually;
-use tests::{command, content, damage, process};
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep};
+use tests::{command, damage, process};
+use tokio::time::Instant;
 
-/// How long a change may take until status tells it.
-const NOTICE: Duration = Duration::from_secs(30);
-/// How long moving or rebuilding some tens of megabytes may take: debug builds beside other work on two cores.
-const RESTORE: Duration = Duration::from_mins(2);
-/// How long a command that waits for the end of such work may take.
-const COMMAND: Duration = Duration::from_mins(2);
-/// How long a client may be without progress.
-const PROGRESS: Duration = Duration::from_mins(1);
 /// Exit code of a node that was removed.
 const REMOVED: i32 = 7;
-/// Where all content goes.
-const REPOSITORY: &str = "lifecycle/content";
-/// Lengths of blobs, in turn.
-const LENGTHS: [usize; 4] = [1_700_000, 5_000, 300_000, 900_000];
-
-/// A blob: its digest and its bytes.
-type Blob = (String, Bytes);
 
 /// A node is killed for good, another takes its place; then the next one dies, and all is there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -88,15 +66,16 @@ async fn a_deleted_disk_is_named_and_rebuilt_under_load() {
     let mut cluster = Cluster::start_with(3, Settings { keys, data: None }).await.unwrap();
     let owner = cluster.node(1).name().to_owned();
     let folder = cluster.node(1).data().with_extension("second-disk");
-    let added = command::add_disk(cluster.node(1).data(), folder.to_str().unwrap());
+    let added = command::add_disk(cluster.node(0).data(), &owner, folder.to_str().unwrap());
     let added = ask(added).await.unwrap();
     let disk = added["disks"][0]["id"].as_str().expect("an id").to_owned();
-    until_disk(&cluster, &disk, "the disk is in use", NOTICE, |disk| disk["health"] == "healthy").await.unwrap();
+    until_disk(cluster.node(0), &disk, "the disk is in use", NOTICE, |disk| disk["health"] == "healthy").await.unwrap();
 
     let mut blobs = push(&cluster.registry(), 3_000, 24).await.unwrap();
     let client = Client::start(&cluster, 4_000);
     client.wait_for(5).await.unwrap();
-    let held = until_disk(&cluster, &disk, "it holds shards", NOTICE, |disk| disk["shards"].as_u64() > Some(0)).await;
+    let held =
+        until_disk(cluster.node(0), &disk, "it holds shards", NOTICE, |disk| disk["shards"].as_u64() > Some(0)).await;
     let held = held.unwrap()["shards"].as_u64().unwrap();
 
     let begin = Instant::now();
@@ -108,9 +87,9 @@ async fn a_deleted_disk_is_named_and_rebuilt_under_load() {
     })
     .await
     .unwrap();
-    until_disk(&cluster, &disk, "the list says so", NOTICE, |disk| disk["health"] == "vanished").await.unwrap();
+    until_disk(cluster.node(0), &disk, "the list says so", NOTICE, |disk| disk["health"] == "vanished").await.unwrap();
     let named = begin.elapsed();
-    until_disk(&cluster, &disk, "nothing is left on it", RESTORE, |disk| disk["shards"] == 0).await.unwrap();
+    until_disk(cluster.node(0), &disk, "nothing is left on it", RESTORE, |disk| disk["shards"] == 0).await.unwrap();
     cluster.wait_redundant(RESTORE).await.unwrap();
     eprintln!("named within {named:.1?}; its {held} shards rebuilt within {:.1?}", begin.elapsed());
     client.wait_for(5).await.unwrap();
@@ -129,7 +108,8 @@ async fn a_deleted_disk_is_named_and_rebuilt_under_load() {
     cluster.check_sound().unwrap();
 }
 
-/// A bit flips in every third shard of a node: a scrub finds exactly those, and the next one finds none.
+/// A bit flips in every third shard of a node: a scrub that is begun at another node finds exactly those, and the next
+/// one finds none.
 #[tokio::test]
 async fn bit_rot_is_found_by_scrub_counted_right_and_healed() {
     let mut cluster = Cluster::start(3).await.unwrap();
@@ -140,11 +120,11 @@ async fn bit_rot_is_found_by_scrub_counted_right_and_healed() {
     assert!(rotten.len() >= 8, "{} shard files of {} blobs", files.len(), blobs.len());
     rotten.iter().try_for_each(|path| damage::flip_bit(path)).unwrap();
 
-    let first = scrub(victim).await.unwrap();
+    let first = scrub(cluster.node(0), victim).await.unwrap();
     assert_eq!(first["shards"], files.len(), "every shard is read: {first}");
     assert_eq!(found(&first), [rotten.len() as u64, 0, 0, 0, 0], "of {} shards: {first}", files.len());
     cluster.wait_redundant(RESTORE).await.unwrap();
-    let second = scrub(victim).await.unwrap();
+    let second = scrub(cluster.node(0), victim).await.unwrap();
     assert_eq!(found(&second), [0; 5], "{second}");
     assert_eq!(second["shards"], first["shards"], "{second}");
     eprintln!("{} of {} shards were rotten, found and healed", rotten.len(), files.len());
@@ -200,175 +180,4 @@ async fn a_node_joins_and_leaves_under_load() {
         check(&cluster.node(number).registry(), &blobs).await.unwrap();
     }
     cluster.check_sound().unwrap();
-}
-
-/// Three nodes, with full redundancy, and nothing to do; but how full this machine is is none of the test's.
-fn is_healthy_of_three(status: &Status) -> bool {
-    let findings = status.findings();
-    status.is_whole(3)
-        && status.dead_nodes().is_empty()
-        && findings.iter().all(|finding| finding.contains("is nearly full"))
-        && (!findings.is_empty() || status.verdict().is_ok_and(|verdict| verdict == "healthy"))
-}
-
-/// Waits until a node's status satisfies a condition.
-async fn until(node: &Node, what: &str, deadline: Duration, holds: impl Fn(&Status) -> bool) -> Result<Status> {
-    eventually(what, deadline, async || {
-        let status = node.status().await?;
-        ensure!(holds(&status), "status is {status}");
-        Ok(Some(status))
-    })
-    .await
-}
-
-/// Waits until a disk satisfies a condition, as the first node lists it.
-async fn until_disk(
-    cluster: &Cluster,
-    disk: &str,
-    what: &str,
-    deadline: Duration,
-    holds: impl Fn(&Value) -> bool,
-) -> Result<Value> {
-    eventually(what, deadline, async || {
-        let disks = ask(command::disks(cluster.node(0).data())).await?;
-        let found = disks.as_array().and_then(|disks| disks.iter().find(|found| found["id"] == disk));
-        ensure!(found.is_some_and(&holds), "disks are {disks}");
-        Ok(found.cloned())
-    })
-    .await
-}
-
-/// What a command answers in JSON.
-async fn ask(command: Result<Command>) -> Result<Value> {
-    let text = process::output(command?, COMMAND).await?;
-    // Bars of progress go before the answer, if any.
-    let start = text.find(['{', '[']).with_context(|| format!("no JSON: {text}"))?;
-    serde_json::from_str(&text[start..]).with_context(|| format!("not JSON: {text}"))
-}
-
-/// Reads a node's only disk again; what the pass says of itself.
-async fn scrub(node: &Node) -> Result<Value> {
-    let before = last_pass(&ask(command::scrub_status(node.data())).await?);
-    let after = last_pass(&ask(command::scrub(node.data())).await?);
-    ensure!(after["forced"] == true, "no pass was made: {after}");
-    ensure!(after["started_milliseconds"] != before["started_milliseconds"], "the pass of before: {after}");
-    Ok(after)
-}
-
-fn last_pass(answer: &Value) -> Value {
-    answer["disks"][0]["last"].clone()
-}
-
-/// Corrupt, truncated, missing, unreadable and skipped shards of a pass.
-fn found(pass: &Value) -> [u64; 5] {
-    ["corrupt", "truncated", "missing", "unreadable", "skipped"]
-        .map(|kind| pass["found"][kind].as_u64().unwrap_or(u64::MAX))
-}
-
-/// Pushes so many blobs.
-async fn push(registry: &Registry, seed: u64, count: usize) -> Result<Vec<Blob>> {
-    let mut blobs = Vec::new();
-    for number in 0..count {
-        let bytes = content::bytes(seed + number as u64, LENGTHS[number % LENGTHS.len()]);
-        blobs.push((registry.push_blob(REPOSITORY, &bytes).await?, bytes));
-    }
-    Ok(blobs)
-}
-
-/// Pulls all and compares every byte.
-async fn check(registry: &Registry, blobs: &[Blob]) -> Result<()> {
-    for (digest, bytes) in blobs {
-        ensure!(registry.blob(REPOSITORY, digest).await? == *bytes, "{digest}: other bytes");
-    }
-    Ok(())
-}
-
-/// A client that pushes a blob and pulls one, again and again, with the retries that real ones make.
-struct Client {
-    stop: Arc<AtomicBool>,
-    pushed: Arc<AtomicUsize>,
-    task: JoinHandle<Result<Vec<Blob>>>,
-}
-
-/// What is tried again.
-enum Request<'a> {
-    Push(&'a Bytes),
-    Pull(&'a Blob),
-}
-
-impl Client {
-    /// Begins, on the nodes that there are now.
-    fn start(cluster: &Cluster, seed: u64) -> Self {
-        let nodes: Vec<Registry> = cluster.nodes().iter().map(Node::registry).collect();
-        let (stop, pushed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let task = tokio::spawn(work(nodes, seed, Arc::clone(&stop), Arc::clone(&pushed)));
-        Self { stop, pushed, task }
-    }
-
-    /// Waits until it has pushed so many more.
-    async fn wait_for(&self, more: usize) -> Result<()> {
-        let target = self.pushed.load(Ordering::Relaxed) + more;
-        eventually("the client makes progress", PROGRESS, async || {
-            let pushed = self.pushed.load(Ordering::Relaxed);
-            // An end before it was told so is an error, which is shown when it is finished.
-            ensure!(pushed >= target || self.task.is_finished(), "{pushed} of {target} blobs");
-            Ok(Some(()))
-        })
-        .await
-    }
-
-    /// Ends it; what it has pushed. An error that it has seen is one here.
-    async fn finish(self) -> Result<Vec<Blob>> {
-        self.stop.store(true, Ordering::Relaxed);
-        self.task.await?
-    }
-}
-
-#[expect(clippy::print_stderr, reason = "the number of retries is a result")]
-async fn work(nodes: Vec<Registry>, seed: u64, stop: Arc<AtomicBool>, pushed: Arc<AtomicUsize>) -> Result<Vec<Blob>> {
-    let (mut blobs, mut retries): (Vec<Blob>, Vec<String>) = (Vec::new(), Vec::new());
-    while !stop.load(Ordering::Relaxed) {
-        let number = blobs.len();
-        let bytes = content::bytes(seed + number as u64, LENGTHS[number % LENGTHS.len()]);
-        let digest = with_retries(&nodes, number, Request::Push(&bytes), &mut retries).await?;
-        blobs.push((digest, bytes));
-        let pulled = &blobs[number * 7 % blobs.len()];
-        with_retries(&nodes, number + 1, Request::Pull(pulled), &mut retries).await?;
-        pushed.fetch_add(1, Ordering::Relaxed);
-    }
-    let refused = retries.iter().filter(|reason| reason.contains("tcp connect error")).count();
-    eprintln!(
-        "{} blobs pushed, as many pulled, {} retries, {refused} of them at a dead node",
-        blobs.len(),
-        retries.len()
-    );
-    retries.iter().filter(|reason| !reason.contains("tcp connect error")).for_each(|reason| eprintln!("  {reason}"));
-    Ok(blobs)
-}
-
-/// Tries at one node after another, with the pauses of Docker's client and the like. Other bytes, and an answer that a
-/// client takes for final, are not tried again.
-async fn with_retries(
-    nodes: &[Registry],
-    first: usize,
-    request: Request<'_>,
-    retries: &mut Vec<String>,
-) -> Result<String> {
-    let mut pause = Duration::from_millis(250);
-    for attempt in 0..6 {
-        let node = &nodes[(first + attempt) % nodes.len()];
-        let answer = match request {
-            Request::Push(bytes) => node.push_blob(REPOSITORY, bytes).await,
-            Request::Pull((digest, _)) => node.blob(REPOSITORY, digest).await.map(|_| digest.clone()),
-        };
-        let reason = match answer {
-            Ok(digest) => return Ok(digest),
-            Err(error) => format!("{error:#}"),
-        };
-        ensure!(!reason.contains("answer is 4") && !reason.contains("the bytes have digest"), "{reason}");
-        retries.push(reason);
-        sleep(pause).await;
-        pause *= 2;
-    }
-    bail!("six attempts failed: {:#?}", &retries[retries.len() - 6..])
 }

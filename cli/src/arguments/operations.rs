@@ -93,7 +93,7 @@ pub(crate) struct Disk {
 pub(crate) enum DiskAction {
     /// List the disks of all nodes: state, health, space, what they hold.
     List(DiskList),
-    /// Take a directory of this machine into use as a disk.
+    /// Take a directory into use as a disk.
     Add(DiskAdd),
     /// Empty a disk: its shards move to other disks. Reversible.
     Drain(DiskDrain),
@@ -105,8 +105,8 @@ pub(crate) enum DiskAction {
 #[derive(Debug, Args)]
 pub(crate) struct DiskList {
     /// Only disks of this node, named by name or id.
-    #[arg(long = "of", value_name = "NODE")]
-    pub(crate) of: Option<String>,
+    #[arg(long, value_name = "NODE")]
+    pub(crate) node: Option<String>,
     /// How to ask.
     #[command(flatten)]
     pub(crate) ask: Ask,
@@ -118,6 +118,9 @@ pub(crate) struct DiskAdd {
     /// The directory, absolute: an empty one becomes a new disk. It is remembered over restarts.
     #[arg(value_name = "DIR")]
     pub(crate) path: std::path::PathBuf,
+    /// The node on whose machine the directory is, by name or id; the node on this machine if it is left out.
+    #[arg(long, value_name = "NODE")]
+    pub(crate) node: Option<String>,
     /// How to ask.
     #[command(flatten)]
     pub(crate) ask: Ask,
@@ -130,8 +133,8 @@ pub(crate) struct DiskDrain {
     #[arg(value_name = "DISK")]
     pub(crate) disk: String,
     /// Its node, by name or id; the node on this machine if it is left out.
-    #[arg(long = "of", value_name = "NODE")]
-    pub(crate) of: Option<String>,
+    #[arg(long, value_name = "NODE")]
+    pub(crate) node: Option<String>,
     /// Use the disk again instead.
     #[arg(long, conflicts_with = "wait")]
     pub(crate) undo: bool,
@@ -150,8 +153,8 @@ pub(crate) struct DiskRemove {
     #[arg(value_name = "DISK")]
     pub(crate) disk: String,
     /// Its node, by name or id; the node on this machine if it is left out.
-    #[arg(long = "of", value_name = "NODE")]
-    pub(crate) of: Option<String>,
+    #[arg(long, value_name = "NODE")]
+    pub(crate) node: Option<String>,
     /// The disk is dead: what it held is rebuilt from the other disks, and it is removed once that is done.
     #[arg(long)]
     pub(crate) force: bool,
@@ -181,9 +184,9 @@ Each node reads its own disks once in scrub.period_seconds, by itself. What is f
 background: regnode repair status.
 
 Examples:
-  regnode scrub status                   how far each disk of this machine is, and what was found
-  regnode scrub start --wait             all disks of this machine now, from the beginning, at half of their time
-  regnode scrub start --disk 4f1c        one disk";
+  regnode scrub status                          how far each disk of each node is, and what was found
+  regnode scrub start --wait                    all disks of this machine now, from the beginning, at half of their time
+  regnode scrub start --node n2 --disk 4f1c     one disk of another node";
 
 /// `regnode scrub`.
 #[derive(Debug, Args)]
@@ -199,14 +202,28 @@ pub(crate) struct Scrub {
 pub(crate) enum ScrubAction {
     /// Begin a pass now. One that was begun so already goes on.
     Start(ScrubStart),
-    /// Say how far each disk of this machine is, and what was found.
-    Status(Work),
+    /// Say how far each disk is, and what was found.
+    Status(ScrubStatus),
+}
+
+/// `regnode scrub status`.
+#[derive(Debug, Args)]
+pub(crate) struct ScrubStatus {
+    /// Only disks of this node, by name or id; those of all nodes if it is left out.
+    #[arg(long, value_name = "NODE")]
+    pub(crate) node: Option<String>,
+    /// How to go on.
+    #[command(flatten)]
+    pub(crate) work: Work,
 }
 
 /// `regnode scrub start`.
 #[derive(Debug, Args)]
 pub(crate) struct ScrubStart {
-    /// Id of the disk, or the beginning of it; all disks of this machine if it is left out.
+    /// The node, by name or id; the node on this machine if it is left out.
+    #[arg(long, value_name = "NODE")]
+    pub(crate) node: Option<String>,
+    /// Id of the disk, or the beginning of it; all disks of the node if it is left out.
     #[arg(long, value_name = "DISK")]
     pub(crate) disk: Option<String>,
     /// How to go on.

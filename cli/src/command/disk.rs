@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
-use node::admin::{AddDiskRequest, DiskStatus, DiskWishAnswer, DiskWishRequest, NodeStatus, Status, WishedDisk};
+use anyhow::{Context, Result, bail};
+use node::admin::{AddDiskRequest, DiskStatus, DiskWishAnswer, DiskWishRequest, NodeStatus, WishedDisk};
+use node::shards::DiskReport;
 use serde::Serialize;
 
 use super::node::data_dir;
@@ -21,6 +22,8 @@ struct Row<'a> {
     node_name: &'a str,
     #[serde(flatten)]
     disk: &'a DiskStatus,
+    /// What its node says of it, when it answers.
+    own: Option<&'a DiskReport>,
 }
 
 /// Does what is asked of disks.
@@ -35,8 +38,20 @@ pub(crate) async fn disk(disk: Disk) -> Result<()> {
 
 #[expect(clippy::print_stdout, reason = "what the command is for")]
 async fn list(list: DiskList) -> Result<()> {
-    let status = admin_client::status(&data_dir(&list.ask).await?).await?;
-    let rows = rows(&status, list.of.as_deref());
+    let data_dir = data_dir(&list.ask).await?;
+    let status = admin_client::status(&data_dir).await?;
+    let named = |node: &&NodeStatus| list.node.as_deref().is_none_or(|named| is_named(node, named));
+    let nodes: Vec<&NodeStatus> = status.nodes.iter().filter(named).collect();
+    if let (Some(named), []) = (&list.node, nodes.as_slice()) {
+        bail!("there is no node {named:?}: regnode nodes lists them");
+    }
+    let mut own = Vec::new();
+    for node in nodes.iter().filter(|node| node.live) {
+        // What only the node itself knows is left out if it does not answer after all.
+        let told = admin_client::disks(&data_dir, Some(&format!("#{}", node.id))).await;
+        own.extend(told.map(|answer| answer.disks).unwrap_or_default());
+    }
+    let rows = rows(&nodes, &own);
     if list.ask.json {
         println!("{}", serde_json::to_string_pretty(&rows)?);
     } else {
@@ -45,22 +60,26 @@ async fn list(list: DiskList) -> Result<()> {
     Ok(())
 }
 
-fn is_named(node: &NodeStatus, of: &str) -> bool {
-    node.name == of || node.id.to_string() == of
+fn is_named(node: &NodeStatus, named: &str) -> bool {
+    node.name == named || node.id.to_string() == named.trim_start_matches('#')
 }
 
-fn rows<'a>(status: &'a Status, of: Option<&str>) -> Vec<Row<'a>> {
-    let nodes = status.nodes.iter().filter(|node| of.is_none_or(|of| is_named(node, of)));
-    nodes.flat_map(|node| node.disks.iter().map(|disk| Row { node: node.id, node_name: &node.name, disk })).collect()
+fn rows<'a>(nodes: &[&'a NodeStatus], own: &'a [DiskReport]) -> Vec<Row<'a>> {
+    let row = |node: &'a NodeStatus, disk: &'a DiskStatus| {
+        let own = own.iter().find(|own| own.id == disk.id);
+        Row { node: node.id, node_name: &node.name, disk, own }
+    };
+    nodes.iter().flat_map(|node| node.disks.iter().map(move |disk| row(node, disk))).collect()
 }
 
 fn text(rows: &[Row<'_>]) -> String {
-    let mut page = table(&["NODE", "DISK", "STATE", "HEALTH", "FREE OF SIZE", "SHARDS", "HOLDS"]);
-    for Row { node, node_name, disk } in rows {
+    let mut page = table(&["NODE", "DISK", "DIRECTORY", "STATE", "HEALTH", "FREE OF SIZE", "SHARDS", "HOLDS"]);
+    for Row { node, node_name, disk, own } in rows {
         let free = disk.available_bytes.map_or_else(|| "?".to_owned(), size);
         page.add_row([
             format!("{node} ({node_name})"),
             disk.id.clone(),
+            own.map_or_else(|| "?".to_owned(), |own| own.path.display().to_string()),
             disk.state.clone(),
             disk.health.clone().unwrap_or_else(|| "not heard of".to_owned()),
             format!("{free} of {}", size(disk.capacity_bytes)),
@@ -77,7 +96,8 @@ fn text(rows: &[Row<'_>]) -> String {
 
 #[expect(clippy::print_stdout, reason = "what the command is for")]
 async fn add(add: DiskAdd) -> Result<()> {
-    let answer = admin_client::add_disk(&data_dir(&add.ask).await?, &AddDiskRequest { path: add.path }).await?;
+    let request = AddDiskRequest { path: add.path };
+    let answer = admin_client::add_disk(&data_dir(&add.ask).await?, add.node.as_deref(), &request).await?;
     if add.ask.json {
         println!("{}", serde_json::to_string_pretty(&answer)?);
         return Ok(());
@@ -96,18 +116,21 @@ async fn add(add: DiskAdd) -> Result<()> {
 async fn drain(drain: DiskDrain) -> Result<()> {
     let data_dir = data_dir(&drain.ask).await?;
     let wish = if drain.undo { WishedDisk::Use } else { WishedDisk::Drain };
-    let answer = wished(&data_dir, drain.of.as_deref(), &drain.disk, wish).await?;
+    let answer = wished(&data_dir, drain.node.as_deref(), &drain.disk, wish).await?;
+    // The disk as commands name it.
+    let named = [answer.disk.clone()].into_iter().chain(drain.node.iter().map(|node| format!("--node {node}")));
+    let named = named.collect::<Vec<_>>().join(" ");
     if drain.wait {
-        let again = format!("regnode disk drain {} --wait", answer.disk);
+        let again = format!("regnode disk drain {named} --wait");
         let mut total = 0;
-        let look = async || look(&data_dir, &answer.disk, &mut total).await;
+        let look = async || look(&data_dir, &answer.disk, &named, &mut total).await;
         watch("emptying the disk", &again, look).await?;
         return Ok(());
     }
     let text = if drain.undo {
         format!("disk {} is in use", answer.disk)
     } else {
-        format!("disk {} is being emptied; then take it out with: regnode disk remove {}", answer.disk, answer.disk)
+        format!("disk {} is being emptied; then take it out with: regnode disk remove {named}", answer.disk)
     };
     print(&drain.ask, &answer, &text)
 }
@@ -115,7 +138,7 @@ async fn drain(drain: DiskDrain) -> Result<()> {
 async fn remove(remove: DiskRemove) -> Result<()> {
     let data_dir = data_dir(&remove.ask).await?;
     let wish = if remove.force { WishedDisk::GiveUp } else { WishedDisk::Remove };
-    let answer = wished(&data_dir, remove.of.as_deref(), &remove.disk, wish).await?;
+    let answer = wished(&data_dir, remove.node.as_deref(), &remove.disk, wish).await?;
     let text = if remove.force {
         format!(
             "disk {} is given up: what it held is rebuilt from the other disks, then it is removed; see regnode repair \
@@ -128,19 +151,19 @@ async fn remove(remove: DiskRemove) -> Result<()> {
     print(&remove.ask, &answer, &text)
 }
 
-async fn wished(data_dir: &Path, of: Option<&str>, disk: &str, wish: WishedDisk) -> Result<DiskWishAnswer> {
-    let request = DiskWishRequest { node: of.map(ToOwned::to_owned), disk: disk.to_owned(), wish };
+async fn wished(data_dir: &Path, node: Option<&str>, disk: &str, wish: WishedDisk) -> Result<DiskWishAnswer> {
+    let request = DiskWishRequest { node: node.map(ToOwned::to_owned), disk: disk.to_owned(), wish };
     admin_client::wish(data_dir, &request).await
 }
 
 /// How far a disk's emptying has come since `total` was first looked at.
-async fn look(data_dir: &Path, disk: &str, total: &mut u64) -> Result<Look> {
+async fn look(data_dir: &Path, disk: &str, named: &str, total: &mut u64) -> Result<Look> {
     let status = admin_client::status(data_dir).await?;
     let work = admin_client::work(data_dir).await?.work;
     let found = status.nodes.iter().flat_map(|node| &node.disks).find(|found| found.id == disk);
     let found = found.context("the disk is not there any more")?;
     if found.shards == 0 {
-        return Ok(Look::Done(format!("disk {disk} holds nothing: take it out with regnode disk remove {disk}")));
+        return Ok(Look::Done(format!("disk {disk} holds nothing: take it out with regnode disk remove {named}")));
     }
     *total = (*total).max(found.bytes);
     let progress = work.drains.iter().find(|drain| drain.disk == disk).map(|drain| drain.progress.clone());

@@ -1,5 +1,5 @@
 //! The paths of the local socket: `GET /status`, `GET /work`, `POST /token`, `GET /config`, `GET /metrics`, and those of
-//! `departures` and `upkeep`.
+//! `departures`, `damage` and `machine`.
 
 use std::sync::Arc;
 
@@ -12,11 +12,12 @@ use raft::directory::Directory;
 use raft::group::Group;
 
 use super::types::{ConfigAnswer, ConfigEntry, ErrorAnswer, Status, TokenAnswer, TokenRequest, VERSION, WorkAnswer};
-use super::{departures, upkeep};
+use super::{damage, departures, remote};
 use crate::cluster::{AgreedTime, Departures, TokenError, create_token};
 use crate::config::{KEYS, Settings};
 use crate::environment::Entropy;
 use crate::members::Members;
+use crate::peer::Peers;
 use crate::scrub::Scrub;
 use crate::shards::LocalDisks;
 use crate::status::Collector;
@@ -45,6 +46,8 @@ pub struct Admin {
     pub time: AgreedTime,
     /// Where tokens can be used.
     pub members: Members,
+    /// The way to other nodes' machines.
+    pub peers: Peers,
     /// Own peer address, as other nodes know it.
     pub peer_address: String,
     /// The configuration in force.
@@ -102,7 +105,8 @@ pub fn router(admin: Admin) -> Router {
         .route("/config", get(|State(admin): State<Admin>| async move { Json(admin.config()) }))
         .route("/metrics", get(|State(admin): State<Admin>| async move { metrics(&admin.metrics) }))
         .merge(departures::router())
-        .merge(upkeep::router())
+        .merge(damage::router())
+        .merge(remote::router(&admin))
         .fallback(|| async { refuse(StatusCode::NOT_FOUND, "there is no such path".to_owned()) })
         .with_state(admin)
 }

@@ -11,7 +11,7 @@ use storage::exec::Exec;
 use storage::shard::DiskId;
 use tracing::{info, warn};
 
-use super::leave::{Facts, Objection, Other, objections};
+use super::leave::{Facts, Objection, Other, objection_to_drain, objections};
 use super::loss::{Loss, loss};
 use crate::environment::Entropy;
 use crate::members::Members;
@@ -38,7 +38,7 @@ pub enum DepartureError {
     #[error("there is no node {0:?}: regnode nodes lists them")]
     UnknownNode(String),
     /// There is no such disk.
-    #[error("node {0} has no disk {1:?}: regnode disk list --all lists them")]
+    #[error("node {0} has no disk {1:?}: regnode disk list shows those that it has")]
     UnknownDisk(String, String),
     /// The beginning of an id fits several disks.
     #[error("several disks of node {0} begin with {1:?}: name more of the id")]
@@ -118,9 +118,13 @@ pub enum DiskWish {
 }
 
 impl Departures {
-    /// Begins to empty a node, named by name or id. Repeating it changes nothing.
+    /// Begins to empty a node, named by name or id, if others can take what it holds. Repeating it changes nothing.
     pub async fn drain(&self, node: &str) -> Result<Departing, DepartureError> {
         let (id, record) = self.find(node).await?;
+        if record.state == NodeState::Active {
+            let facts = self.facts(id, &record)?;
+            self.refuse_by(id, facts, objection_to_drain).await?;
+        }
         self.begin(id, &record, false).await?;
         self.departing(id, None)
     }
@@ -146,7 +150,9 @@ impl Departures {
             return self.departing(id, Some(loss));
         }
         if record.state != NodeState::Joining {
-            self.weigh(id, &record).await?;
+            // It would cost the others what they promise.
+            let facts = self.facts(id, &record)?;
+            self.refuse_by(id, facts, objections).await?;
         }
         self.begin(id, &record, true).await?;
         self.departing(id, None)
@@ -184,8 +190,8 @@ impl Departures {
         Ok(DiskRecord { state, ..disk })
     }
 
-    /// Refuses a departure that would cost the others what they promise.
-    async fn weigh(&self, id: NodeId, record: &NodeRecord) -> Result<(), DepartureError> {
+    /// What is known of a node and of those that would remain.
+    fn facts(&self, id: NodeId, record: &NodeRecord) -> Result<Facts, DepartureError> {
         let nodes = directory::View::new(self.directory.state()).nodes()?;
         let stays = |(node, other): &&(NodeId, NodeRecord)| {
             *node != id && other.region == record.region && other.state == NodeState::Active
@@ -200,15 +206,24 @@ impl Departures {
             }
         };
         let (shards, bytes) = self.held(id)?;
-        let facts = Facts {
+        Ok(Facts {
             name: record.info.name.clone(),
             draining: record.state == NodeState::Draining,
             live: self.members.is_live(id),
             shards,
             bytes,
             others: nodes.iter().filter(stays).map(other).collect(),
-        };
-        let mut found: Vec<String> = objections(&facts).iter().map(Objection::to_string).collect();
+        })
+    }
+
+    /// Refuses what others speak against, and says what force would do.
+    async fn refuse_by<O: IntoIterator<Item = Objection>>(
+        &self,
+        id: NodeId,
+        facts: Facts,
+        objections: impl Fn(&Facts) -> O,
+    ) -> Result<(), DepartureError> {
+        let mut found: Vec<String> = objections(&facts).into_iter().map(|objection| objection.to_string()).collect();
         if found.is_empty() {
             return Ok(());
         }
@@ -263,7 +278,7 @@ impl Departures {
 
 /// A node that was not removed, by its name or its id. A name that looks like an id is a name first; `#3` is an id for
 /// certain.
-pub(super) fn find_node<'a>(nodes: &'a [(NodeId, NodeRecord)], text: &str) -> Option<(NodeId, &'a NodeRecord)> {
+pub(crate) fn find_node<'a>(nodes: &'a [(NodeId, NodeRecord)], text: &str) -> Option<(NodeId, &'a NodeRecord)> {
     let present = || nodes.iter().filter(|(_, record)| record.state != NodeState::Removed);
     if let Some(id) = text.strip_prefix('#') {
         return present().find(|(node, _)| node.to_string() == id).map(|(node, record)| (*node, record));

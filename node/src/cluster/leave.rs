@@ -50,6 +50,8 @@ pub enum Objection {
         /// Those of them that do not answer.
         silent: Vec<String>,
     },
+    /// Only one node would be left to take what it holds.
+    Alone,
     /// It holds something and is not being emptied.
     Holds {
         /// The node.
@@ -88,6 +90,11 @@ impl fmt::Display for Objection {
                 silent.join(" and "),
                 if silent.len() == 1 { "does" } else { "do" }
             ),
+            Self::Alone => write!(
+                formatter,
+                "only one node would be left to take what it holds, and no two shards of an extent share a node: it could \
+                 never be emptied, and pushes would be refused meanwhile"
+            ),
             Self::Holds { name, shards, bytes, live } => write!(
                 formatter,
                 "it holds {shards} shard{} ({bytes} bytes){}: empty it first with regnode drain {name}, then it may leave",
@@ -123,6 +130,12 @@ pub fn objections(facts: &Facts) -> Vec<Objection> {
         found.push(Objection::Holds { name, shards, bytes, live });
     }
     found
+}
+
+/// What speaks against emptying a node, whether it is to leave or not: nothing would ever be moved.
+#[must_use]
+pub(super) fn objection_to_drain(facts: &Facts) -> Option<Objection> {
+    (!facts.draining && facts.others.len() == 1).then_some(Objection::Alone)
 }
 
 /// What force would do.
@@ -177,6 +190,14 @@ mod tests {
     fn too_few_others_are_an_objection() {
         assert_eq!(objections(&facts(2)), [Objection::Few { nodes: 2 }]);
         assert_eq!(objections(&facts(0)), [Objection::Few { nodes: 0 }]);
+    }
+
+    #[test]
+    fn a_node_is_not_emptied_onto_one_other() {
+        let active = |others| Facts { draining: false, ..facts(others) };
+        assert_eq!(objection_to_drain(&active(1)), Some(Objection::Alone));
+        assert_eq!(objection_to_drain(&active(2)), None);
+        assert_eq!(objection_to_drain(&facts(1)), None, "it is being emptied already: repeating that changes nothing");
     }
 
     #[test]

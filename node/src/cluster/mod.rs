@@ -27,6 +27,7 @@ mod token;
 pub use admission::Admitter;
 pub(crate) use clock::TICKS_AT_ONCE;
 pub use clock::{AgreedTime, keep_clock};
+pub(crate) use departure::find_node;
 pub use departure::{Departing, DepartureError, Departures, DiskWish};
 pub use found::{FoundError, found};
 pub use info::{keep_info, node_info};

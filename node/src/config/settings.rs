@@ -121,7 +121,7 @@ settings! {
         rewrite_grace_seconds: u64 = 24 * 3600, expected "a whole number from 0 to 31536000" where
             |seconds: &u64| *seconds <= 31_536_000;
         /// Bytes that repair, drain and rebalance may read and write in each second, together. 0: no limit. They yield
-        /// to the clients of the leading node besides.
+        /// to clients besides: while any node serves some, each job rests as long as it works.
         bytes_per_second: u64 = 256 << 20;
     }
 

@@ -6,17 +6,22 @@ use super::Gateway;
 use super::catalog::CatalogError;
 use super::core::unexpected;
 use super::error::BlobError;
+use super::loss::is_lost;
 use super::read::Blob;
 
 impl Gateway {
     /// Length of a blob, if a client of the repository may know it. A blob that nothing references is touched first,
-    /// so that it stays until the client has pushed its manifest.
+    /// so that it stays until the client has pushed its manifest. One whose bytes are lost is unknown, so that the client
+    /// pushes it again.
     ///
     /// # Errors
     /// [`BlobError::Unknown`] and [`BlobError::Unavailable`].
     pub async fn stat_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<u64, BlobError> {
         self.core.records.barrier().await?;
         let blob = self.linked_blob(repository, digest)?.ok_or(BlobError::Unknown)?;
+        if is_lost(&self.core, blob.object)? {
+            return Err(BlobError::Unknown);
+        }
         if self.needs_touch(repository, digest, &blob)? {
             let command = Command::TouchBlob { repository: repository.clone(), digest: *digest };
             match self.core.propose(command).await? {
@@ -43,7 +48,8 @@ impl Gateway {
         Ok(Blob::new(self.core.clone(), *digest, &blob))
     }
 
-    /// Links a blob that exists in `from`, or in any repository, to this one too. `None` when there is none to link.
+    /// Links a blob that exists in `from`, or in any repository, to this one too. `None` when there is none to link, or its
+    /// bytes are lost.
     ///
     /// # Errors
     /// [`BlobError::Unavailable`].
@@ -53,6 +59,11 @@ impl Gateway {
         digest: &Digest,
         from: Option<&RepositoryName>,
     ) -> Result<Option<u64>, BlobError> {
+        if let Some(blob) = self.core.records.view().blob(digest).map_err(CatalogError::from)?
+            && is_lost(&self.core, blob.object)?
+        {
+            return Ok(None);
+        }
         let command = Command::MountBlob { repository: repository.clone(), digest: *digest, from: from.cloned() };
         match self.core.propose(command).await? {
             Response::Mounted { length_bytes } => Ok(Some(length_bytes)),

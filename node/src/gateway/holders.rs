@@ -14,7 +14,7 @@ use storage::shard::{DiskId, Geometry, ShardName};
 
 use super::placement::{Candidate, CandidateDisk, Holder, HolderDisk, Standing, Survey};
 use crate::environment::BoxFuture;
-use crate::members::{Member, Members};
+use crate::members::{Clients, Member, Members};
 use crate::shards::{Block, ShardError, ShardSink, Shards};
 
 /// Shards on all nodes of the region.
@@ -72,6 +72,12 @@ pub(crate) trait Roster: Debug + Send + Sync + 'static {
 
     /// Whether every registered node is live.
     fn all_live(&self) -> bool;
+
+    /// The clients that this node serves.
+    fn clients(&self) -> &Clients;
+
+    /// Whether any node serves clients at present.
+    fn clients_are_served(&self) -> bool;
 
     /// A call to a node just failed at the transport level.
     fn report_failure(&self, node: NodeId);
@@ -164,6 +170,14 @@ impl Roster for Members {
 
     fn all_live(&self) -> bool {
         self.all().iter().all(|member| member.live)
+    }
+
+    fn clients(&self) -> &Clients {
+        Self::clients(self)
+    }
+
+    fn clients_are_served(&self) -> bool {
+        Self::clients_are_served(self)
     }
 
     fn report_failure(&self, node: NodeId) {

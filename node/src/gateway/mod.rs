@@ -12,6 +12,7 @@ mod error;
 mod hash;
 pub(crate) mod holders;
 mod load;
+mod loss;
 mod metrics;
 mod options;
 pub(crate) mod placement;

@@ -35,4 +35,6 @@ pub struct Beat {
     pub disks: Vec<DiskView>,
     /// Applied index of each of its groups.
     pub applied: BTreeMap<GroupId, u64>,
+    /// Whether it serves blobs to clients, or did a moment ago.
+    pub serves_clients: bool,
 }

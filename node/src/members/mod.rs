@@ -5,6 +5,7 @@
 //! Decisions (placement, voters, repair) are not here; they read [`Members::all`] and wait on [`Members::changes`].
 
 mod beat;
+mod clients;
 mod heartbeat;
 mod keeper;
 mod liveness;
@@ -32,6 +33,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
 pub use beat::{Beat, DiskView};
+pub use clients::{Client, Clients};
 pub use metrics::Metrics;
 pub use source::{GroupSource, Source, SourceError};
 pub use view::Member;
@@ -83,6 +85,7 @@ struct Shared {
     state: Mutex<State>,
     view: ArcSwap<View>,
     changes: watch::Sender<u64>,
+    clients: Clients,
     /// How this node knows that it was removed, once it was.
     dismissed: watch::Sender<Option<String>>,
 }
@@ -97,6 +100,7 @@ impl Members {
             state,
             view: ArcSwap::default(),
             changes: watch::channel(0).0,
+            clients: Clients::default(),
             dismissed: watch::channel(None).0,
         });
         let tasks = keeper::start(&shared).await;
@@ -191,6 +195,19 @@ impl Members {
         self.shared.changes.subscribe()
     }
 
+    /// The clients that this node serves: the gateway counts them, heartbeats tell of them.
+    #[must_use]
+    pub fn clients(&self) -> &Clients {
+        &self.shared.clients
+    }
+
+    /// Whether clients are served by any node of the own region that answers, as it last said.
+    #[must_use]
+    pub fn clients_are_served(&self) -> bool {
+        let serves = |member: &Member| member.live && member.serves_clients;
+        self.shared.clients.are_served() || self.shared.view.load().members.iter().any(serves)
+    }
+
     /// A call to a node just failed at the transport level: it is not live until a heartbeat sent from now on is
     /// answered, which is tried at once.
     pub fn report_failure(&self, node: NodeId) {
@@ -251,6 +268,7 @@ impl Shared {
             clock: self.resources.clock.now(),
             disks: self.state().own_disks(Instant::now()),
             applied: self.resources.source.applied(),
+            serves_clients: self.clients.are_served(),
         }
     }
 

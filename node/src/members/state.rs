@@ -176,5 +176,6 @@ fn member(id: NodeId, record: &NodeRecord, beat: Option<&Beat>, live: bool) -> M
         disk_states: record.disks.iter().map(|disk| (disk.id, disk.state)).collect(),
         version: beat.map_or_else(|| record.info.version.clone(), |beat| beat.version.clone()),
         applied: beat.map(|beat| beat.applied.clone()).unwrap_or_default(),
+        serves_clients: beat.is_some_and(|beat| beat.serves_clients),
     }
 }

@@ -62,6 +62,26 @@ async fn a_node_not_heard_from_is_not_live_but_oneself_always_is() {
 }
 
 #[tokio::test]
+async fn each_node_knows_whether_any_serves_clients() {
+    let (network, source) = (MemoryNetwork::default(), FixedSource::of(&[1, 2, 3]));
+    let mut nodes = three(&network, &source).await;
+    for node in &nodes {
+        until(&node.members, "all live", |members| live(members) == [1, 2, 3]).await;
+        assert!(!node.members.clients_are_served());
+    }
+    let client = nodes[1].members.clients().arrive();
+    for node in &nodes {
+        until(&node.members, "the client is known", Members::clients_are_served).await;
+    }
+    drop(client);
+    until(&nodes[0].members, "the client is gone", |members| !members.clients_are_served()).await;
+    let _client = nodes[2].members.clients().arrive();
+    until(&nodes[0].members, "the next one is known", Members::clients_are_served).await;
+    nodes[2].stop_serving();
+    until(&nodes[0].members, "a dead node serves nobody", |members| !members.clients_are_served()).await;
+}
+
+#[tokio::test]
 async fn a_dead_peer_is_noticed_and_comes_back() {
     let (network, source) = (MemoryNetwork::default(), FixedSource::of(&[1, 2, 3]));
     let mut nodes = three(&network, &source).await;

@@ -36,6 +36,8 @@ pub struct Member {
     pub version: String,
     /// Applied index of its groups, as it last said.
     pub applied: BTreeMap<GroupId, u64>,
+    /// Whether it serves blobs to clients, as it last said.
+    pub serves_clients: bool,
 }
 
 impl Member {

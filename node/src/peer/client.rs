@@ -159,6 +159,6 @@ pub(super) fn refused(node: NodeId, refusal: Refusal, message: String) -> PeerEr
     PeerError::Refused { node, refusal, message }
 }
 
-fn control(link: &Link) -> PeerClient<tonic::transport::Channel> {
+pub(super) fn control(link: &Link) -> PeerClient<tonic::transport::Channel> {
     PeerClient::new(link.control.clone()).max_decoding_message_size(limits::MESSAGE_LIMIT_BYTES + limits::FRAMING_BYTES)
 }

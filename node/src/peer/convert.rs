@@ -191,6 +191,7 @@ pub(super) fn beat_message(beat: &Beat) -> proto::Beat {
         clock_milliseconds: beat.clock.0,
         disks: beat.disks.iter().map(disk).collect(),
         applied: beat.applied.iter().map(applied).collect(),
+        serves_clients: beat.serves_clients,
     }
 }
 
@@ -216,6 +217,7 @@ pub(super) fn beat(message: Option<proto::Beat>) -> Result<Beat, Malformed> {
         clock: Timestamp(message.clock_milliseconds),
         disks,
         applied,
+        serves_clients: message.serves_clients,
     })
 }
 
@@ -315,6 +317,7 @@ mod tests {
                 health: DiskHealth::Full,
             }],
             applied: BTreeMap::from([(GroupId::Directory, 4), (GroupId::Catalog(RegionId(1)), 9)]),
+            serves_clients: true,
         };
         assert_eq!(beat(Some(beat_message(&original))).unwrap(), original);
         assert!(beat(None).is_err());

@@ -9,6 +9,8 @@ use std::time::Duration;
 pub const MESSAGE_LIMIT_BYTES: usize = 32 << 20;
 /// Most bytes of a message to the admission service, which anyone may call.
 pub const ADMISSION_LIMIT_BYTES: usize = 64 << 10;
+/// Most bytes of an operator's request to another node's machine, and of its answer.
+pub const ADMIN_LIMIT_BYTES: usize = 4 << 20;
 /// Most block bytes in one frame of a shard that is being written.
 pub const SHARD_FRAME_LIMIT_BYTES: usize = 2 << 20;
 /// Block bytes that a writer gathers into one frame.

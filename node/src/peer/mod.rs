@@ -8,6 +8,7 @@
 //! ([`Refusal`]) translates errors in both directions.
 
 mod address_book;
+mod administration;
 mod admission;
 mod channel;
 mod client;
@@ -40,6 +41,7 @@ mod proto {
     tonic::include_proto!("regnode.peer.v1");
 }
 
+pub use administration::{AdminAnswer, AdminRequest, Administration};
 pub use admission::{Admission, JoinAnswer, JoinError, JoinRequest, join};
 pub use client::Peers;
 pub use client_shards::ShardStep;

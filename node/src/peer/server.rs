@@ -22,7 +22,10 @@ use super::proto::group_snapshot_frame::Step;
 use super::proto::peer_server::PeerServer;
 use super::proto::shard_holder_server::ShardHolderServer;
 use super::server_shards::Holder;
-use super::{Admission, Groups, GroupsError, Metrics, PeerIdentity, Refusal, Trust, admission, convert, limits, proto};
+use super::{
+    Administration, Admission, Groups, GroupsError, Metrics, PeerIdentity, Refusal, Trust, administration, admission,
+    convert, limits, proto,
+};
 use crate::members::Members;
 use crate::shards::LocalShards;
 
@@ -39,6 +42,8 @@ pub struct Server {
     pub shards: LocalShards,
     /// Joins.
     pub admission: Arc<dyn Admission>,
+    /// What concerns this machine, for operators at other nodes.
+    pub administration: Arc<dyn Administration>,
     /// Counters.
     pub metrics: Metrics,
 }
@@ -209,6 +214,17 @@ impl proto::peer_server::Peer for Server {
             Err(Refusal::Invalid.status(format!("node {} speaks for node {}", peer.node, beat.node)))
         };
         answered(&self.metrics, "heartbeat", &answer);
+        answer.map(Response::new)
+    }
+
+    async fn administer(&self, request: Request<proto::AdminRequest>) -> Result<Response<proto::AdminAnswer>, Status> {
+        let peer = identity(&request)?;
+        let request = request.into_inner();
+        if request.method != "GET" {
+            tracing::info!(from = %peer.node, path = request.path, "an operator at another node asks");
+        }
+        let answer = administration::answer(&self.administration, request).await;
+        answered(&self.metrics, "administer", &answer);
         answer.map(Response::new)
     }
 }

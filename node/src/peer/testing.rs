@@ -11,6 +11,7 @@ use std::time::Duration;
 use axum::middleware::Next;
 use bytes::Bytes;
 use futures_util::StreamExt;
+use http::StatusCode;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use raft::id::{GroupId, NodeId, RegionId};
@@ -21,8 +22,8 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    Admission, Frames, Groups, GroupsError, JoinAnswer, JoinError, JoinRequest, Metrics, Peers, Security, Server,
-    Trust, limits, router,
+    AdminAnswer, AdminRequest, Administration, Admission, Frames, Groups, GroupsError, JoinAnswer, JoinError,
+    JoinRequest, Metrics, Peers, Security, Server, Trust, limits, router,
 };
 use crate::environment::{BoxFuture, BoxStream, Listener, Network};
 use crate::members::testing::FixedSource;
@@ -118,6 +119,15 @@ impl Admission for Echo {
                 cluster_key: Bytes::from_static(b"key"),
                 members: vec![(NodeId(1), "node-1".to_owned())],
             })
+        })
+    }
+}
+
+impl Administration for Echo {
+    fn answer(&self, request: AdminRequest) -> BoxFuture<'static, AdminAnswer> {
+        Box::pin(async move {
+            let text = format!("{} {}: ", request.method, request.path);
+            AdminAnswer { status: StatusCode::IM_A_TEAPOT, body: [text.as_bytes(), &request.body].concat().into() }
         })
     }
 }
@@ -219,6 +229,7 @@ impl TestNode {
             members: self.members.clone(),
             shards: self.local.clone(),
             admission: Arc::new(Echo),
+            administration: Arc::new(Echo),
             metrics: Metrics::default(),
         });
         let frozen = Arc::clone(&self.frozen);

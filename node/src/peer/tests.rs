@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
+use http::{Method, StatusCode};
 use raft::catalog::DiskLocation;
 use raft::directory::NodeState;
 use raft::group::{Transport, TransportError};
@@ -14,7 +15,10 @@ use storage::shard::{Attempt, DiskId, ExtentIndex, Geometry, ObjectId, ShardInde
 use tokio::sync::mpsc;
 
 use super::testing::{MemoryNetwork, SLOW_SNAPSHOT, TestNode, address};
-use super::{JoinError, JoinRequest, Metrics, PeerError, Peers, Refusal, Security, ShardStep, Trust, join, limits};
+use super::{
+    AdminAnswer, AdminRequest, JoinError, JoinRequest, Metrics, PeerError, Peers, Refusal, Security, ShardStep, Trust,
+    join, limits,
+};
 use crate::members::testing::FixedSource;
 use crate::shards::Block;
 
@@ -108,6 +112,24 @@ async fn the_address_of_a_group_is_a_hint() {
     let answer = one.peers.call(two.id, &hint, GroupId::Directory, Bytes::from_static(b"x"), DEADLINE).await;
     assert_eq!(answer, Ok(Bytes::from_static(b"x")));
     assert_eq!(one.peers.address(two.id), Some(hint));
+}
+
+#[tokio::test]
+async fn an_operators_request_is_carried_there_and_its_answer_back() {
+    let (one, mut two) = pair().await;
+    let request =
+        |method, length| AdminRequest { method, path: "/scrub".to_owned(), body: Bytes::from(vec![b'x'; length]) };
+    let answer = one.peers.administer(NodeId(2), request(Method::POST, 3), DEADLINE).await;
+    let expected = AdminAnswer { status: StatusCode::IM_A_TEAPOT, body: Bytes::from_static(b"POST /scrub: xxx") };
+    assert_eq!(answer, Ok(expected));
+    let other = one.peers.administer(NodeId(2), request(Method::DELETE, 3), DEADLINE).await;
+    assert_eq!(refusal(other), Refusal::Invalid);
+    let long = one.peers.administer(NodeId(2), request(Method::POST, limits::ADMIN_LIMIT_BYTES + 1), DEADLINE).await;
+    assert_eq!(refusal(long), Refusal::Invalid);
+    two.stop_serving();
+    one.peers.reconnect(NodeId(2));
+    let silent = one.peers.administer(NodeId(2), request(Method::GET, 0), DEADLINE).await;
+    assert!(matches!(silent, Err(PeerError::Unreachable { .. })), "{silent:?}");
 }
 
 #[tokio::test]

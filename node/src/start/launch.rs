@@ -20,15 +20,15 @@ use super::listen::{Listeners, local_server};
 use super::node::Node;
 use super::servers::Servers;
 use super::wire::{self, Ground, PeerSecurity, Rooms};
-use crate::admin::{self, Admin};
+use crate::admin::{self, Admin, RemoteAdmin};
 use crate::background::{self, Background, Overview};
-use crate::cluster::{self, AgreedTime, Certificates, Departures, Membership, Renewal};
+use crate::cluster::{self, Admitter, AgreedTime, Certificates, Departures, Membership, Renewal};
 use crate::config::Settings;
 use crate::environment::Environment;
 use crate::gateway::Gateway;
 use crate::identity::{Founding, Identity, PeerTls, Store};
 use crate::members::Members;
-use crate::peer::{self, Peers};
+use crate::peer::{self, Peers, Trust};
 use crate::scrub::{self, Scrub};
 use crate::serve::{Limits, Protection, Server};
 use crate::shards::{LocalDisks, LocalShards};
@@ -81,9 +81,7 @@ impl Node {
             identity: &identity,
             disks: Arc::clone(&disks),
             groups: &groups,
-            peers,
-            peer_metrics,
-            trust: security.trust,
+            peers: peers.clone(),
             cluster_key: credentials.map(|held| held.cluster_key),
             metrics: &metrics,
         })
@@ -92,13 +90,15 @@ impl Node {
         let readiness = watch::channel(Readiness::starting()).0;
         let (report, founding_failure) = watch::channel(None);
         let api = wire::api_router(&rooms, &settings, readiness.subscribe(), &metrics);
-        let Rooms { members, time, gateway, registry: _, local, peer_router } = rooms;
+        let Rooms { members, time, gateway, registry: _, local, admission } = rooms;
         let background = background(&settings, &gateway, &time, &metrics);
         let mut tasks = JoinSet::new();
         let keeper = Keeper { environment, settings, identity, store, members, groups };
         let local_disks = keeper.local_disks(&disks, &mut tasks);
-        let scrub = keeper.scrub(local, metrics.register(scrub::Metrics::register));
-        let admin = keeper.admin(&time, &metrics, background.overviews(), (local_disks.clone(), scrub.clone()));
+        let scrub = keeper.scrub(local.clone(), metrics.register(scrub::Metrics::register));
+        let machine = (local_disks.clone(), scrub.clone(), peers);
+        let admin = keeper.admin(&time, &metrics, background.overviews(), machine);
+        let peer_router = keeper.peer_router(security.trust, local, admission, &admin, peer_metrics);
         let ports = Ports {
             api,
             peer: (peer_router, security.protection(keeper.identity.cluster)),
@@ -236,7 +236,7 @@ impl Keeper {
         time: &AgreedTime,
         metrics: &Metrics,
         overviews: watch::Receiver<Arc<Overview>>,
-        (disks, scrub): (LocalDisks, Scrub),
+        (disks, scrub, peers): (LocalDisks, Scrub, Peers),
     ) -> Admin {
         let (directory, catalog) = (Arc::clone(&self.groups.directory), Arc::clone(&self.groups.catalog));
         let collector = Collector {
@@ -261,11 +261,31 @@ impl Keeper {
             directory,
             time: time.clone(),
             members: self.members.clone(),
+            peers,
             peer_address: self.settings.peer_address().to_owned(),
             settings: Arc::clone(&self.settings),
             metrics: metrics.clone(),
             entropy: Arc::clone(&self.environment.entropy),
         }
+    }
+
+    fn peer_router(
+        &self,
+        trust: Trust,
+        shards: LocalShards,
+        admission: Admitter,
+        admin: &Admin,
+        metrics: peer::Metrics,
+    ) -> Router {
+        peer::router(peer::Server {
+            trust,
+            groups: Arc::new(self.groups.clone()),
+            members: self.members.clone(),
+            shards,
+            admission: Arc::new(admission),
+            administration: Arc::new(RemoteAdmin::new(admin.clone())),
+            metrics,
+        })
     }
 
     fn local_disks(&self, disks: &Arc<Disks>, tasks: &mut JoinSet<()>) -> LocalDisks {

@@ -18,7 +18,7 @@ use crate::environment::Environment;
 use crate::gateway::{self, Gateway, GatewayParts};
 use crate::identity::{ClusterId, ClusterKey, Identity, NodeCertificate, PeerTls, server_name};
 use crate::members::{GroupSource, Members, MembersOptions, MembersResources};
-use crate::peer::{self, PeerIdentity, Peers, Security, Trust};
+use crate::peer::{PeerIdentity, Peers, Security, Trust};
 use crate::registry::Registry;
 use crate::serve::{Identify, Protection};
 use crate::shards::{DiskMetrics, LocalShards, Shards};
@@ -66,7 +66,7 @@ pub(super) struct Rooms {
     pub(super) gateway: Gateway,
     pub(super) registry: Registry,
     pub(super) local: LocalShards,
-    pub(super) peer_router: Router,
+    pub(super) admission: Admitter,
 }
 
 /// What the rooms are made from.
@@ -77,8 +77,6 @@ pub(super) struct Ground<'a> {
     pub(super) disks: Arc<Disks>,
     pub(super) groups: &'a NodeGroups,
     pub(super) peers: Peers,
-    pub(super) peer_metrics: peer::Metrics,
-    pub(super) trust: Trust,
     pub(super) cluster_key: Option<ClusterKey>,
     pub(super) metrics: &'a Metrics,
 }
@@ -128,15 +126,7 @@ pub(super) async fn rooms(ground: Ground<'_>) -> Rooms {
         max_clock_offset: Duration::from_secs(settings.clock.max_offset_seconds),
     };
     let admission = Admitter::new(Arc::clone(&groups.directory), time.clone(), environment.clone(), ground.cluster_key);
-    let peer_router = peer::router(peer::Server {
-        trust: ground.trust,
-        groups: Arc::new(groups.clone()),
-        members: members.clone(),
-        shards: local.clone(),
-        admission: Arc::new(admission),
-        metrics: ground.peer_metrics,
-    });
-    Rooms { members, time, gateway, registry, local, peer_router }
+    Rooms { members, time, gateway, registry, local, admission }
 }
 
 /// What clients are served: the registry's API, health, and metrics unless they have an address of their own.

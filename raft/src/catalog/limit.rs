@@ -38,8 +38,5 @@ pub const UNKNOWN_BLOBS_NAMED: usize = 16;
 /// Most shards that one report about a node or disk looks at.
 pub const LOCATION_SHARDS_MAX: u32 = 256;
 
-/// Most uses of a blob that are named with one of its damaged extents.
-pub const DAMAGED_USES_MAX: usize = 64;
-
 /// Most tags, and most indexes, that are named with one use of a damaged blob.
 pub const DAMAGED_NAMES_MAX: usize = 64;

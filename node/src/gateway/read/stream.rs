@@ -23,6 +23,7 @@ use crate::gateway::budget::Share;
 use crate::gateway::catalog::CatalogError;
 use crate::gateway::core::Core;
 use crate::gateway::error::ReadError;
+use crate::members::Client;
 
 /// Windows that are fetched ahead.
 const WINDOWS_AHEAD: usize = 2;
@@ -285,12 +286,13 @@ fn position(offset: u64) -> usize {
 /// Counts a reader as active while it lives.
 struct ActiveRead {
     core: Arc<Core>,
+    _client: Client,
 }
 
 impl ActiveRead {
     fn new(core: Arc<Core>) -> Self {
         core.metrics.reads_active.inc();
-        Self { core }
+        Self { _client: core.roster.clients().arrive(), core }
     }
 }
 

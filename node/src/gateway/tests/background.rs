@@ -7,10 +7,11 @@ use raft::catalog::{
 };
 use raft::id::NodeId;
 use storage::shard::{Attempt, DiskId, Geometry};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::world::*;
 use crate::background::{Background, Metrics, Options};
+use crate::gateway::write::Pace;
 
 /// Lets the background work run for some virtual time.
 async fn work(gateway: &crate::gateway::Gateway, metrics: &Metrics, seconds: u64) {
@@ -18,6 +19,26 @@ async fn work(gateway: &crate::gateway::Gateway, metrics: &Metrics, seconds: u64
     sleep(Duration::from_secs(seconds)).await;
     background.stop().await;
     settle(gateway).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_rests_as_long_as_it_took_while_any_node_serves_clients() {
+    let world = World::new(&[1, 1, 1]);
+    let core = &world.gateway(1, small()).core;
+    let mut stint = Pace::new(0).stint();
+    let rest = async |stint: &mut crate::gateway::write::Stint| {
+        sleep(Duration::from_millis(200)).await;
+        let worked = Instant::now();
+        stint.moved(core, 1, 1).await;
+        worked.elapsed()
+    };
+    assert_eq!(rest(&mut stint).await, Duration::ZERO);
+    let client = world.clients.arrive();
+    assert_eq!(rest(&mut stint).await, Duration::from_millis(200));
+    drop(client);
+    sleep(Duration::from_secs(1)).await;
+    let mut stint = Pace::new(0).stint();
+    assert_eq!(rest(&mut stint).await, Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]

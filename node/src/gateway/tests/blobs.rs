@@ -38,3 +38,29 @@ async fn blobs_are_mounted_and_unlinked() {
     assert_eq!(gateway.unlink_blob(&repository(), &digest).await, Err(BlobError::Unknown));
     assert_eq!(gateway.open_blob(&other, &digest).await.unwrap().length_bytes(), 100);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_blob_is_unknown_to_who_would_push_it_until_it_was() {
+    let world = World::new(&[1, 1, 1]);
+    let gateway = world.gateway(1, small());
+    let (bytes, other) = (content(700), "acme/other".parse().unwrap());
+    let digest = push(&gateway, &bytes).await.unwrap();
+    let lose = |shard: u8| {
+        let shards = world.shards();
+        shards.iter().filter(|(_, name)| name.shard.0 == shard).for_each(|place| world.remove(place));
+    };
+    lose(1);
+    assert_eq!(pull(&gateway, &digest, 0..u64::MAX).await.unwrap(), bytes);
+    settle(&gateway).await;
+    world.wait(3600);
+    assert_eq!(gateway.stat_blob(&repository(), &digest).await, Ok(700), "one shard is borne");
+    lose(0);
+    assert!(pull(&gateway, &digest, 0..u64::MAX).await.is_err());
+    settle(&gateway).await;
+    assert_eq!(gateway.stat_blob(&repository(), &digest).await, Err(BlobError::Unknown));
+    assert_eq!(gateway.mount_blob(&other, &digest, Some(&repository())).await, Ok(None));
+    push(&gateway, &bytes).await.unwrap();
+    assert_eq!(gateway.stat_blob(&repository(), &digest).await, Ok(700));
+    assert_eq!(gateway.mount_blob(&other, &digest, Some(&repository())).await, Ok(Some(700)));
+    assert_eq!(pull(&gateway, &digest, 0..u64::MAX).await.unwrap(), bytes);
+}

@@ -29,6 +29,7 @@ use crate::gateway::catalog::{CatalogError, Records};
 use crate::gateway::core::Core;
 use crate::gateway::hash::RunningDigest;
 use crate::gateway::{Body, BodyError, Gateway, Metrics, Options, ReadError, UploadError};
+use crate::members::Clients;
 use crate::shards::{Block, Place, ShardError};
 
 /// A shard as it rests on a disk.
@@ -74,6 +75,8 @@ pub(super) struct World {
     state: Mutex<State>,
     pub(super) changes: watch::Sender<u64>,
     now: AtomicU64,
+    /// Clients of all nodes.
+    pub(super) clients: Clients,
     /// Closed gates hold appends back.
     pub(super) gate: Semaphore,
     _directory: TempDir,
@@ -157,6 +160,7 @@ impl World {
             state: Mutex::new(State { live, ..State::default() }),
             changes: watch::channel(0).0,
             now: AtomicU64::new(1_000_000_000_000),
+            clients: Clients::default(),
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
             _directory: directory,
         })

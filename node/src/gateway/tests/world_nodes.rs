@@ -10,6 +10,7 @@ use super::world::World;
 use crate::environment::BoxFuture;
 use crate::gateway::holders::Roster;
 use crate::gateway::placement::{Candidate, CandidateDisk, Holder, HolderDisk, Standing, Survey};
+use crate::members::Clients;
 
 /// Size of every disk, unless another one is set.
 pub(super) const DISK_BYTES: u64 = 1 << 40;
@@ -120,6 +121,14 @@ impl Roster for OnNode {
         };
         let holders = nodes.iter().map(|node| (node.0, holder(node))).collect();
         Survey { confirmed: !wishes.unconfirmed, sole: nodes.len() == 1, holders }
+    }
+
+    fn clients(&self) -> &Clients {
+        &self.world.clients
+    }
+
+    fn clients_are_served(&self) -> bool {
+        self.world.clients.are_served()
     }
 
     fn is_sole(&self) -> bool {

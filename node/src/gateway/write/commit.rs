@@ -14,6 +14,7 @@ use super::heal::{Replaced, heal};
 use super::leftovers::{discard, discard_unless_current};
 use super::object::ObjectWriter;
 use super::task::{Outcome, Purpose, Writing};
+use crate::gateway::catalog::CatalogError;
 use crate::gateway::core::unexpected;
 use crate::gateway::error::UploadError;
 use crate::gateway::read::digest_of;
@@ -142,12 +143,13 @@ impl Writing {
 
     /// Another request, or a copy of this one, came first.
     async fn refused(self, refusal: &Response) -> Result<Outcome, UploadError> {
-        if let Purpose::Publish(digest) = self.purpose
-            && self.core.records.barrier().await.is_ok()
-            && let Ok(Some(record)) = self.core.records.view().upload(self.session)
-            && record.finished == Some(digest)
-        {
-            return Ok(Outcome::Published { length_bytes: record.position.offset_bytes });
+        if let Purpose::Publish(digest) = self.purpose {
+            // Without a barrier it cannot be told whether a copy of this request took effect: "unknown" might be wrong.
+            self.core.records.barrier().await?;
+            let record = self.core.records.view().upload(self.session).map_err(CatalogError::from)?;
+            if let Some(record) = record.filter(|record| record.finished == Some(digest)) {
+                return Ok(Outcome::Published { length_bytes: record.position.offset_bytes });
+            }
         }
         match refusal {
             Response::UploadMoved { position } => Err(UploadError::Moved { offset_bytes: position.offset_bytes }),

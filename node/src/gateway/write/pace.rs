@@ -1,5 +1,5 @@
 //! How fast extents are moved and written anew in the background: within a budget of bytes per second that all jobs
-//! share, and no more than half of the time while clients are served.
+//! share, and no more than half of the time while any node serves clients.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -75,8 +75,8 @@ impl Stint {
         self.read_bytes += read_bytes;
         self.written_bytes += written_bytes;
         let Some(pace) = &self.pace else { return };
-        let clients = core.metrics.reads_active.get() + core.metrics.uploads_active.get() > 0;
-        let yielded = if clients { self.since.elapsed().min(YIELD_MAX) } else { Duration::ZERO };
+        let yielded =
+            if core.roster.clients_are_served() { self.since.elapsed().min(YIELD_MAX) } else { Duration::ZERO };
         let rest = pace.take(read_bytes.saturating_add(written_bytes), Instant::now()).max(yielded);
         if !rest.is_zero() {
             sleep(rest).await;

@@ -20,6 +20,7 @@ use crate::gateway::Body;
 use crate::gateway::core::Core;
 use crate::gateway::error::{BodyError, UploadError};
 use crate::gateway::hash::RunningDigest;
+use crate::members::Client;
 
 /// Batches that wait for the task.
 const QUEUE_BATCHES: usize = 1;
@@ -162,12 +163,13 @@ impl Writing {
 /// Counts an upload as active while it lives.
 struct ActiveUpload {
     core: Arc<Core>,
+    _client: Client,
 }
 
 impl ActiveUpload {
     fn new(core: &Arc<Core>) -> Self {
         core.metrics.uploads_active.inc();
-        Self { core: Arc::clone(core) }
+        Self { core: Arc::clone(core), _client: core.roster.clients().arrive() }
     }
 }
 

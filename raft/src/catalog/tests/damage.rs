@@ -34,15 +34,16 @@ fn damage_is_told_by_repository_manifest_index_and_tag() {
     let found = store.view().damaged(None, 9).unwrap();
     assert_eq!(found.len(), 1);
     let damage = &found[0];
-    assert_eq!((damage.key.spare, damage.digest, damage.more), (ShortfallKey::LOST, Some(digest(1)), false));
+    assert_eq!((damage.key.spare, damage.digest), (ShortfallKey::LOST, Some(digest(1))));
     assert_eq!(damage.shortfall.missing.len(), 2);
-    let told: Vec<_> = damage.uses.iter().map(|at| (at.repository.as_str(), at.manifest)).collect();
+    let uses = store.view().blob_uses(&digest(1), None, 9).unwrap();
+    let told: Vec<_> = uses.iter().map(|at| (at.repository.as_str(), at.manifest)).collect();
     assert_eq!(told, [("app", Some(digest(10))), ("app", Some(digest(11))), ("base", None)]);
-    let tags = |at: usize| damage.uses[at].names.tags.iter().map(Tag::as_str).collect::<Vec<_>>();
+    let tags = |at: usize| uses[at].names.tags.iter().map(Tag::as_str).collect::<Vec<_>>();
     assert_eq!(tags(0), ["latest", "v1", "all", "outer"]);
     assert_eq!(tags(1), ["all", "outer"]);
     assert!(tags(2).is_empty());
-    assert_eq!(damage.uses[1].names.indexes, [digest(12), digest(13)]);
+    assert_eq!(uses[1].names.indexes, [digest(12), digest(13)]);
 }
 
 #[test]
@@ -64,7 +65,7 @@ fn a_damaged_upload_belongs_to_no_blob_yet() {
     store.advance(1, extents);
     lose(&mut store, 1);
     let found = store.view().damaged(None, 9).unwrap();
-    assert_eq!((found.len(), found[0].digest, found[0].uses.len()), (1, None, 0));
+    assert_eq!((found.len(), found[0].digest), (1, None));
 }
 
 #[test]
@@ -85,8 +86,6 @@ fn damage_and_its_uses_are_read_in_pages() {
     for number in 20..24 {
         store.put(manifest("app", number, &[], &[1]));
     }
-    let damage = &store.view().damaged(None, 1).unwrap()[0];
-    assert_eq!((damage.uses.len(), damage.more), (DAMAGED_USES_MAX, true));
     let (mut all, mut after) = (Vec::new(), None);
     loop {
         let page = store.view().blob_uses(&digest(1), after.as_ref(), 3).unwrap();
@@ -95,11 +94,17 @@ fn damage_and_its_uses_are_read_in_pages() {
         all.extend(page);
     }
     assert_eq!(all.len(), 104);
-    assert_eq!(all[..DAMAGED_USES_MAX], damage.uses[..]);
+    assert_eq!(all, store.view().blob_uses(&digest(1), None, 200).unwrap());
     let tags: Vec<String> = (0..5).map(|number| format!("t{number}")).collect();
     let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
     store.put(manifest("app", 20, &tags, &[1]));
     let names = store.view().names_of(&repository("app"), &digest(20), 3).unwrap();
     assert_eq!((names.tags.len(), names.more), (3, true));
     assert!(!store.view().names_of(&repository("app"), &digest(20), 5).unwrap().more);
+    let (app, first) = (repository("app"), &names.tags[1]);
+    let rest = store.view().tags_of(&app, &digest(20), Some(first), 9).unwrap();
+    assert_eq!(rest.iter().map(Tag::as_str).collect::<Vec<_>>(), ["t2", "t3", "t4"]);
+    store.put(index("app", 30, &[], &[20]));
+    store.put(index("app", 31, &[], &[20]));
+    assert_eq!(store.view().parents(&app, &digest(20), Some(&digest(30)), 9).unwrap(), [digest(31)]);
 }

@@ -27,7 +27,7 @@ fn a_manifest_is_stored_with_its_exact_bytes_and_tags() {
     assert_eq!(bytes, Bytes::from_static(b"manifest 10"));
     let set = store.view().tag(&repository("app"), &tag("v1")).unwrap().unwrap();
     assert_eq!((set.digest, set.sequence), (digest(10), 4));
-    assert_eq!(store.view().tags_of(&repository("app"), &digest(10), 9).unwrap(), [tag("latest"), tag("v1")]);
+    assert_eq!(store.view().tags_of(&repository("app"), &digest(10), None, 9).unwrap(), [tag("latest"), tag("v1")]);
     assert_eq!(store.view().manifests_using(&repository("app"), &digest(1), 9).unwrap(), [digest(10)]);
     let kinds = store.events();
     assert!(matches!(kinds[1], EventKind::ManifestStored { length_bytes: 11, .. }));
@@ -119,7 +119,7 @@ fn an_index_holds_its_children_whichever_comes_first() {
     assert!(store.garbage().is_empty());
     store.put(manifest("app", 11, &[], &[]));
     assert!(store.garbage().is_empty());
-    assert_eq!(store.view().parents(&repository("app"), &digest(11), 9).unwrap(), [digest(20)]);
+    assert_eq!(store.view().parents(&repository("app"), &digest(11), None, 9).unwrap(), [digest(20)]);
     store.apply(Command::DeleteManifest { repository: repository("app"), digest: digest(20) });
     assert_eq!(store.garbage(), [manifest_item(&store, "app", 10), manifest_item(&store, "app", 11)]);
 }

@@ -35,9 +35,16 @@ impl<S: State> View<S> {
         Ok(rows.into_iter().map(|((_, tag), _)| tag).collect())
     }
 
-    /// Tags that point to a manifest, in lexical order.
-    pub fn tags_of(&self, repository: &RepositoryName, digest: &Digest, limit: usize) -> Result<Vec<Tag>, StateError> {
-        let rows = ManifestTags::scan::<(RepositoryName, Digest)>(&self.state, (repository, digest), None, limit)?;
+    /// Tags that point to a manifest, in lexical order, behind `after`.
+    pub fn tags_of(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        after: Option<&Tag>,
+        limit: usize,
+    ) -> Result<Vec<Tag>, StateError> {
+        let after = after.map(|after| (repository, digest, after));
+        let rows = ManifestTags::scan::<(RepositoryName, Digest)>(&self.state, (repository, digest), after, limit)?;
         Ok(rows.into_iter().map(|((_, _, tag), ())| tag).collect())
     }
 
@@ -62,14 +69,16 @@ impl<S: State> View<S> {
         Ok(rows.into_iter().map(|((_, _, manifest), ())| manifest).collect())
     }
 
-    /// Indexes of a repository that list a manifest, by digest.
+    /// Indexes of a repository that list a manifest, by digest, behind `after`.
     pub fn parents(
         &self,
         repository: &RepositoryName,
         child: &Digest,
+        after: Option<&Digest>,
         limit: usize,
     ) -> Result<Vec<Digest>, StateError> {
-        let rows = ManifestParents::scan::<(RepositoryName, Digest)>(&self.state, (repository, child), None, limit)?;
+        let after = after.map(|after| (repository, child, after));
+        let rows = ManifestParents::scan::<(RepositoryName, Digest)>(&self.state, (repository, child), after, limit)?;
         Ok(rows.into_iter().map(|((_, _, index), ())| index).collect())
     }
 

@@ -1,18 +1,19 @@
 //! What is lost, by the names that people know: extents that cannot be read, the blobs that they belong to, and the
 //! repositories, manifests and tags that use those.
 //!
-//! Every list is read in pages; what is cut short says so and can be gone on with.
+//! Every list is read in pages, so that a blob that everything is built on is named completely. The first names of a
+//! manifest come with its use; what is cut short says so and can be gone on with.
 
 use std::collections::{BTreeSet, VecDeque};
 
 use storage::shard::{ExtentIndex, ObjectId};
 
 use super::View;
-use crate::catalog::limit::{DAMAGED_NAMES_MAX, DAMAGED_USES_MAX};
+use crate::catalog::limit::DAMAGED_NAMES_MAX;
 use crate::catalog::name::{Digest, RepositoryName, Tag};
 use crate::catalog::record::ObjectState;
 use crate::catalog::shortfall::{ShortfallKey, ShortfallRecord};
-use crate::catalog::table::{ManifestParents, ManifestTags, ManifestUses, Objects, ShortfallOrder, Shortfalls};
+use crate::catalog::table::{ManifestUses, Objects, ShortfallOrder, Shortfalls};
 use crate::machine::State;
 use crate::table::{StateError, Table};
 use crate::time::Timestamp;
@@ -26,10 +27,6 @@ pub struct Damage {
     pub shortfall: ShortfallRecord,
     /// The blob that it belongs to; none while it is being uploaded.
     pub digest: Option<Digest>,
-    /// Who uses the blob, by repository and manifest.
-    pub uses: Vec<BlobUse>,
-    /// Whether [`blob_uses`](View::blob_uses) has more of them.
-    pub more: bool,
 }
 
 /// A use of a blob.
@@ -50,18 +47,29 @@ pub struct ManifestNames {
     pub tags: Vec<Tag>,
     /// Indexes that list it, or that list an index that does.
     pub indexes: Vec<Digest>,
-    /// Whether there are more than could be named.
+    /// Whether there are more than could be named: [`tags_of`](View::tags_of) and [`parents`](View::parents)
+    /// have them all.
     pub more: bool,
 }
 
 impl<S: State> View<S> {
-    /// Extents that cannot be read, with all that uses them, the oldest first, behind `after`.
+    /// Extents that cannot be read, the oldest first, behind `after`.
     pub fn damaged(&self, after: Option<&ShortfallKey>, limit: usize) -> Result<Vec<Damage>, StateError> {
-        let after = after.map(|key| (&key.spare, &key.since, &key.object, &key.extent));
-        let rows = ShortfallOrder::scan::<u8>(&self.state, &ShortfallKey::LOST, after, limit)?;
-        let mut damaged = Vec::with_capacity(rows.len());
-        for ((spare, since, object, extent), ()) in rows {
-            damaged.extend(self.damage(spare, since, object, extent)?);
+        let mut after = after.copied();
+        let mut damaged = Vec::new();
+        // What was healed between two reads is left out, and the page is filled up.
+        while damaged.len() < limit {
+            let room = limit - damaged.len();
+            let behind = after.as_ref().map(|key| (&key.spare, &key.since, &key.object, &key.extent));
+            let rows = ShortfallOrder::scan::<u8>(&self.state, &ShortfallKey::LOST, behind, room)?;
+            let is_last = rows.len() < room;
+            for ((spare, since, object, extent), ()) in rows {
+                after = Some(ShortfallKey { spare, since, object, extent });
+                damaged.extend(self.damage(spare, since, object, extent)?);
+            }
+            if is_last {
+                break;
+            }
         }
         Ok(damaged)
     }
@@ -80,14 +88,7 @@ impl<S: State> View<S> {
             ObjectState::Published(digest) => Some(digest),
             ObjectState::Uploading => None,
         };
-        let mut uses = match &digest {
-            Some(digest) => self.blob_uses(digest, None, DAMAGED_USES_MAX + 1)?,
-            None => Vec::new(),
-        };
-        let more = uses.len() > DAMAGED_USES_MAX;
-        uses.truncate(DAMAGED_USES_MAX);
-        let key = ShortfallKey { spare, since, object, extent };
-        Ok(Some(Damage { key, shortfall, digest, uses, more }))
+        Ok(Some(Damage { key: ShortfallKey { spare, since, object, extent }, shortfall, digest }))
     }
 
     /// Who uses a blob, by repository and manifest, behind `after`.
@@ -145,21 +146,10 @@ impl<S: State> View<S> {
         let mut waiting = VecDeque::from([*manifest]);
         while let Some(manifest) = waiting.pop_front() {
             let room = limit - names.tags.len();
-            let tags = ManifestTags::scan::<(RepositoryName, Digest)>(
-                &self.state,
-                (repository, &manifest),
-                None,
-                room.saturating_add(1),
-            )?;
+            let tags = self.tags_of(repository, &manifest, None, room.saturating_add(1))?;
             names.more |= tags.len() > room;
-            names.tags.extend(tags.into_iter().take(room).map(|((_, _, tag), ())| tag));
-            let parents = ManifestParents::scan::<(RepositoryName, Digest)>(
-                &self.state,
-                (repository, &manifest),
-                None,
-                limit.saturating_add(1),
-            )?;
-            for ((_, _, index), ()) in parents {
+            names.tags.extend(tags.into_iter().take(room));
+            for index in self.parents(repository, &manifest, None, limit.saturating_add(1))? {
                 if seen.contains(&index) {
                     continue;
                 }

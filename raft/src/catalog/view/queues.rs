@@ -21,6 +21,12 @@ impl<S: State> View<S> {
         Shortfalls::get(&self.state, (&object, &extent))
     }
 
+    /// What extents of an object lack, by extent.
+    pub fn shortfalls_of(&self, object: ObjectId) -> Result<Vec<(ExtentIndex, ShortfallRecord)>, StateError> {
+        let rows = Shortfalls::scan::<ObjectId>(&self.state, &object, None, usize::MAX)?;
+        Ok(rows.into_iter().map(|((_, extent), record)| (extent, record)).collect())
+    }
+
     /// Extents below their redundancy, the most dangerous first, behind `after`.
     pub fn shortfalls(
         &self,

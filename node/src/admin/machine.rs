@@ -1,5 +1,5 @@
-//! The paths of the local socket for the upkeep of what is stored: `GET /disks`, `POST /disk/add`, `GET` and
-//! `POST /scrub`, `POST /damage`.
+//! The paths of the local socket that concern one machine: `GET /disks`, `POST /disk/add`, `GET` and `POST /scrub`.
+//! `remote` answers them for other nodes too.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -8,19 +8,17 @@ use axum::{Json, Router};
 use http::StatusCode;
 use storage::shard::DiskId;
 
-use super::damage::page;
+use super::machine_types::{AddDiskRequest, OwnDisksAnswer, ScrubAnswer, ScrubRequest};
 use super::router::{Admin, refuse};
 use super::types::VERSION;
-use super::upkeep_types::{AddDiskRequest, DamageRequest, OwnDisksAnswer, ScrubAnswer, ScrubRequest};
 use crate::shards::DiskChangeError;
 
-/// The paths.
+/// The paths, answered for this machine.
 pub(super) fn router() -> Router<Admin> {
     Router::new()
         .route("/disks", get(disks))
         .route("/disk/add", post(add_disk))
         .route("/scrub", get(|State(admin): State<Admin>| async move { scrub(&admin) }).post(start_scrub))
-        .route("/damage", post(damage))
 }
 
 async fn disks(State(admin): State<Admin>) -> Response {
@@ -67,21 +65,14 @@ async fn start_scrub(State(admin): State<Admin>, Json(request): Json<ScrubReques
 /// The one disk whose id begins so.
 fn pick(ids: impl Iterator<Item = String>, named: &str) -> Result<DiskId, String> {
     let mut fitting = ids.filter(|id| id.starts_with(named));
-    let unknown = || format!("this node has no disk {named:?} that is scrubbed: regnode scrub status lists them");
+    let unknown = || format!("the node has no disk {named:?} that is scrubbed: regnode scrub status lists them");
     let id = fitting.next().ok_or_else(unknown)?;
     if fitting.next().is_some() {
-        return Err(format!("several disks of this node begin with {named:?}: name more of the id"));
+        return Err(format!("several disks of the node begin with {named:?}: name more of the id"));
     }
     let mut bytes = [0; 16];
     hex::decode_to_slice(&id, &mut bytes).map_err(|_| unknown())?;
     Ok(DiskId(bytes))
-}
-
-async fn damage(State(admin): State<Admin>, Json(request): Json<DamageRequest>) -> Response {
-    match page(&admin, request.after.as_deref()).await {
-        Ok(answer) => Json(answer).into_response(),
-        Err((status, message)) => refuse(status, message),
-    }
 }
 
 #[cfg(test)]

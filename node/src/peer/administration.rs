@@ -1,0 +1,79 @@
+//! What an operator at one node asks of the machine of another: a request of the local socket, carried to that node.
+//!
+//! Which paths are served is not here: the server hands the request to an [`Administration`], which knows them.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use raft::id::NodeId;
+use tonic::Status;
+
+use super::client::{control, refused};
+use super::{PeerError, Peers, Refusal, limits, proto};
+use crate::environment::BoxFuture;
+
+/// A request of the local socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminRequest {
+    /// `GET` or `POST`.
+    pub method: Method,
+    /// Its path, without a query.
+    pub path: String,
+    /// JSON, or nothing.
+    pub body: Bytes,
+}
+
+/// The answer to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminAnswer {
+    /// As over the local socket.
+    pub status: StatusCode,
+    /// JSON.
+    pub body: Bytes,
+}
+
+/// Answers what other nodes' operators ask of this machine.
+pub trait Administration: Debug + Send + Sync + 'static {
+    /// Answers a request; what it does not serve is answered with an error as over the local socket.
+    fn answer(&self, request: AdminRequest) -> BoxFuture<'static, AdminAnswer>;
+}
+
+impl Peers {
+    /// Asks a peer what concerns its machine.
+    pub async fn administer(
+        &self,
+        node: NodeId,
+        request: AdminRequest,
+        deadline: Duration,
+    ) -> Result<AdminAnswer, PeerError> {
+        let link = self.link(node, None)?;
+        let AdminRequest { method, path, body } = request;
+        let message = proto::AdminRequest { method: method.as_str().to_owned(), path, body };
+        let request = self.request(node, message);
+        let mut client = control(&link);
+        let answer = self.complete(node, "administer", deadline, client.administer(request)).await?;
+        let status = u16::try_from(answer.status).ok().and_then(|status| StatusCode::from_u16(status).ok());
+        let unknown = || refused(node, Refusal::Failed, format!("it answered with status {}", answer.status));
+        Ok(AdminAnswer { status: status.ok_or_else(unknown)?, body: answer.body })
+    }
+}
+
+/// Answers a peer's request. It goes on when the peer goes away: a disk is added whole or not at all.
+pub(super) async fn answer(
+    administration: &Arc<dyn Administration>,
+    request: proto::AdminRequest,
+) -> Result<proto::AdminAnswer, Status> {
+    let proto::AdminRequest { method, path, body } = request;
+    let method =
+        Method::from_bytes(method.as_bytes()).ok().filter(|method| [Method::GET, Method::POST].contains(method));
+    let method = method.ok_or_else(|| Refusal::Invalid.status("GET or POST is expected"))?;
+    if body.len() > limits::ADMIN_LIMIT_BYTES {
+        return Err(Refusal::Invalid.status(format!("a body of {} bytes: too long", body.len())));
+    }
+    let answered = tokio::spawn(administration.answer(AdminRequest { method, path, body })).await;
+    let answer = answered.map_err(|error| Refusal::Failed.status(error.to_string()))?;
+    Ok(proto::AdminAnswer { status: u32::from(answer.status.as_u16()), body: answer.body })
+}
