@@ -1,4 +1,5 @@
-//! What a seed decides before a run begins: the cluster, its settings, the workload, the faults and how many of them.
+//! What a seed decides before a run begins: the cluster, its settings, the workload, the faults and how many of them, and
+//! what an operator does meanwhile.
 //!
 //! Swarm testing (Groce et al., ISSTA 2012): each run leaves out a random half of what could happen, so that rare
 //! combinations are not drowned by the common ones. Everything here is printed first and is part of a failure's report.
@@ -13,11 +14,16 @@ use rand::seq::IndexedRandom;
 use serde::Serialize;
 
 use crate::fault::FaultKind;
+use crate::operator::OrderKind;
 use crate::seed::Seed;
 use crate::workload::OperationKind;
 
 /// Share of the kinds of faults and operations that a run leaves out.
 const LEFT_OUT: f64 = 0.4;
+/// Share of the runs in which nobody orders anything.
+const WITHOUT_OPERATOR: f64 = 0.4;
+/// The shortest grace of orphans that may be set, in seconds.
+pub const SHORT_ORPHAN_GRACE_SECONDS: u64 = 60;
 
 /// The configuration of one run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -32,6 +38,8 @@ pub struct Configuration {
     pub workload: WorkloadConfiguration,
     /// What goes wrong.
     pub faults: FaultConfiguration,
+    /// What an operator does meanwhile.
+    pub operator: OperatorConfiguration,
     /// Rare paths that are taken, with the percentage of the times at which they could be.
     pub rare: BTreeMap<&'static str, u8>,
 }
@@ -68,6 +76,8 @@ pub struct NodeConfiguration {
     pub idle_body_timeout_seconds: u64,
     /// `repair.node_grace_seconds`.
     pub node_grace_seconds: u64,
+    /// `scrub.orphan_grace_seconds`.
+    pub orphan_grace_seconds: u64,
 }
 
 /// What the clients do.
@@ -124,30 +134,54 @@ pub struct FaultConfiguration {
     pub kinds: BTreeMap<FaultKind, u32>,
 }
 
+/// What an operator does while things go wrong.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct OperatorConfiguration {
+    /// Computers that are not switched on until a node is to join.
+    pub spares: usize,
+    /// Longest pause between two orders, in milliseconds.
+    pub pause_milliseconds_max: u64,
+    /// Whether the new node of a wiped computer takes the place of the old one.
+    pub replaces: bool,
+    /// Whether all disks are scrubbed in the end, after which nothing may be damaged.
+    pub scrubs_in_the_end: bool,
+    /// Weight of each kind of order; none if nobody orders anything.
+    pub orders: BTreeMap<OrderKind, u32>,
+}
+
 impl Configuration {
     /// What a seed decides.
     #[must_use]
     pub fn from_seed(seed: Seed) -> Self {
         let mut random = seed.stream("configuration");
-        Self {
+        let configuration = Self {
             seed,
             cluster: ClusterConfiguration::draw(&mut random),
             settings: NodeConfiguration::draw(&mut random),
             workload: WorkloadConfiguration::draw(&mut random),
             faults: FaultConfiguration::draw(&mut random),
+            operator: OperatorConfiguration::default(),
             rare: rare(&mut random),
-        }
+        };
+        configuration.with_operator(&mut seed.stream("operator"))
     }
 
-    /// Nodes that may be lost at the same time without anything becoming unreadable, as the contract says: none of
-    /// two, one of three or four, two of five and more.
-    #[must_use]
-    pub const fn tolerated_nodes(&self) -> usize {
-        match self.cluster.nodes {
-            0..=2 => 0,
-            3 | 4 => 1,
-            _ => 2,
+    /// The same with an operator, if there is one.
+    fn with_operator(mut self, random: &mut StdRng) -> Self {
+        self.operator = OperatorConfiguration::draw(random, self.cluster.disks_per_node);
+        let orphan_grace_seconds = *[SHORT_ORPHAN_GRACE_SECONDS, 24 * 3600].choose(random).unwrap_or(&(24 * 3600));
+        self.settings.orphan_grace_seconds = orphan_grace_seconds;
+        if !self.operator.orders.is_empty() {
+            // What a cluster that grew has outgrown is looked for after so long a calm: not after the end of the run.
+            self.settings.node_grace_seconds = self.settings.node_grace_seconds.min(20);
         }
+        self
+    }
+
+    /// Computers, those included that are switched on later.
+    #[must_use]
+    pub const fn computers(&self) -> usize {
+        self.cluster.nodes + self.operator.spares
     }
 
     /// How long faults are injected, in virtual time.
@@ -159,7 +193,7 @@ impl Configuration {
 
 impl fmt::Display for Configuration {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, cluster, settings, workload, faults, rare } = self;
+        let Self { seed, cluster, settings, workload, faults, operator, rare } = self;
         writeln!(formatter, "seed {seed}")?;
         writeln!(
             formatter,
@@ -173,14 +207,15 @@ impl fmt::Display for Configuration {
         writeln!(
             formatter,
             "settings: heartbeat {} ms, election {} to {} ms, snapshot after {} entries, blocks of {} KiB, idle bodies {} s, \
-             repair after {} s",
+             repair after {} s, orphans stay {} s",
             settings.heartbeat_milliseconds,
             settings.election_min_milliseconds,
             settings.election_max_milliseconds,
             settings.snapshot_after_entries,
             settings.block_size_bytes >> 10,
             settings.idle_body_timeout_seconds,
-            settings.node_grace_seconds
+            settings.node_grace_seconds,
+            settings.orphan_grace_seconds
         )?;
         writeln!(
             formatter,
@@ -203,6 +238,15 @@ impl fmt::Display for Configuration {
             faults.pause_milliseconds_max,
             faults.lasts_milliseconds_max,
             weights(&faults.kinds)
+        )?;
+        writeln!(
+            formatter,
+            "operator: {} spare computers, pauses up to {} ms, {}, {}; {}",
+            operator.spares,
+            operator.pause_milliseconds_max,
+            if operator.replaces { "wiped nodes are replaced" } else { "wiped nodes join anew" },
+            if operator.scrubs_in_the_end { "all is scrubbed in the end" } else { "nothing is scrubbed in the end" },
+            weights(&operator.orders)
         )?;
         write!(formatter, "rare paths: {}", weights(rare))
     }
@@ -244,7 +288,26 @@ impl NodeConfiguration {
             block_size_bytes: *[64 << 10, 64 << 10, 128 << 10, 256 << 10].choose(random).unwrap_or(&(64 << 10)),
             idle_body_timeout_seconds: random.random_range(5..=60),
             node_grace_seconds: *[5, 20, 600].choose(random).unwrap_or(&20),
+            orphan_grace_seconds: 24 * 3600,
         }
+    }
+}
+
+impl OperatorConfiguration {
+    fn draw(random: &mut StdRng, disks: usize) -> Self {
+        let (replaces, scrubs_in_the_end) = (random.random_bool(0.5), random.random_bool(0.5));
+        let quiet = Self { replaces, scrubs_in_the_end, ..Self::default() };
+        if random.random_bool(WITHOUT_OPERATOR) {
+            return quiet;
+        }
+        let spares = random.random_range(1..=2);
+        let mut orders = draw_weights(random, OrderKind::ALL);
+        if disks < 2 {
+            // The only disk of a node is drained with its node.
+            orders.remove(&OrderKind::DrainDisk);
+        }
+        let pause_milliseconds_max = *[5_000, 15_000, 40_000].choose(random).unwrap_or(&15_000);
+        Self { spares, pause_milliseconds_max, orders, ..quiet }
     }
 }
 
@@ -317,6 +380,10 @@ mod tests {
         let runs: Vec<_> = (0..200).map(|seed| Configuration::from_seed(Seed(seed))).collect();
         for kind in FaultKind::ALL {
             let with = runs.iter().filter(|run| run.faults.kinds.contains_key(kind)).count();
+            assert!((1..runs.len()).contains(&with), "{kind} appears in {with} of {} runs", runs.len());
+        }
+        for kind in OrderKind::ALL {
+            let with = runs.iter().filter(|run| run.operator.orders.contains_key(kind)).count();
             assert!((1..runs.len()).contains(&with), "{kind} appears in {with} of {} runs", runs.len());
         }
         for kind in OperationKind::ALL {

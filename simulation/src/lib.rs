@@ -24,6 +24,7 @@ pub mod judge;
 mod mounts;
 pub mod mutation;
 pub mod network;
+pub mod operator;
 pub mod outcome;
 pub mod panics;
 pub mod rare;

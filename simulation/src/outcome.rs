@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::configuration::Configuration;
 use crate::fault::FaultKind;
 use crate::judge::Violation;
+use crate::operator::OrderKind;
 use crate::trace::Trace;
 
 /// What came of the run of one seed.
@@ -29,6 +30,8 @@ pub struct Outcome {
     pub retries: u64,
     /// Faults that were injected.
     pub faults: BTreeMap<FaultKind, u64>,
+    /// What an operator did, by kind.
+    pub orders: BTreeMap<OrderKind, u64>,
     /// Shard files at the end that the catalog does not know: not a fault, the sweep has its time.
     pub orphans: u64,
     /// Checks that a judge gave up undecided because they would have taken too long.
@@ -52,6 +55,7 @@ impl Outcome {
             requests: 0,
             retries: 0,
             faults: BTreeMap::new(),
+            orders: BTreeMap::new(),
             orphans: 0,
             undecided: 0,
             violation: violations.first().cloned(),

@@ -51,6 +51,8 @@ pub struct Report {
     pub retries: u64,
     /// Faults that were injected, by kind.
     pub faults: BTreeMap<String, u64>,
+    /// What an operator did, by kind.
+    pub orders: BTreeMap<String, u64>,
     /// Shard files at the end that the catalog does not know.
     pub orphans: u64,
     /// Checks that a judge gave up undecided.
@@ -100,6 +102,7 @@ impl Report {
             requests: outcome.requests,
             retries: outcome.retries,
             faults: outcome.faults.iter().map(|(kind, count)| (kind.to_string(), *count)).collect(),
+            orders: outcome.orders.iter().map(|(kind, count)| (kind.to_string(), *count)).collect(),
             orphans: outcome.orphans,
             undecided: outcome.undecided,
             violations: outcome.violations.iter().map(Accusation::from).collect(),
@@ -169,6 +172,9 @@ impl Report {
             let faults = Faults(&self.faults);
             // Writing to a string cannot fail.
             let _ = write!(line, ", {} operations, {faults}", Grouped(self.operations));
+            if !self.orders.is_empty() {
+                let _ = write!(line, ", {}", Orders(&self.orders));
+            }
         }
         line
     }
@@ -250,13 +256,27 @@ pub struct Faults<'a>(pub &'a BTreeMap<String, u64>);
 
 impl fmt::Display for Faults<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} faults", Grouped(self.0.values().sum()))?;
-        if !self.0.is_empty() {
-            let kinds: Vec<String> = self.0.iter().map(|(kind, count)| format!("{kind} {}", Grouped(*count))).collect();
-            write!(formatter, " ({})", kinds.join(", "))?;
-        }
-        Ok(())
+        by_kind(formatter, "faults", self.0)
     }
+}
+
+/// What an operator did by kind, as people read it.
+#[derive(Clone, Copy, Debug)]
+pub struct Orders<'a>(pub &'a BTreeMap<String, u64>);
+
+impl fmt::Display for Orders<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        by_kind(formatter, "orders", self.0)
+    }
+}
+
+fn by_kind(formatter: &mut fmt::Formatter<'_>, noun: &str, counts: &BTreeMap<String, u64>) -> fmt::Result {
+    write!(formatter, "{} {noun}", Grouped(counts.values().sum()))?;
+    if !counts.is_empty() {
+        let kinds: Vec<String> = counts.iter().map(|(kind, count)| format!("{kind} {}", Grouped(*count))).collect();
+        write!(formatter, " ({})", kinds.join(", "))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

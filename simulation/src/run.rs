@@ -1,8 +1,10 @@
-//! One run of one seed: boot, faults under load, healing, recovery, the final reading, the verdict.
+//! One run of one seed: boot, faults and an operator's orders under load, healing, recovery, the final reading, the
+//! verdict; in some runs a scrub of everything, and another verdict.
 //!
 //! This file is the order of it. What goes wrong is [`fault`](crate::fault)'s, what clients do
 //! [`workload`](crate::workload)'s, what must hold the [`judges`](crate::judge)'.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -12,17 +14,18 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing_subscriber::layer::SubscriberExt;
 
 use crate::cluster::{self, Client, Control, Inspector, World};
-use crate::configuration::Configuration;
+use crate::configuration::{ClusterConfiguration, Configuration, SHORT_ORPHAN_GRACE_SECONDS};
 use crate::fault::target::WrittenExtent;
 use crate::fault::{Atlas, Injected, Nemesis, supervise};
 use crate::history::History;
 use crate::judge::availability::{Promise, probe};
-use crate::judge::inspection::{Ground, Inspection};
+use crate::judge::inspection::{Demands, Ground, Inspection};
 use crate::judge::liveness::{self, Facts, NodeFacts};
 use crate::judge::log::{Expected, LogJudge};
 use crate::judge::raft_safety::RaftSafety;
 use crate::judge::{Court, linearizability};
 use crate::mutation::Mutation;
+use crate::operator::{Operator, OrderKind};
 use crate::outcome::Outcome;
 use crate::seed::Seed;
 use crate::switches::Switches;
@@ -41,10 +44,19 @@ const LAST_REQUESTS: Duration = Duration::from_mins(5);
 const READING: Duration = Duration::from_mins(10);
 /// Quiet at the end, after which every queue has drained: leftovers, discards and idle connections have their delays.
 const QUIET: Duration = Duration::from_secs(75);
+/// The same if a disk's orphans are to be gone, whose grace is a minute: they are noted by one inventory, which takes a
+/// quarter of that, and removed by another one.
+const STRAYS_GONE: Duration = Duration::from_mins(2);
+/// In which what a scrub has found reaches the catalog, and all nodes.
+const REPORTED: Duration = Duration::from_secs(10);
+/// In which what a changed cluster has outgrown is found, once it has been calm for the grace of nodes.
+const OUTGROWN: Duration = Duration::from_secs(15);
 /// In which each node is looked at several times.
 const SETTLING: Duration = Duration::from_millis(500);
 /// Longest time until every node could be looked into at rest.
 const LAST_LOOK: Duration = Duration::from_secs(30);
+/// What a node says that was removed.
+const REMOVED: &str = "was removed from cluster";
 /// Writes that may be interrupted in any run so that all of their shards stay.
 const ORPHANED_WRITES: usize = 2;
 /// Faults of which one may do that besides. Seen were 49 orphaned shards after 2,057 faults in 36 runs, 16 at most in one.
@@ -65,6 +77,7 @@ pub struct RunOptions {
 #[derive(Clone, Debug, Default)]
 struct Findings {
     injected: Injected,
+    orders: BTreeMap<OrderKind, u64>,
     orphans: usize,
 }
 
@@ -90,8 +103,9 @@ pub fn run_seed(seed: Seed, options: &RunOptions, trace: &Trace, court: &Court) 
     let _panics = log.watch_panics();
     let _subscriber = tracing::subscriber::set_default(tracing_subscriber::registry().with(trace.clone()).with(log));
 
-    let surroundings = cluster::surroundings(configuration.cluster.nodes);
+    let surroundings = cluster::surroundings(configuration.computers());
     let work = Workload::new(surroundings, &configuration, history.clone(), court.clone());
+    work.serve(1..=configuration.cluster.nodes);
     let run = Run {
         inspection: Arc::new(inspection(&configuration, &atlas, court, &held)),
         configuration,
@@ -117,13 +131,17 @@ pub fn run_seed(seed: Seed, options: &RunOptions, trace: &Trace, court: &Court) 
     run.outcome(trace, court, undecided.len())
 }
 
-/// Errors in a log are expected where a disk fails its node, or has just done so.
+/// Errors in a log are expected where a disk fails its node, or has just done so, and of a node that was told to leave when
+/// it says so and ends.
 fn expected(held: &Arc<OnceLock<Control>>) -> Expected {
     let held = Arc::clone(held);
     Arc::new(move |line| {
         let now = turmoil::sim_elapsed().unwrap_or_default();
         let node = line.node.zip(held.get());
-        node.is_some_and(|(node, control)| control.computer(node).is_failed_by_a_disk(now))
+        node.is_some_and(|(node, control)| {
+            let leaves = control.is_dismissed(node) && line.text.contains(REMOVED);
+            leaves || control.computer(node).is_failed_by_a_disk(now)
+        })
     })
 }
 
@@ -133,8 +151,7 @@ fn inspection(
     court: &Court,
     held: &Arc<OnceLock<Control>>,
 ) -> Inspection {
-    let (nodes, snapshot_after_entries) = (configuration.cluster.nodes, configuration.settings.snapshot_after_entries);
-    let ground = Ground::of(held, nodes, snapshot_after_entries);
+    let ground = Ground::of(held, configuration.settings.snapshot_after_entries);
     let atlas = atlas.clone();
     Inspection::new(
         court,
@@ -149,7 +166,10 @@ impl Run {
         let inspector: Inspector = Arc::new(move |number, node| inspection.inspect(number, node));
         World {
             seed: self.configuration.seed,
-            cluster: self.configuration.cluster.clone(),
+            cluster: ClusterConfiguration {
+                nodes: self.configuration.computers(),
+                ..self.configuration.cluster.clone()
+            },
             settings: self.configuration.settings.clone(),
             founders: self.configuration.cluster.nodes,
             limit: ALL_ELSE + self.configuration.fault_phase(),
@@ -175,7 +195,7 @@ impl Run {
     }
 
     async fn story(self, control: Control) -> Result<()> {
-        let all: Vec<usize> = (1..=control.nodes()).collect();
+        let all: Vec<usize> = control.members().into_iter().collect();
         control.ready(&all, BOOT).await.context("the cluster boots")?;
         sleep(REST).await;
         self.inspection.booted();
@@ -185,7 +205,8 @@ impl Run {
         let prober = tokio::spawn(probe(self.work.clone(), self.promise()));
         let mut nemesis = Nemesis::new(&self.configuration, control.clone(), self.atlas.clone());
         self.findings().injected = nemesis.injected();
-        nemesis.rage().await;
+        let mut operator = Operator::new(&self.configuration, control.clone(), self.atlas.clone(), self.work.clone());
+        tokio::join!(nemesis.rage(), operator.rage());
         control.trace.note("all faults end");
         nemesis.heal_all().await;
         sleep(AFTERMATH).await;
@@ -194,6 +215,14 @@ impl Run {
         let _succeeded = prober.await;
 
         control.trace.note("recovery");
+        let completed = operator.complete().await;
+        self.findings().orders = operator.done();
+        if !completed {
+            return Ok(());
+        }
+        if !self.configuration.operator.orders.is_empty() {
+            sleep(Duration::from_secs(self.configuration.settings.node_grace_seconds) + OUTGROWN).await;
+        }
         let facts = self.facts(&control);
         if liveness::revive(&self.work, &facts, liveness::BOUND).await.is_none() {
             return Ok(());
@@ -209,7 +238,29 @@ impl Run {
         if liveness::revive(&self.work, &facts, liveness::BOUND).await.is_none() {
             return Ok(());
         }
-        sleep(QUIET).await;
+        let whole = self.atlas.lost_voters() == 0;
+        let demands = Demands { orphans_max: self.orphans_max(), whole, ..Demands::default() };
+        self.look(&control, QUIET, demands).await;
+        if !self.configuration.operator.scrubs_in_the_end || self.work.court.first().is_some() {
+            return Ok(());
+        }
+        control.trace.note("all is scrubbed");
+        if !operator.scrub_all().await {
+            return Ok(());
+        }
+        sleep(REPORTED).await;
+        if liveness::revive(&self.work, &facts, liveness::BOUND).await.is_none() {
+            return Ok(());
+        }
+        let no_strays = self.configuration.settings.orphan_grace_seconds <= SHORT_ORPHAN_GRACE_SECONDS;
+        let demands = Demands { scrubbed: whole, no_strays, ..demands };
+        self.look(&control, if no_strays { STRAYS_GONE } else { QUIET }, demands).await;
+        Ok(())
+    }
+
+    /// Looks into all nodes after some quiet, and judges what they hold.
+    async fn look(&self, control: &Control, quiet: Duration, demands: Demands) {
+        sleep(quiet).await;
         self.inspection.settled();
         let looked = async {
             while !self.inspection.is_complete() {
@@ -218,10 +269,9 @@ impl Run {
         };
         // Whoever could not be looked into by then is accused.
         let _complete = tokio::time::timeout(LAST_LOOK, looked).await;
-        let conclusion = self.inspection.conclude(self.orphans_max(), self.atlas.lost_voters() == 0);
+        let conclusion = self.inspection.conclude(demands);
         control.trace.note(&format!("{conclusion:?}"));
         self.findings().orphans = conclusion.orphans;
-        Ok(())
     }
 
     /// What is known of the nodes. As long as a wiped node's former self is a member, extents wait for it: full redundancy
@@ -234,13 +284,14 @@ impl Run {
                 let facts = NodeFacts::of(&control.report(number))?;
                 Some(NodeFacts { under_replicated: if waits { 0 } else { facts.under_replicated }, ..facts })
             };
-            (1..=control.nodes()).map(facts).collect()
+            control.members().into_iter().map(|number| (number, facts(number))).collect()
         })
     }
 
     fn promise(&self) -> Promise {
         let (holds, impaired) = (self.atlas.clone(), self.atlas.clone());
-        Promise { holds: Arc::new(move || holds.is_promised()), impaired: Arc::new(move || impaired.impaired_nodes()) }
+        let impaired = move || &impaired.impaired_nodes() | &impaired.joining_nodes();
+        Promise { holds: Arc::new(move || holds.is_promised()), impaired: Arc::new(impaired) }
     }
 
     async fn wait_for_clients(&self) -> Result<()> {
@@ -258,11 +309,13 @@ impl Run {
     /// few do, and what they leave is removed at once unless its holder or the gateway died. A write leaves two shards for
     /// each block of its data at most, as no profile has more parity than data, and those of its last extent.
     fn orphans_max(&self) -> usize {
-        let Configuration { cluster, settings, workload, .. } = &self.configuration;
+        let Configuration { settings, workload, .. } = &self.configuration;
         let faults: u64 = self.findings().injected.counts().values().sum();
-        let writes = ORPHANED_WRITES + usize::try_from(faults).unwrap_or(usize::MAX) / FAULTS_PER_ORPHANED_WRITE;
+        let orders: u64 = self.findings().orders.values().sum();
+        let interruptions = usize::try_from(faults + orders).unwrap_or(usize::MAX);
+        let writes = ORPHANED_WRITES + interruptions / FAULTS_PER_ORPHANED_WRITE;
         let blocks = workload.layer_bytes_max.div_ceil(settings.block_size_bytes as usize);
-        writes * (2 * blocks + cluster.nodes)
+        writes * (2 * blocks + self.configuration.computers())
     }
 
     fn findings(&self) -> std::sync::MutexGuard<'_, Findings> {
@@ -277,6 +330,7 @@ impl Run {
             requests: statistics.requests,
             retries: statistics.retries,
             faults: findings.injected.counts(),
+            orders: findings.orders,
             orphans: findings.orphans as u64,
             undecided: undecided as u64,
             ..Outcome::cut_short(self.configuration.clone(), trace, court.all())

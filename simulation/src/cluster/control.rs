@@ -12,7 +12,7 @@ use raft::id::GroupId;
 use tokio::time::sleep;
 use turmoil::Sim;
 
-use super::life::{API_PORT, host};
+use super::life::{API_PORT, host, name};
 use crate::computer::Computer;
 use crate::judge::Court;
 use crate::network::SimulatedNetwork;
@@ -61,6 +61,8 @@ pub struct Report {
     pub under_replicated: u64,
     /// Its view of its groups.
     pub groups: Vec<GroupStatus>,
+    /// Names of the members, as it knows.
+    pub members: BTreeSet<String>,
     /// Why its process ended by itself, until it is started again.
     pub ended: Option<String>,
     /// How often the computer was wiped.
@@ -86,6 +88,10 @@ pub(super) struct Shared {
     pub(super) stopping: BTreeSet<usize>,
     /// Node that a new computer takes the place of.
     pub(super) replaces: BTreeMap<usize, String>,
+    /// Computers whose nodes are members.
+    pub(super) members: BTreeSet<usize>,
+    /// Computers whose nodes are to leave, or have left.
+    pub(super) dismissed: BTreeSet<usize>,
     errands: Vec<Errand>,
     /// Errands ever given and ever carried out.
     given: u64,
@@ -104,8 +110,9 @@ pub struct Control {
 }
 
 impl Control {
-    pub(super) fn new(computers: Vec<Computer>, trace: Trace, court: Court) -> Self {
-        let shared = Shared { reports: vec![Report::default(); computers.len()], ..Shared::default() };
+    pub(super) fn new(computers: Vec<Computer>, founders: usize, trace: Trace, court: Court) -> Self {
+        let reports = vec![Report::default(); computers.len()];
+        let shared = Shared { reports, members: (1..=founders).collect(), ..Shared::default() };
         Self { computers: computers.into(), shared: Arc::new(Mutex::new(shared)), trace, court }
     }
 
@@ -113,7 +120,7 @@ impl Control {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Number of nodes.
+    /// Number of computers, those included whose nodes are no members.
     #[must_use]
     pub fn nodes(&self) -> usize {
         self.computers.len()
@@ -123,6 +130,39 @@ impl Control {
     #[must_use]
     pub fn host(number: usize) -> String {
         host(number)
+    }
+
+    /// Name of the node that runs on a computer; one that was wiped takes another name.
+    #[must_use]
+    pub fn name(&self, number: usize) -> String {
+        name(number, self.report(number).generation)
+    }
+
+    /// The computers whose nodes are members now, by number.
+    #[must_use]
+    pub fn members(&self) -> BTreeSet<usize> {
+        self.shared().members.clone()
+    }
+
+    /// A computer's node has become a member.
+    pub fn joined(&self, number: usize) {
+        self.shared().members.insert(number);
+    }
+
+    /// A computer's node is to leave: that it is removed is no surprise.
+    pub fn dismiss(&self, number: usize) {
+        self.shared().dismissed.insert(number);
+    }
+
+    /// Whether a computer's node was told to leave.
+    #[must_use]
+    pub fn is_dismissed(&self, number: usize) -> bool {
+        self.shared().dismissed.contains(&number)
+    }
+
+    /// A computer's node is no member any more.
+    pub fn departed(&self, number: usize) {
+        self.shared().members.remove(&number);
     }
 
     /// Where the clients of this cluster work.
@@ -271,6 +311,12 @@ impl Control {
     /// A computer that joins from now on takes the place of the node of this name.
     pub fn replaces(&self, number: usize, name: &str) {
         self.shared().replaces.insert(number, name.to_owned());
+    }
+
+    /// Names of the nodes whose place was to be taken.
+    #[must_use]
+    pub fn replaced(&self) -> Vec<String> {
+        self.shared().replaces.values().cloned().collect()
     }
 
     /// Cuts or mends the network between a node and all others. The scenario's own connections stay.

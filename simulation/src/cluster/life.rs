@@ -37,6 +37,11 @@ pub(super) fn host(number: usize) -> String {
     format!("node-{number}")
 }
 
+/// Name of the node on a computer that was wiped so often.
+pub(super) fn name(number: usize, generation: u64) -> String {
+    if generation == 0 { host(number) } else { format!("{}-{generation}", host(number)) }
+}
+
 /// How a process ended by itself.
 #[derive(Debug)]
 enum End {
@@ -156,12 +161,13 @@ impl Life {
             inspector(number, node);
         }
         let ready = node.readiness().is_ready();
-        let under_replicated = node.status().await.under_replicated;
+        let status = node.status().await;
         let wanted = {
             let mut shared = control.shared();
             let report = &mut shared.reports[number - 1];
             report.ready = ready;
-            report.under_replicated = under_replicated;
+            report.under_replicated = status.under_replicated;
+            report.members = status.nodes.into_iter().map(|node| node.name).collect();
             report.groups = node.group_statuses();
             // One at a time: whoever takes the wish sees to it.
             if ready { shared.token_wanted.pop_first() } else { None }
@@ -178,7 +184,6 @@ impl Life {
 
     fn settings(&self, number: usize, generation: u64, control: &Control) -> Result<Settings> {
         let (cluster, node) = (&self.cluster, &self.settings);
-        let name = if generation == 0 { host(number) } else { format!("{}-{generation}", host(number)) };
         let disks: Vec<String> = control
             .computer(number)
             .disk_paths()
@@ -187,7 +192,7 @@ impl Life {
             .collect::<Result<_>>()?;
         let flags = [
             ("data_dir", DATA_DIR.to_owned()),
-            ("node.name", name),
+            ("node.name", name(number, generation)),
             ("node.zone", format!("zone-{}", number % cluster.zones)),
             ("api.listen", format!("0.0.0.0:{API_PORT}")),
             ("api.allow_plaintext", "true".to_owned()),
@@ -196,6 +201,7 @@ impl Life {
             ("storage.directories", disks.join(",")),
             ("storage.block_size_bytes", node.block_size_bytes.to_string()),
             ("repair.node_grace_seconds", node.node_grace_seconds.to_string()),
+            ("scrub.orphan_grace_seconds", node.orphan_grace_seconds.to_string()),
             ("raft.heartbeat_milliseconds", node.heartbeat_milliseconds.to_string()),
             ("raft.election_min_milliseconds", node.election_min_milliseconds.to_string()),
             ("raft.election_max_milliseconds", node.election_max_milliseconds.to_string()),

@@ -73,6 +73,7 @@ impl World {
             block_size_bytes: 64 << 10,
             idle_body_timeout_seconds: 60,
             node_grace_seconds: 20,
+            orphan_grace_seconds: 24 * 3600,
         };
         Self { seed, cluster, settings, founders: nodes, limit, witness: None, inspector: None }
     }
@@ -105,7 +106,7 @@ impl World {
             Computer::new(seed, cluster.disks_per_node, cluster.disk_capacity_bytes)
         });
         let computers: Vec<Computer> = computers.collect();
-        let control = Control::new(computers, trace.clone(), court.clone());
+        let control = Control::new(computers, founders, trace.clone(), court.clone());
         let life = Arc::new(life::Life { cluster: cluster.clone(), settings, witness, inspector });
         let mut simulation = turmoil::Builder::new()
             .rng_seed(seed.derive("network").0)

@@ -16,6 +16,8 @@ pub struct Condition {
     pub exists: bool,
     /// A power loss would leave all of it, its name included, and none has taken a part of it before.
     pub durable: bool,
+    /// It holds other bytes than were written, or was lost behind the back of the process.
+    pub damaged: bool,
     /// Virtual time at which a process last read bytes of it that are damaged, or did not find it after it was lost.
     pub damage_read_at: Option<Duration>,
 }
@@ -30,12 +32,13 @@ impl SimulatedDisk {
     pub fn shards_below(&self, directory: &Path) -> BTreeMap<ShardName, Condition> {
         let state = hold(&self.state);
         let lost = state.lost.iter().map(|(path, missed_at)| {
-            (path.clone(), Condition { exists: false, durable: false, damage_read_at: *missed_at })
+            (path.clone(), Condition { exists: false, durable: false, damaged: true, damage_read_at: *missed_at })
         });
         let present = state.tree.files().into_iter().map(|(path, content)| {
             let content = hold(&content);
             let durable = content.is_durable() && state.tree.is_durable(&path);
-            (path, Condition { exists: true, durable, damage_read_at: content.damage_read_at() })
+            let damaged = content.is_damaged();
+            (path, Condition { exists: true, durable, damaged, damage_read_at: content.damage_read_at() })
         });
         let below = lost.chain(present).filter(|(path, _)| path.starts_with(directory));
         below.filter_map(|(path, condition)| Some((shard_name(&path)?, condition))).collect()
@@ -95,6 +98,8 @@ mod tests {
         disk.rot(&path(1), &mut StdRng::seed_from_u64(1)).unwrap();
         disk.lose(&path(2)).unwrap();
         let read = |attempt| condition(&disk, attempt).unwrap().damage_read_at.is_some();
+        let damaged = [1, 2, 3].map(|attempt| condition(&disk, attempt).unwrap().damaged);
+        assert_eq!(damaged, [true, true, false]);
         assert!(!read(1) && !read(2) && !condition(&disk, 2).unwrap().exists);
         for attempt in 1..=3 {
             let _ = disk.read(&path(attempt));

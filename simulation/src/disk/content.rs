@@ -60,6 +60,11 @@ impl Content {
         self.dirty.is_empty() && self.lost.is_empty() && !self.torn
     }
 
+    /// Whether a process would read other bytes than were written.
+    pub(super) fn is_damaged(&self) -> bool {
+        self.undamaged.as_ref().is_some_and(|undamaged| *undamaged != self.bytes)
+    }
+
     /// Virtual time at which a process last read bytes that are damaged.
     pub(super) const fn damage_read_at(&self) -> Option<Duration> {
         self.damage_read_at

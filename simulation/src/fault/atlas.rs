@@ -33,7 +33,6 @@ impl Bounds {
         let victims = if nodes < TWO_VICTIMS_FROM { 1 } else { random.random_range(1..=2) };
         Self {
             nodes,
-            tolerated: configuration.tolerated_nodes(),
             victims: numbers.into_iter().take(victims).collect(),
             beyond_promise: random.random_bool(BEYOND_PROMISE),
             damage_after: configuration.fault_phase().mul_f64(random.random_range(0.0..1.0)),
@@ -60,7 +59,7 @@ impl Atlas {
         Self::new(Bounds::draw(configuration, &mut configuration.seed.stream("atlas")))
     }
 
-    pub(super) fn chart(&self) -> MutexGuard<'_, Chart> {
+    pub(crate) fn chart(&self) -> MutexGuard<'_, Chart> {
         self.chart.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -81,6 +80,12 @@ impl Atlas {
     #[must_use]
     pub fn is_promised(&self) -> bool {
         self.chart().is_promised()
+    }
+
+    /// Nodes that have yet to join, or to settle after that. Numbered from 1.
+    #[must_use]
+    pub fn joining_nodes(&self) -> BTreeSet<usize> {
+        self.chart().joining_nodes()
     }
 
     /// Voters that are lost for good: their groups go on with a smaller spare.
@@ -107,6 +112,7 @@ impl Atlas {
 
 #[cfg(test)]
 mod tests {
+    use super::super::chart::tolerated;
     use super::*;
     use crate::seed::Seed;
 
@@ -118,7 +124,7 @@ mod tests {
         for seed in 0..200 {
             let (configuration, bounds) = of(seed);
             assert_eq!(bounds, of(seed).1);
-            assert!((1..=configuration.tolerated_nodes()).contains(&bounds.victims.len()));
+            assert!((1..=tolerated(configuration.cluster.nodes)).contains(&bounds.victims.len()));
             assert!(bounds.damage_after < configuration.fault_phase());
             beyond += usize::from(bounds.beyond_promise);
         }

@@ -2,11 +2,16 @@
 //!
 //! Holds: a part of the cluster is in the hand of one fault at a time. Of an extent, as one attempt wrote it, at most
 //! one shard is ever damaged or lost, since the weakest profile that the product acknowledges (1+1, 2+1) bears one.
-//! Only the run's victims are damaged at all. A wipe comes once, to a victim, while nobody else is damaged and the
+//! Only the run's victims are damaged at all. Nodes that come bear nothing yet, and a node that is to go counts as gone for
+//! what the cluster bears from the moment it is ordered to, and as there for what it may suffer until it is gone.
+//! A wipe comes once, to a victim, while nobody else is damaged and the
 //! contract bears the loss of one more node. Clocks are far off on a minority. All else that is broken comes back, so a
 //! run beyond the promise may break it at will.
 //!
 //! Not here: time of its own, randomness, the doing.
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -18,6 +23,8 @@ use super::target::{Part, Target, WrittenExtent};
 /// How long a node has to be ready without a break before it counts as recovered: elections, heartbeats and the
 /// deadlines of calls that wait on a broken connection are over by then.
 pub const SETTLE: Duration = Duration::from_secs(15);
+/// Nodes below which no operator goes.
+const SAFE_NODES: usize = 3;
 
 /// Names a fault that lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,8 +41,6 @@ impl fmt::Display for FaultId {
 pub struct Bounds {
     /// Nodes of the cluster.
     pub nodes: usize,
-    /// Nodes whose loss the contract bears.
-    pub tolerated: usize,
     /// Nodes whose data may be damaged.
     pub victims: BTreeSet<usize>,
     /// Whether more nodes may be impaired at a time than the contract bears.
@@ -64,11 +69,32 @@ pub struct Chart {
     /// Whose shard of an extent is damaged or lost.
     damaged: BTreeMap<WrittenExtent, usize>,
     wiped: Option<usize>,
+    /// Whether the wiped node's former self is replaced, and so no member for ever.
+    replaced: bool,
+    /// Nodes that are members or about to be.
+    members: BTreeSet<usize>,
+    /// Nodes that have yet to join, and since when they have been ready.
+    joining: BTreeMap<usize, Option<Duration>>,
+    /// Nodes that are to go.
+    leaving: BTreeSet<usize>,
+    /// The fewest nodes that the cluster ever had, or was ordered to have.
+    least: usize,
     /// Sets of nodes that were impaired at the same time and left so few that writes bear less than in the whole
     /// cluster, until all redundancy was seen restored.
     weak: BTreeSet<BTreeSet<usize>>,
     /// Since when nobody has been impaired and nothing below its redundancy.
     whole_since: Option<Duration>,
+}
+
+/// Nodes that may be lost at the same time of so many without anything becoming unreadable, as the contract says: none
+/// of two, one of three or four, two of five and more.
+#[must_use]
+pub const fn tolerated(nodes: usize) -> usize {
+    match nodes {
+        0..=2 => 0,
+        3 | 4 => 1,
+        _ => 2,
+    }
 }
 
 /// Losses that a write bears among so many nodes.
@@ -81,6 +107,11 @@ impl Chart {
     #[must_use]
     pub fn new(bounds: Bounds) -> Self {
         Self {
+            members: (1..=bounds.nodes).collect(),
+            joining: BTreeMap::new(),
+            leaving: BTreeSet::new(),
+            least: bounds.nodes,
+            replaced: false,
             bounds,
             broken: BTreeMap::new(),
             next: 0,
@@ -106,6 +137,7 @@ impl Chart {
         let mut impaired: BTreeSet<usize> = broken.chain(self.settling.keys()).copied().collect();
         impaired.extend(self.damaged.values());
         impaired.extend(self.wiped);
+        impaired.retain(|number| self.members.contains(number));
         impaired
     }
 
@@ -118,15 +150,14 @@ impl Chart {
     /// Voters that are lost for good.
     #[must_use]
     pub const fn lost_voters(&self) -> usize {
-        if self.wiped.is_some() { 1 } else { 0 }
+        if self.wiped.is_some() && !self.replaced { 1 } else { 0 }
     }
 
     fn is_borne(&self, impaired: &BTreeSet<usize>) -> bool {
         // What was written while some were away lies on the others alone.
-        let spared = |away: &BTreeSet<usize>| {
-            impaired.difference(away).count() <= parity(self.bounds.nodes.saturating_sub(away.len()))
-        };
-        impaired.len() <= self.bounds.tolerated && self.weak.iter().all(spared)
+        let spared =
+            |away: &BTreeSet<usize>| impaired.difference(away).count() <= parity(self.least.saturating_sub(away.len()));
+        impaired.len() <= tolerated(self.least) && self.weak.iter().all(spared)
     }
 
     fn is_borne_with(&self, more: &BTreeSet<usize>) -> bool {
@@ -139,6 +170,10 @@ impl Chart {
         if self.broken.values().any(|(_, other)| !other.parts.is_disjoint(&target.parts)) {
             return false;
         }
+        // What has left is nobody's any more.
+        if !target.impairs.is_subset(&self.members) {
+            return false;
+        }
         match kind {
             // Alone and borne; and the node must have been a whole one until then.
             FaultKind::Wipe => {
@@ -146,6 +181,7 @@ impl Chart {
                 self.wiped.is_none()
                     && target.impairs.len() == 1
                     && target.impairs.is_subset(&self.bounds.victims)
+                    && target.impairs.is_disjoint(&self.leaving)
                     && !self.damaged.values().any(others)
                     && self.is_borne_with(&target.impairs)
             }
@@ -153,7 +189,7 @@ impl Chart {
                 let astray = self.broken.values().filter(|(kind, _)| *kind == FaultKind::ClockStep);
                 let mut astray: BTreeSet<usize> = astray.flat_map(|(_, target)| &target.impairs).copied().collect();
                 astray.extend(&target.impairs);
-                astray.len() <= (self.bounds.nodes - 1) / 2 && self.is_allowed(&target.impairs)
+                astray.len() <= (self.least - 1) / 2 && self.is_allowed(&target.impairs)
             }
             _ => self.is_allowed(&target.impairs),
         }
@@ -199,6 +235,7 @@ impl Chart {
     pub fn may_damage_on(&self, now: Duration, number: usize) -> bool {
         now >= self.bounds.damage_after
             && self.bounds.victims.contains(&number)
+            && self.members.contains(&number)
             && self.is_allowed(&BTreeSet::from([number]))
     }
 
@@ -218,9 +255,79 @@ impl Chart {
         may
     }
 
-    /// Records that a computer was wiped, with what lay on it. A wipe must have begun.
-    pub fn wipe(&mut self, number: usize, lost: impl IntoIterator<Item = WrittenExtent>) {
+    /// Nodes that can be asked for something, but not be relied on yet.
+    #[must_use]
+    pub fn joining_nodes(&self) -> BTreeSet<usize> {
+        self.joining.keys().copied().collect()
+    }
+
+    /// A node is to come: it may be hit like the others from now on.
+    pub fn joins(&mut self, number: usize) {
+        self.members.insert(number);
+        self.joining.insert(number, None);
+    }
+
+    /// Whether another node may take the place of this one: it is a member that is there for good, and no vote is lost.
+    #[must_use]
+    pub fn may_be_replaced(&self, number: usize) -> bool {
+        self.members.contains(&number)
+            && !self.leaving.contains(&number)
+            && !self.joining.contains_key(&number)
+            && self.wiped != Some(number)
+            && self.lost_voters() == 0
+    }
+
+    /// Whether an operator may order a node to go: enough remain besides.
+    #[must_use]
+    pub fn may_leave(&self, number: usize) -> bool {
+        self.may_be_replaced(number) && self.staying() > SAFE_NODES
+    }
+
+    /// Members that neither come nor go.
+    fn staying(&self) -> usize {
+        self.members
+            .iter()
+            .filter(|number| !self.leaving.contains(number) && !self.joining.contains_key(number))
+            .count()
+    }
+
+    /// A node is to go when the one that takes its place has come.
+    pub fn is_replaced(&mut self, number: usize, by: usize) {
+        self.leaving.insert(number);
+        self.joins(by);
+    }
+
+    /// A node is to go: what the others bear alone is what is borne from now on.
+    pub fn leaves(&mut self, number: usize) {
+        self.leaving.insert(number);
+        self.least = self.least.min(self.staying());
+    }
+
+    /// A node that was to go stays after all.
+    pub fn stays(&mut self, number: usize) {
+        self.leaving.remove(&number);
+    }
+
+    /// A node is gone.
+    pub fn departed(&mut self, number: usize) {
+        self.members.remove(&number);
+        self.joining.remove(&number);
+        self.leaving.remove(&number);
+        self.settling.remove(&number);
+        self.damaged.retain(|_, node| *node != number);
+    }
+
+    /// Nodes that faults may hit, in order.
+    #[must_use]
+    pub fn members(&self) -> Vec<usize> {
+        self.members.iter().copied().collect()
+    }
+
+    /// Records that a computer was wiped, with what lay on it. A wipe must have begun. `replaced` says that its new node
+    /// takes the place of the old one.
+    pub fn wipe(&mut self, number: usize, replaced: bool, lost: impl IntoIterator<Item = WrittenExtent>) {
         self.wiped = Some(number);
+        self.replaced = replaced;
         self.damaged.extend(lost.into_iter().map(|extent| (extent, number)));
     }
 
@@ -232,7 +339,7 @@ impl Chart {
 
     fn remember_weakness(&mut self) {
         let impaired = self.impaired_nodes();
-        if parity(self.bounds.nodes.saturating_sub(impaired.len())) < self.bounds.tolerated {
+        if parity(self.least.saturating_sub(impaired.len())) < tolerated(self.least) {
             self.weak.insert(impaired);
         }
         self.whole_since = None;
@@ -250,211 +357,21 @@ impl Chart {
             }
             now.saturating_sub(*since.get_or_insert(now)) < SETTLE
         });
-        let whole =
-            self.impaired_nodes().is_empty() && seen.iter().all(|seen| seen.ready && seen.under_replicated == 0);
+        self.joining.retain(|number, since| {
+            if broken.contains(number) || !ready(*number) {
+                *since = None;
+                return true;
+            }
+            now.saturating_sub(*since.get_or_insert(now)) < SETTLE
+        });
+        let is_whole = |number: &usize| {
+            seen.get(number.wrapping_sub(1)).is_some_and(|seen| seen.ready && seen.under_replicated == 0)
+        };
+        let whole = self.impaired_nodes().is_empty() && self.members.iter().all(is_whole);
         if !whole {
             self.whole_since = None;
         } else if now.saturating_sub(*self.whole_since.get_or_insert(now)) >= SETTLE {
             self.weak.clear();
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use storage::shard::{Attempt, ExtentIndex, ObjectId};
-
-    use super::*;
-
-    const LATE: Duration = Duration::from_secs(1000);
-
-    fn bounds(nodes: usize, victims: &[usize], beyond_promise: bool) -> Bounds {
-        Bounds {
-            nodes,
-            tolerated: if nodes < 5 { 1 } else { 2 },
-            victims: victims.iter().copied().collect(),
-            beyond_promise,
-            damage_after: Duration::from_secs(10),
-        }
-    }
-
-    fn down(number: usize) -> Target {
-        Target { parts: BTreeSet::from([Part::Process(number)]), impairs: BTreeSet::from([number]) }
-    }
-
-    fn extent(number: u64) -> WrittenExtent {
-        WrittenExtent(ObjectId([7; 16]), ExtentIndex(0), Attempt(number))
-    }
-
-    fn all_ready(nodes: usize) -> Vec<Seen> {
-        vec![Seen { ready: true, under_replicated: 0 }; nodes]
-    }
-
-    #[test]
-    fn within_the_promise_the_next_node_fails_only_when_the_last_one_has_settled() {
-        let mut chart = Chart::new(bounds(3, &[2], false));
-        let first = chart.begin(FaultKind::Crash, &down(1)).unwrap();
-        assert!(!chart.may(FaultKind::Crash, &down(2)));
-        chart.end(first);
-        assert!(!chart.may(FaultKind::Crash, &down(2)), "node 1 is not back yet");
-        let mut seen = all_ready(3);
-        seen[0].ready = false;
-        chart.observe(Duration::from_secs(100), &seen);
-        chart.observe(Duration::from_secs(101), &all_ready(3));
-        chart.observe(Duration::from_secs(100) + SETTLE, &all_ready(3));
-        assert!(!chart.may(FaultKind::Crash, &down(2)));
-        chart.observe(Duration::from_secs(101) + SETTLE, &all_ready(3));
-        assert!(chart.may(FaultKind::Crash, &down(2)) && chart.impaired_nodes().is_empty());
-    }
-
-    #[test]
-    fn beyond_the_promise_everything_may_fail_and_nothing_is_promised() {
-        let mut chart = Chart::new(bounds(3, &[2], true));
-        for number in 1..=3 {
-            assert!(chart.is_promised() == (number < 3));
-            chart.begin(FaultKind::Crash, &down(number)).unwrap();
-        }
-        assert_eq!(chart.impaired_nodes(), BTreeSet::from([1, 2, 3]));
-    }
-
-    #[test]
-    fn a_part_is_in_one_hand() {
-        let mut chart = Chart::new(bounds(3, &[2], true));
-        let id = chart.begin(FaultKind::Crash, &down(1)).unwrap();
-        assert_eq!(chart.begin(FaultKind::PowerLoss, &down(1)), None);
-        assert_eq!(chart.fell(1), None, "whoever has it starts it again");
-        chart.end(id);
-        let id = chart.fell(1).unwrap();
-        assert!(!chart.may(FaultKind::Crash, &down(1)));
-        chart.end(id);
-    }
-
-    #[test]
-    fn one_shard_of_an_extent_is_damaged_and_only_on_victims() {
-        let mut chart = Chart::new(bounds(5, &[2, 4], true));
-        assert!(!chart.damage(Duration::from_secs(9), 2, extent(1)), "too early");
-        assert!(!chart.damage(LATE, 1, extent(1)));
-        assert!(chart.damage(LATE, 2, extent(1)));
-        assert!(chart.damage(LATE, 2, extent(1)), "the same shard");
-        assert!(!chart.damage(LATE, 4, extent(1)));
-        assert!(chart.damage(LATE, 4, extent(2)));
-        assert_eq!(chart.impaired_nodes(), BTreeSet::from([2, 4]));
-    }
-
-    #[test]
-    fn a_wipe_comes_once_and_to_a_victim_while_it_is_borne() {
-        let mut chart = Chart::new(bounds(3, &[2], true));
-        assert!(!chart.may(FaultKind::Wipe, &down(1)));
-        let other = chart.begin(FaultKind::Crash, &down(3)).unwrap();
-        assert!(!chart.may(FaultKind::Wipe, &down(2)), "node 3 is down");
-        chart.end(other);
-        chart.observe(LATE, &all_ready(3));
-        chart.observe(LATE + SETTLE, &all_ready(3));
-        let id = chart.begin(FaultKind::Wipe, &down(2)).unwrap();
-        chart.wipe(2, [extent(1)]);
-        chart.end(id);
-        chart.observe(LATE + SETTLE * 2, &all_ready(3));
-        chart.observe(LATE + SETTLE * 3, &all_ready(3));
-        assert!(!chart.may(FaultKind::Wipe, &down(2)));
-        assert_eq!(
-            (chart.lost_voters(), chart.impaired_nodes()),
-            (1, BTreeSet::from([2])),
-            "its vote is lost for good"
-        );
-    }
-
-    #[test]
-    fn damage_elsewhere_keeps_a_wipe_away() {
-        let mut chart = Chart::new(bounds(5, &[2, 4], true));
-        assert!(chart.damage(LATE, 4, extent(1)));
-        assert!(!chart.may(FaultKind::Wipe, &down(2)));
-        assert!(chart.may(FaultKind::Wipe, &down(4)), "what is damaged there goes with it");
-    }
-
-    #[test]
-    fn clocks_are_far_off_on_a_minority() {
-        let clock = |number| Target { parts: BTreeSet::from([Part::Clock(number)]), impairs: BTreeSet::from([number]) };
-        let mut chart = Chart::new(bounds(4, &[2], true));
-        assert!(chart.begin(FaultKind::ClockStep, &clock(1)).is_some());
-        assert!(chart.begin(FaultKind::ClockStep, &clock(2)).is_none());
-        let near = Target { impairs: BTreeSet::new(), ..clock(2) };
-        assert!(chart.begin(FaultKind::ClockStep, &near).is_some());
-        assert_eq!(chart.impaired_nodes(), BTreeSet::from([1]));
-    }
-
-    #[test]
-    fn a_bad_link_of_a_client_impairs_nobody() {
-        let mut chart = Chart::new(bounds(3, &[], false));
-        let target = Target { parts: BTreeSet::from([Part::ClientLink(2, 1)]), impairs: BTreeSet::new() };
-        assert!(chart.begin(FaultKind::MessageLoss, &target).is_some());
-        assert!(chart.impaired_nodes().is_empty() && chart.is_promised());
-    }
-
-    #[test]
-    fn what_was_written_on_three_of_five_bears_one_more_until_it_was_coded_anew() {
-        let mut chart = Chart::new(bounds(5, &[], true));
-        let ids: Vec<_> = [1, 2].map(|number| chart.begin(FaultKind::Outage, &down(number)).unwrap()).into();
-        assert!(chart.is_promised());
-        for id in ids {
-            chart.end(id);
-        }
-        let mut seen = all_ready(5);
-        seen[4].under_replicated = 1;
-        chart.observe(LATE, &seen);
-        chart.observe(LATE + SETTLE, &seen);
-        assert!(chart.impaired_nodes().is_empty());
-        let ids: Vec<_> = [3, 4].map(|number| chart.begin(FaultKind::Outage, &down(number)).unwrap()).into();
-        assert!(!chart.is_promised());
-        for id in ids {
-            chart.end(id);
-        }
-        for step in 2..6 {
-            chart.observe(LATE + SETTLE * step, &all_ready(5));
-        }
-        chart.begin(FaultKind::Outage, &down(3)).unwrap();
-        chart.begin(FaultKind::Outage, &down(5)).unwrap();
-        assert!(chart.is_promised());
-    }
-
-    proptest! {
-        /// Whatever is tried: never more data damaged than borne, and within the promise it holds all the time.
-        #[test]
-        fn it_stays_winnable(
-            nodes in 3..=7_usize,
-            beyond: bool,
-            tries in prop::collection::vec((0..5_u8, 0..7_usize, 0..12_u64), 1..200),
-        ) {
-            let victims = if nodes < 5 { vec![2] } else { vec![2, 4] };
-            let mut chart = Chart::new(bounds(nodes, &victims, beyond));
-            let mut lost: BTreeMap<WrittenExtent, BTreeSet<usize>> = BTreeMap::new();
-            let mut active = Vec::new();
-            let mut wipes = 0;
-            for (moment, (what, node, number)) in tries.into_iter().enumerate() {
-                let node = node % nodes + 1;
-                let now = Duration::from_secs(moment as u64 * 4);
-                match what {
-                    0 => active.extend(chart.begin(FaultKind::PowerLoss, &down(node))),
-                    1 => active.pop().into_iter().for_each(|id| chart.end(id)),
-                    2 if chart.damage(now, node, extent(number)) => {
-                        lost.entry(extent(number)).or_default().insert(node);
-                    }
-                    3 if number == 0 => if let Some(id) = chart.begin(FaultKind::Wipe, &down(node)) {
-                        wipes += 1;
-                        // Every second extent has a shard there.
-                        let there: Vec<_> = (0..12).filter(|number| number % 2 == 0).map(extent).collect();
-                        for extent in &there {
-                            lost.entry(*extent).or_default().insert(node);
-                        }
-                        chart.wipe(node, there);
-                        chart.end(id);
-                    },
-                    _ => chart.observe(now, &all_ready(nodes)),
-                }
-                prop_assert!(wipes <= 1);
-                prop_assert!(lost.values().all(|nodes| nodes.len() <= 1), "{lost:?}");
-                prop_assert!(beyond || chart.is_promised());
-            }
         }
     }
 }

@@ -50,12 +50,12 @@ impl Wrong {
         };
         let size = random.random_range(least..=*longest.unwrap_or(&LARGE_MILLISECONDS[0]));
         let by = if random.random_bool(0.5) { size } else { -size };
-        Self { node: random.random_range(1..=scene.nodes), manner: Manner::Step(by) }
+        Self { node: scene.node(random), manner: Manner::Step(by) }
     }
 
     pub(super) fn drift(random: &mut StdRng, scene: &Scene) -> Self {
         let rate = random.random_range(-DRIFT_PARTS_PER_MILLION..=DRIFT_PARTS_PER_MILLION);
-        Self { node: random.random_range(1..=scene.nodes), manner: Manner::Drift(rate) }
+        Self { node: scene.node(random), manner: Manner::Drift(rate) }
     }
 
     pub(super) fn target(&self) -> Target {
@@ -89,7 +89,14 @@ mod tests {
     #[test]
     fn steps_are_mostly_small_and_sometimes_a_day() {
         let mut random = Seed(1).stream("test");
-        let scene = Scene { nodes: 3, disks: 1, clients: 1, block_bytes: 1, latency_max: Duration::from_millis(2) };
+        let scene = Scene {
+            members: vec![1, 2, 3],
+            replaces: false,
+            disks: 1,
+            clients: 1,
+            block_bytes: 1,
+            latency_max: Duration::from_millis(2),
+        };
         let steps: Vec<Wrong> = (0..500).map(|_| Wrong::step(&mut random, &scene)).collect();
         let far = steps.iter().filter(|step| !step.target().impairs.is_empty()).count();
         assert!((50..200).contains(&far), "{far} of 500 are far off");

@@ -30,6 +30,8 @@ pub(super) struct Down {
     nodes: BTreeSet<usize>,
     /// Whether unsynced data goes along.
     power: bool,
+    /// Whether the new node of a wiped computer takes the place of the old one.
+    replaced: bool,
 }
 
 impl Down {
@@ -40,12 +42,12 @@ impl Down {
             FaultKind::PowerLoss => true,
             _ => random.random_bool(0.5),
         };
-        Self { kind, nodes: BTreeSet::from([random.random_range(1..=scene.nodes)]), power }
+        Self { kind, nodes: BTreeSet::from([scene.node(random)]), power, replaced: scene.replaces }
     }
 
     /// All lose their power.
     pub(super) fn all(scene: &Scene) -> Self {
-        Self { kind: FaultKind::Blackout, nodes: (1..=scene.nodes).collect(), power: true }
+        Self { kind: FaultKind::Blackout, nodes: scene.members.iter().copied().collect(), power: true, replaced: false }
     }
 
     pub(super) fn target(&self, scene: &Scene) -> Target {
@@ -63,7 +65,10 @@ impl Down {
             if self.kind == FaultKind::Wipe {
                 let lost = extents(&control.computer(*node));
                 control.trace.note(&format!("node {node}: shards of {} extents are lost", lost.len()));
-                atlas.chart().wipe(*node, lost);
+                atlas.chart().wipe(*node, self.replaced, lost);
+                if self.replaced {
+                    control.replaces(*node, &control.name(*node));
+                }
                 control.fate(*node, Fate::Wipe).await;
             }
         }

@@ -59,7 +59,7 @@ impl Failing {
             }
             _ => hangs = lasts,
         }
-        let node = random.random_range(1..=scene.nodes);
+        let node = scene.node(random);
         Self { node, disk: random.random_range(0..=scene.disks), faults, hangs }
     }
 
@@ -110,7 +110,7 @@ struct Shard {
 
 impl Damage {
     pub(super) fn draw(kind: FaultKind, random: &mut StdRng, scene: &Scene) -> Self {
-        let node = random.random_range(1..=scene.nodes);
+        let node = scene.node(random);
         let shards = random.random_range(1..=DAMAGED_AT_ONCE_MAX);
         Self { kind, node, shards, block_bytes: scene.block_bytes, seed: random.random_range(0..u64::MAX) }
     }

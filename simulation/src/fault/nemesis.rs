@@ -77,7 +77,10 @@ impl Nemesis {
         while next < over {
             self.end_until(next).await;
             self.wait(next).await;
-            let (scene, atlas) = (self.schedule.scene().clone(), self.atlas.clone());
+            let atlas = self.atlas.clone();
+            let members = atlas.chart().members();
+            self.schedule.observe(members);
+            let scene = self.schedule.scene().clone();
             let may = |plan: &Planned| match &plan.mischief {
                 Mischief::Damage(damage) => atlas.chart().may_damage_on(now(), damage.node()),
                 _ => plan.target(&scene).is_some_and(|target| atlas.chart().may(plan.kind, &target)),

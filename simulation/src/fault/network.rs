@@ -78,7 +78,7 @@ impl Trouble {
     fn cable(manner: Manner, random: &mut StdRng, scene: &Scene) -> Self {
         if scene.clients > 0 && random.random_bool(0.3) {
             let client = random.random_range(1..=scene.clients);
-            let links = some(random, (1..=scene.nodes).collect()).into_iter();
+            let links = some(random, scene.members.clone()).into_iter();
             let links = links.map(|node| (End::Client(client), End::Node(node))).collect();
             return Self { manner, links, impairs: BTreeSet::new() };
         }
@@ -86,17 +86,17 @@ impl Trouble {
     }
 
     fn one_node(manner: Manner, random: &mut StdRng, scene: &Scene) -> Self {
-        let node = random.random_range(1..=scene.nodes);
-        let others = (1..=scene.nodes).filter(|other| *other != node).collect();
+        let node = scene.node(random);
+        let others = scene.members.iter().copied().filter(|other| *other != node).collect();
         let links = some(random, others).into_iter().map(|other| (End::Node(node), End::Node(other))).collect();
         Self { manner, links, impairs: BTreeSet::from([node]) }
     }
 
     /// Two sides do not hear each other.
     pub(super) fn partition(random: &mut StdRng, scene: &Scene) -> Self {
-        let mut nodes: Vec<usize> = (1..=scene.nodes).collect();
+        let mut nodes = scene.members.clone();
         nodes.shuffle(random);
-        let rest = nodes.split_off(random.random_range(1..=scene.nodes / 2));
+        let rest = nodes.split_off(random.random_range(1..=scene.members.len() / 2));
         let link = |node: &usize| {
             let node = *node;
             rest.iter().map(move |other| (End::Node(node), End::Node(*other)))
@@ -185,7 +185,15 @@ mod tests {
     fn the_nodes_that_are_not_impaired_hear_each_other() {
         let mut random = Seed(1).stream("test");
         for nodes in 3..=7 {
-            let scene = Scene { nodes, disks: 1, clients: 3, block_bytes: 1, latency_max: Duration::from_millis(2) };
+            let members = (1..=nodes).collect();
+            let scene = Scene {
+                members,
+                replaces: false,
+                disks: 1,
+                clients: 3,
+                block_bytes: 1,
+                latency_max: Duration::from_millis(2),
+            };
             for _ in 0..200 {
                 for draw in [Trouble::loss, Trouble::delay, Trouble::partition, Trouble::oneway, Trouble::hold] {
                     let trouble = draw(&mut random, &scene);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rand::Rng;
 use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
 
 use super::FaultKind;
 use super::clock::Wrong;
@@ -24,8 +25,10 @@ const MILLISECONDS_MIN: u64 = 50;
 /// What there is to be hit.
 #[derive(Clone, Debug)]
 pub(super) struct Scene {
-    /// Nodes, numbered from 1.
-    pub(super) nodes: usize,
+    /// Numbers of the nodes that are members.
+    pub(super) members: Vec<usize>,
+    /// Whether the new node of a wiped computer takes the place of the old one.
+    pub(super) replaces: bool,
     /// Data disks of each, numbered from 1; the system disk is 0.
     pub(super) disks: usize,
     /// Clients, numbered from 1.
@@ -52,6 +55,13 @@ pub(super) struct Planned {
     pub(super) kind: FaultKind,
     pub(super) mischief: Mischief,
     pub(super) lasts: Duration,
+}
+
+impl Scene {
+    /// One of the nodes.
+    pub(super) fn node(&self, random: &mut StdRng) -> usize {
+        self.members.choose(random).copied().unwrap_or(1)
+    }
 }
 
 impl Planned {
@@ -84,7 +94,8 @@ impl Schedule {
         Self {
             random: configuration.seed.stream("nemesis"),
             scene: Scene {
-                nodes: cluster.nodes,
+                members: (1..=cluster.nodes).collect(),
+                replaces: configuration.operator.replaces,
                 disks: cluster.disks_per_node,
                 clients: configuration.workload.clients,
                 block_bytes: configuration.settings.block_size_bytes as usize,
@@ -98,6 +109,11 @@ impl Schedule {
 
     pub(super) const fn scene(&self) -> &Scene {
         &self.scene
+    }
+
+    /// From now on these nodes are there to be hit.
+    pub(super) fn observe(&mut self, members: Vec<usize>) {
+        self.scene.members = members;
     }
 
     /// The pause before the next fault.
@@ -199,7 +215,7 @@ mod tests {
             if let Some(target) = plan.target(&scene) {
                 let id = chart.begin(plan.kind, &target).expect("it may");
                 if plan.kind == FaultKind::Wipe {
-                    chart.wipe(*target.impairs.first().expect("one node"), []);
+                    chart.wipe(*target.impairs.first().expect("one node"), false, []);
                 }
                 ends.push((now + plan.lasts, id));
             }

@@ -163,7 +163,7 @@ impl Prober {
             {
                 return false;
             }
-            let nodes = (1..=self.work.surroundings.nodes.len()).filter(|node| !impaired.contains(node));
+            let nodes = self.work.serving().into_iter().filter(|node| !impaired.contains(node));
             let Some(node) = nodes.choose(&mut self.random) else { return false };
             let promise = self.promise.clone();
             let outcome = tokio::select! {

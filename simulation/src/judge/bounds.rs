@@ -44,6 +44,8 @@ const TASKS_PER_REQUEST: usize = 3;
 /// Connections at rest for each other node that a node may not have had after the boot: those for bulk, one that it
 /// opened and one that the other did. The first shard opens them.
 const RESTING_STREAMS_PER_PEER: usize = 2;
+/// The same besides for each node that was no member then: one for messages that it opened, and one that the other did.
+const RESTING_STREAMS_PER_NEW_PEER: usize = 2;
 /// The same for the node itself: who asks a leader that it has just become itself does so over a connection, of which
 /// it has both ends.
 const RESTING_STREAMS_TO_ITSELF: usize = 2;
@@ -179,10 +181,10 @@ impl Bounds {
         books.resting = books.calm();
     }
 
-    /// Compares what the nodes hold now with what they held at rest.
-    pub fn conclude(&self) {
+    /// Compares what these nodes hold now with what they held at rest.
+    pub fn conclude(&self, members: &BTreeSet<usize>) {
         let books = self.books();
-        for (number, sample) in books.calm() {
+        for (number, sample) in books.calm().into_iter().filter(|(number, _)| members.contains(number)) {
             if let Some(resting) = books.resting.get(&number) {
                 self.returns(number, &sample, resting);
             }
@@ -198,12 +200,14 @@ impl Bounds {
             });
         };
         let peers = sample.peers();
-        let streams = RESTING_STREAMS_PER_PEER * peers + RESTING_STREAMS_TO_ITSELF;
+        let new_peers = peers.saturating_sub(resting.peers());
+        let streams =
+            RESTING_STREAMS_PER_PEER * peers + RESTING_STREAMS_PER_NEW_PEER * new_peers + RESTING_STREAMS_TO_ITSELF;
         returns("connections", sample.streams, resting.streams, streams);
         // What was led after the boot may be led by another one now, and the other way round.
         let tasks = TASKS_PER_FOLLOWER * sample.followers()
             + TASKS_PER_CONNECTION * sample.streams.saturating_sub(resting.streams)
-            + TASKS_PER_WAY * (1 + peers.saturating_sub(resting.peers()))
+            + TASKS_PER_WAY * (1 + new_peers)
             + TASKS_PER_REQUEST * peers;
         returns("tasks", sample.tasks, resting.tasks.saturating_sub(TASKS_PER_FOLLOWER * resting.followers()), tasks);
         self.court_unless(sample.load == Load::default(), || format!("node {number} at rest: {:?}", sample.load));
@@ -317,7 +321,7 @@ mod tests {
         for _ in 0..CALM_SAMPLES {
             bounds.record(1, end.clone());
         }
-        bounds.conclude();
+        bounds.conclude(&BTreeSet::from([1]));
         court.first().map(|violation| violation.text)
     }
 
@@ -361,7 +365,7 @@ mod tests {
         for tasks in [90, 50, 90] {
             bounds.record(1, Sample { tasks, ..resting() });
         }
-        bounds.conclude();
+        bounds.conclude(&BTreeSet::from([1]));
         assert_eq!(court.first(), None);
     }
 

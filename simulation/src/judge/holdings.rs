@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use node::start::Node;
-use raft::catalog::{CodedExtent, DiskLocation, ExtentBody, ShardLocation, StateError, View};
+use raft::catalog::{CodedExtent, DiskLocation, ExtentBody, ObjectState, ShardLocation, StateError, View};
 use raft::id::GroupId;
 use raft::time::Timestamp;
 use storage::kv::Engine;
@@ -35,6 +35,8 @@ pub struct Holdings {
     pub placed: BTreeMap<ShardName, Condition>,
     /// Shard files that the catalog neither places nor is about to have removed.
     pub orphans: BTreeSet<ShardName>,
+    /// Those of them that nobody will ever ask for, so that a scrub removes them once their grace is over.
+    pub strays: BTreeSet<ShardName>,
     /// The extents that have a shard on it.
     pub extents: BTreeMap<ExtentKey, CodedExtent>,
     /// The whole list of extents below their redundancy, with the shards that are missing.
@@ -61,6 +63,11 @@ impl Holdings {
             holdings.add(location, &placed(&view, location)?, &found, &leaving);
         }
         holdings.extents = extents(&view, holdings.placed.keys())?;
+        for name in &holdings.orphans {
+            if is_stray(&view, name)? {
+                holdings.strays.insert(*name);
+            }
+        }
         Ok(holdings)
     }
 
@@ -85,6 +92,22 @@ impl Holdings {
         let missing = self.shortfalls.get(&(name.object, name.extent));
         missing.is_some_and(|missing| missing.contains(&name.shard))
     }
+}
+
+/// Whether nobody will ever ask for a file that the catalog does not place where it is. What an upload writes is committed
+/// at the end of a request; what has the name of a shard that is placed elsewhere, or belongs to an extent that is not
+/// whole, may be the last that is left of it.
+fn is_stray(view: &CatalogView, name: &ShardName) -> Result<bool, StateError> {
+    let Some(object) = view.object(name.object)? else { return Ok(true) };
+    if object.state == ObjectState::Uploading {
+        return Ok(false);
+    }
+    let Some(ExtentBody::Coded(coded)) = view.extent(name.object, name.extent)?.map(|record| record.body) else {
+        return Ok(true);
+    };
+    let is_named = coded.location(name.shard).is_some_and(|location| location.attempt == name.attempt);
+    let is_whole = view.shortfall(name.object, name.extent)?.is_none_or(|listed| listed.missing.is_empty());
+    Ok(!is_named && is_whole)
 }
 
 /// Some of these shards, for an accusation.
@@ -173,7 +196,8 @@ pub(super) mod testing {
     }
 
     /// A shard file that is as it should be.
-    pub(in crate::judge) const GOOD: Condition = Condition { exists: true, durable: true, damage_read_at: None };
+    pub(in crate::judge) const GOOD: Condition =
+        Condition { exists: true, durable: true, damaged: false, damage_read_at: None };
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! now and then, and all of them once more when the run has come to rest. A look whose engine fails says nothing and is
 //! counted; at rest it is taken again, and a node that could not be looked into then is accused.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -38,8 +38,8 @@ pub type ShardsBelow = Arc<dyn Fn(usize, &Path) -> BTreeMap<ShardName, Condition
 /// Where the judges look.
 #[derive(Clone)]
 pub struct Ground {
-    /// Nodes of the cluster.
-    pub nodes: usize,
+    /// The nodes that are members, by number.
+    pub members: Arc<dyn Fn() -> BTreeSet<usize> + Send + Sync>,
     /// Entries of a log after which a snapshot is due.
     pub snapshot_after_entries: u64,
     /// Directory of the Raft groups on every node.
@@ -54,17 +54,18 @@ pub struct Ground {
 
 impl fmt::Debug for Ground {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Ground").field("nodes", &self.nodes).finish_non_exhaustive()
+        formatter.debug_struct("Ground").field("members", &(self.members)()).finish_non_exhaustive()
     }
 }
 
 impl Ground {
     /// The ground of a simulated cluster, which is held as soon as it runs.
     #[must_use]
-    pub fn of(held: &Arc<OnceLock<Control>>, nodes: usize, snapshot_after_entries: u64) -> Self {
+    pub fn of(held: &Arc<OnceLock<Control>>, snapshot_after_entries: u64) -> Self {
+        let for_members = Arc::clone(held);
         let (for_files, for_shards, for_connections) = (Arc::clone(held), Arc::clone(held), Arc::clone(held));
         Self {
-            nodes,
+            members: Arc::new(move || for_members.get().map(Control::members).unwrap_or_default()),
             snapshot_after_entries,
             groups: Path::new(DATA_DIR).join("groups"),
             files_below: Arc::new(move |number, directory| {
@@ -87,7 +88,7 @@ impl Ground {
     /// A ground on which there is nothing.
     #[cfg(test)]
     pub(super) fn bare(nodes: usize) -> Self {
-        Self::of(&Arc::default(), nodes, 100)
+        Self { members: Arc::new(move || (1..=nodes).collect()), ..Self::of(&Arc::default(), 100) }
     }
 }
 
@@ -198,7 +199,7 @@ impl Inspection {
         self.bounds.inspect(number, node);
         let mut diary = self.diary();
         diary.hedged_reads.insert(number, node.hedged_reads());
-        let last = diary.is_awaited(number);
+        let last = diary.is_awaited(number) && (self.ground.members)().contains(&number);
         let hash = Diary::is_due(&mut diary.hashed, number, now, HASH_INTERVAL);
         let audit = Diary::is_due(&mut diary.audited, number, now, AUDIT_INTERVAL);
         let hashed = (hash || last).then(|| diary.note("replicas", number, self.replicas.inspect(number, node)));
@@ -232,47 +233,76 @@ impl Inspection {
         if let Some(reading) = diary.reading.as_mut().filter(|reading| reading.hedged_reads == hedged_reads) {
             let shards = |number| (self.ground.shards_below)(number, Path::new("/"));
             let noticed = |number| mending::noticed(number, shards(number), reading.began);
-            reading.noticed = Some((1..=self.ground.nodes).flat_map(noticed).collect());
+            reading.noticed = Some((self.ground.members)().into_iter().flat_map(noticed).collect());
         }
     }
 
     /// The run has come to rest: each node is looked into once more, at everything, until all looks are of the same
     /// state. Wait for [`is_complete`](Self::is_complete) for some time, then [`conclude`](Self::conclude).
     pub fn settled(&self) {
-        self.diary().settled = true;
+        let mut diary = self.diary();
+        diary.settled = true;
+        diary.holdings.clear();
     }
 
     /// Whether all nodes were looked into since [`settled`](Self::settled).
     #[must_use]
     pub fn is_complete(&self) -> bool {
         let diary = self.diary();
-        diary.settled && (1..=self.ground.nodes).all(|number| !diary.is_awaited(number))
+        diary.settled && (self.ground.members)().into_iter().all(|number| !diary.is_awaited(number))
     }
 
-    /// Judges the run at rest. `orphans_max` orphaned shards are explained by interruptions; `whole` says that every
-    /// member of the cluster lives.
-    pub fn conclude(&self, orphans_max: usize, whole: bool) -> Conclusion {
-        self.bounds.conclude();
-        let diary = self.diary();
-        for number in (1..=self.ground.nodes).filter(|number| diary.is_awaited(*number)) {
+    /// Why the redundancy is not full, as far as was looked at since [`settled`](Self::settled).
+    #[must_use]
+    pub fn weakness(&self) -> Option<String> {
+        let court = Court::default();
+        redundancy::judge(&self.diary().holdings, &court);
+        court.first().map(|violation| violation.text)
+    }
+
+    /// Judges the run at rest, which may come several times in a run.
+    pub fn conclude(&self, demands: Demands) -> Conclusion {
+        self.bounds.conclude(&(self.ground.members)());
+        let mut diary = self.diary();
+        for number in (self.ground.members)().into_iter().filter(|number| diary.is_awaited(*number)) {
             let failures = diary.looks.iter().filter(|((_, node), looks)| *node == number && looks.failure.is_some());
             let failures: Vec<String> = failures.map(|((judge, _), looks)| format!("{judge}: {looks:?}")).collect();
             self.court.accuse(JUDGE, format!("node {number} could not be looked into at rest: {failures:?}"));
         }
-        if whole {
+        if demands.whole {
             redundancy::judge(&diary.holdings, &self.court);
         }
-        let noticed = diary.reading.as_ref().and_then(|reading| reading.noticed.as_ref());
-        if let Some(noticed) = noticed {
+        let noticed = diary.reading.as_ref().and_then(|reading| reading.noticed.clone());
+        if let Some(noticed) = &noticed {
             mending::judge(&diary.holdings, noticed, &self.court);
         }
+        if demands.scrubbed {
+            mending::judge_scrubbed(&diary.holdings, &self.court);
+        }
+        if demands.no_strays {
+            shards::judge_strays(&diary.holdings, &self.court);
+        }
+        diary.settled = false;
         Conclusion {
-            orphans: shards::judge(&diary.holdings, &self.excused.0, orphans_max, &self.court),
-            noticed: noticed.map(Noticed::len),
+            orphans: shards::judge(&diary.holdings, &self.excused.0, demands.orphans_max, &self.court),
+            noticed: noticed.as_ref().map(Noticed::len),
             looks: diary.looks.values().map(|looks| looks.taken).sum(),
             failed_looks: diary.looks.values().map(|looks| looks.failed).sum(),
         }
     }
+}
+
+/// What is demanded of a run at rest besides what always holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Demands {
+    /// Orphaned shards that are explained by interruptions.
+    pub orphans_max: usize,
+    /// Every member of the cluster lives: the redundancy is full.
+    pub whole: bool,
+    /// All disks were scrubbed, and what was found is rebuilt: nothing is damaged.
+    pub scrubbed: bool,
+    /// The grace of orphans is over: none is left.
+    pub no_strays: bool,
 }
 
 /// What was seen of a run at rest.
@@ -356,7 +386,7 @@ mod tests {
         while !inspection.is_complete() {
             sleep(Duration::from_millis(100)).await;
         }
-        inspection.conclude(40, true);
+        inspection.conclude(Demands { orphans_max: 40, whole: true, ..Demands::default() });
         Ok(())
     }
 
@@ -366,7 +396,7 @@ mod tests {
         let held: Arc<OnceLock<Control>> = Arc::default();
         let mut world = World::quiet(Seed(5), 3, Duration::from_mins(20));
         world.settings.snapshot_after_entries = 100;
-        let ground = Ground::of(&held, 3, world.settings.snapshot_after_entries);
+        let ground = Ground::of(&held, world.settings.snapshot_after_entries);
         let inspection = Arc::new(Inspection::new(&court, &ground, Arc::new(|_, _| false)));
         let looks = Arc::clone(&inspection);
         let inspector: Inspector = Arc::new(move |number, node| looks.inspect(number, node));

@@ -67,14 +67,16 @@ impl NodeFacts {
     }
 }
 
-/// Looks at all nodes, node 1 first; `None` for one that does not run.
-pub type Facts = Arc<dyn Fn() -> Vec<Option<NodeFacts>> + Send + Sync>;
+/// The members by number; `None` for one that does not run.
+pub type Nodes = BTreeMap<usize, Option<NodeFacts>>;
+/// Looks at all members.
+pub type Facts = Arc<dyn Fn() -> Nodes + Send + Sync>;
 
 /// What a cluster lacks to be well, in words. Empty when it is.
 #[must_use]
-pub fn missing(nodes: &[Option<NodeFacts>]) -> Vec<String> {
+pub fn missing(nodes: &Nodes) -> Vec<String> {
     let mut missing = Vec::new();
-    for (number, facts) in (1..).zip(nodes) {
+    for (number, facts) in nodes {
         match facts {
             None => missing.push(format!("node {number} does not run")),
             Some(facts) if !facts.ready => missing.push(format!("node {number} is not ready")),
@@ -84,7 +86,7 @@ pub fn missing(nodes: &[Option<NodeFacts>]) -> Vec<String> {
             Some(_) => {}
         }
     }
-    let running = || (1_usize..).zip(nodes).filter_map(|(number, facts)| Some((number, facts.as_ref()?)));
+    let running = || nodes.iter().filter_map(|(number, facts)| Some((*number, facts.as_ref()?)));
     let groups: BTreeSet<&str> =
         running().flat_map(|(_, facts)| facts.groups.iter().map(|group| group.group.as_str())).collect();
     if groups.is_empty() {
@@ -157,15 +159,15 @@ mod tests {
         GroupFacts { group: group.to_owned(), leader, leads, failure: None }
     }
 
-    fn well() -> Vec<Option<NodeFacts>> {
+    fn well() -> Nodes {
         let node = |number: u64| {
             let groups = vec![replica("directory", Some(7), number == 2), replica("catalog-1", Some(5), number == 1)];
             Some(NodeFacts { ready: true, groups, under_replicated: 0 })
         };
-        (1..=3).map(node).collect()
+        (1..=3).map(|number| (number, node(number as u64))).collect()
     }
 
-    fn with(change: impl FnOnce(&mut Vec<Option<NodeFacts>>)) -> Vec<String> {
+    fn with(change: impl FnOnce(&mut Nodes)) -> Vec<String> {
         let mut nodes = well();
         change(&mut nodes);
         missing(&nodes)
@@ -178,32 +180,35 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named() {
-        assert_eq!(with(|nodes| nodes[2] = None), ["node 3 does not run"]);
-        assert_eq!(with(|nodes| nodes[2].as_mut().unwrap().ready = false), ["node 3 is not ready"]);
+        assert_eq!(with(|nodes| *nodes.get_mut(&3).unwrap() = None), ["node 3 does not run"]);
+        assert_eq!(with(|nodes| nodes.get_mut(&3).unwrap().as_mut().unwrap().ready = false), ["node 3 is not ready"]);
         assert_eq!(
-            with(|nodes| nodes[0].as_mut().unwrap().under_replicated = 4),
+            with(|nodes| nodes.get_mut(&1).unwrap().as_mut().unwrap().under_replicated = 4),
             ["node 1 knows 4 extents below their redundancy"]
         );
-        assert_eq!(with(|nodes| nodes[1].as_mut().unwrap().groups.truncate(1)), ["node 2 has no replica of catalog-1"]);
         assert_eq!(
-            with(|nodes| nodes[2].as_mut().unwrap().groups[1].failure = Some("disk full".to_owned())),
+            with(|nodes| nodes.get_mut(&2).unwrap().as_mut().unwrap().groups.truncate(1)),
+            ["node 2 has no replica of catalog-1"]
+        );
+        assert_eq!(
+            with(|nodes| nodes.get_mut(&3).unwrap().as_mut().unwrap().groups[1].failure = Some("disk full".to_owned())),
             ["the replica of catalog-1 on node 3 has stopped: disk full"]
         );
-        assert_eq!(missing(&[None]), ["node 1 does not run", "no node knows of any group"]);
+        assert_eq!(missing(&Nodes::from([(1, None)])), ["node 1 does not run", "no node knows of any group"]);
     }
 
     #[test]
     fn leaders_must_be_one_and_known_to_all() {
         assert_eq!(
-            with(|nodes| nodes[2].as_mut().unwrap().groups[0].leads = true),
+            with(|nodes| nodes.get_mut(&3).unwrap().as_mut().unwrap().groups[0].leads = true),
             ["directory is led by the nodes [2, 3]"]
         );
         assert_eq!(
-            with(|nodes| nodes[2].as_mut().unwrap().groups[0].leader = None),
+            with(|nodes| nodes.get_mut(&3).unwrap().as_mut().unwrap().groups[0].leader = None),
             ["the leader of directory is not agreed on: {None: [3], Some(7): [1, 2]}"]
         );
         let nobody = with(|nodes| {
-            for node in nodes.iter_mut().flatten() {
+            for node in nodes.values_mut().flatten() {
                 node.groups[0] = replica("directory", None, false);
             }
         });
@@ -219,7 +224,8 @@ mod tests {
         let begun = Instant::now();
         let facts: Facts = Arc::new(move || {
             let mut nodes = well();
-            nodes[0] = nodes[0].take().filter(|_| begun.elapsed() >= Duration::from_secs(30));
+            let first = nodes.get_mut(&1).unwrap();
+            *first = first.take().filter(|_| begun.elapsed() >= Duration::from_secs(30));
             nodes
         });
         let took = revive(&work, &facts, BOUND).await;
@@ -230,7 +236,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_that_does_not_recover_is_accused_with_what_is_missing() {
         let (work, _registry) = workload(&configuration(1), |_, _| Trick::Right);
-        let facts: Facts = Arc::new(|| vec![None]);
+        let facts: Facts = Arc::new(|| Nodes::from([(1, None)]));
         assert_eq!(revive(&work, &facts, BOUND).await, None);
         let violation = work.court.first().unwrap();
         assert_eq!(violation.text, "300 s after all was healed: node 1 does not run; no node knows of any group");

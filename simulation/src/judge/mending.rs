@@ -2,7 +2,8 @@
 //! anew. Source: section 1 of the design, number 4 ("a bad one is rebuilt from the others, repaired, counted and
 //! logged").
 //!
-//! What nobody read is excused: a scrub comes to it in days. What was read is known to the simulated disk, and that a
+//! After a forced scrub of all disks no shard in use is damaged, whoever has read it. Without one, what nobody read is
+//! excused: a scrub comes to it in days. What was read is known to the simulated disk, and that a
 //! gateway has heard of it must be certain: a client hangs up, a node dies, a reader has asked others meanwhile and does
 //! not wait for this answer. So only the final reading counts, which nobody interrupts and in which every blob is read to
 //! its end; and only if no reader lost its patience in it, since who waits for all the shards that it asked hears what
@@ -18,6 +19,23 @@ use super::holdings::{Holdings, spelled};
 use crate::disk::Condition;
 
 const JUDGE: &str = "mending";
+
+/// Accuses of every shard that is damaged or gone although all disks were scrubbed and the redundancy is full.
+pub fn judge_scrubbed(holdings: &BTreeMap<usize, Holdings>, court: &Court) {
+    for (number, holdings) in holdings {
+        let bad = |condition: &Condition| condition.damaged || !condition.exists;
+        let bad = holdings.placed.iter().filter(|(_, condition)| bad(condition));
+        let names: Vec<&ShardName> = bad.map(|(name, _)| name).collect();
+        if !names.is_empty() {
+            let spelled = spelled(names.iter().copied());
+            let count = names.len();
+            court.accuse(
+                JUDGE,
+                format!("node {number}: {count} damaged shards are still in use after a scrub: {spelled}"),
+            );
+        }
+    }
+}
 
 /// Damaged shards, with the number of the node whose disk they are on.
 pub type Noticed = BTreeSet<(usize, ShardName)>;
@@ -70,6 +88,19 @@ mod tests {
     fn damage_that_nobody_read_in_the_end_is_not_accused() {
         assert_eq!(judged(None, true), None);
         assert_eq!(judged(Some(99), true), None, "who read it then may have been interrupted");
+    }
+
+    #[test]
+    fn after_a_scrub_all_damage_is_accused() {
+        let judged = |condition| {
+            let placed = BTreeMap::from([(shard(1, 0), GOOD), (shard(2, 0), condition)]);
+            let court = Court::default();
+            judge_scrubbed(&BTreeMap::from([(3, Holdings { placed, ..Holdings::default() })]), &court);
+            court.first().map(|violation| violation.text)
+        };
+        assert_eq!(judged(GOOD), None);
+        assert!(judged(Condition { damaged: true, ..GOOD }).unwrap().contains("1 damaged shards"));
+        assert!(judged(Condition { exists: false, ..GOOD }).unwrap().contains("node 3"));
     }
 
     #[test]

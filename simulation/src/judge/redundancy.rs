@@ -1,5 +1,5 @@
-//! At rest every coded extent has the redundancy that the whole cluster gives: its profile follows from the number of
-//! nodes, its shards lie on nodes of their own, and on disks that there are. Source: section 5 of the design ("never two
+//! At rest every coded extent has the redundancy that the whole cluster gives: its profile is no weaker than the one that
+//! follows from the number of nodes (a stronger one of a larger cluster may stay as long as it fits), its shards lie on nodes of their own, and on disks that there are. Source: section 5 of the design ("never two
 //! shards of an extent on one node", "a background task re-encodes it when the cluster is whole").
 //!
 //! The catalog's own list of what is below its redundancy is not asked what it should hold: an extent that it forgot is
@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use node::start::Node;
 use raft::catalog::{CodedExtent, DiskLocation};
+use storage::codec::Profile;
 
 use super::Court;
 use super::holdings::{ExtentKey, Holdings};
@@ -37,15 +38,25 @@ pub fn judge(holdings: &BTreeMap<usize, Holdings>, court: &Court) {
     }
 }
 
+/// What a profile bears, then what it costs.
+fn strength(profile: Profile) -> (usize, usize) {
+    (profile.parity(), profile.data())
+}
+
 /// Why an extent has less than the redundancy of a whole cluster.
 fn weakness(coded: &CodedExtent, nodes: usize, places: &BTreeSet<DiskLocation>) -> Option<String> {
     let (profile, whole) = (coded.geometry.profile, Node::whole_profile(nodes));
-    if profile != whole {
+    if strength(profile) < strength(whole) {
         return Some(format!("its profile is {profile}, that of {nodes} nodes is {whole}"));
     }
     let mut holders = BTreeSet::new();
+    let mut disks = BTreeSet::new();
     for location in &coded.shards {
-        if !holders.insert(location.node) {
+        if !disks.insert(location.disk) {
+            return Some(format!("disk {} holds two of its shards", location.disk));
+        }
+        // The disks of the only node are what may be lost one by one.
+        if !holders.insert(location.node) && nodes > 1 {
             return Some(format!("node {} holds two of its shards", location.node));
         }
         if !places.contains(&location.on()) {
@@ -100,6 +111,7 @@ mod tests {
     fn a_weak_extent_is_accused_unless_it_is_on_the_list() {
         assert!(judged(&extent("1+1", &[1, 2]), false).unwrap().contains("its profile is 1+1, that of 3 nodes is 2+1"));
         assert_eq!(judged(&extent("1+1", &[1, 2]), true), None);
+        assert_eq!(judged(&extent("1+2", &[1, 2, 3]), false), None, "it bears more");
     }
 
     #[test]

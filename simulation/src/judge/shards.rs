@@ -5,8 +5,8 @@
 //! Looked at when the run is at rest. Durable means that a power loss would leave all of the file and its name, and that
 //! none has taken a part of it; the simulated disk knows. It is excused that a file is missing which was destroyed on
 //! purpose, and nothing else. A shard that nobody refers to is an orphan: the attempt that wrote it was interrupted
-//! before its command was committed. Orphans cost space and nothing else; nothing removes them yet, so they are counted,
-//! and bounded by the number of interruptions.
+//! before its command was committed. Orphans cost space and nothing else; inventories remove them after a day, so they are
+//! counted, and bounded by the number of interruptions. Where the grace is short, none is left after it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,6 +41,14 @@ pub fn judge(holdings: &BTreeMap<usize, Holdings>, excused: &Excused, orphans_ma
     orphans
 }
 
+/// Accuses of files that nobody will ever ask for, although their grace is over.
+pub fn judge_strays(holdings: &BTreeMap<usize, Holdings>, court: &Court) {
+    for (number, holdings) in holdings {
+        let strays: Vec<&ShardName> = holdings.strays.iter().collect();
+        accuse(court, *number, "still holds", &strays, "that the catalog does not know, although their grace is over");
+    }
+}
+
 fn accuse(court: &Court, number: usize, verb: &str, names: &[&ShardName], what: &str) {
     if !names.is_empty() {
         let spelled = spelled(names.iter().copied());
@@ -58,7 +66,7 @@ mod tests {
     use super::*;
     use crate::disk::Condition;
 
-    const MISSING: Condition = Condition { exists: false, durable: false, damage_read_at: None };
+    const MISSING: Condition = Condition { exists: false, durable: false, ..GOOD };
     const UNCERTAIN: Condition = Condition { durable: false, ..GOOD };
 
     fn judged(placed: &[(ShardName, Condition)], orphans: &[ShardName], orphans_max: usize) -> Option<String> {
@@ -87,6 +95,17 @@ mod tests {
         assert_eq!(judged(&[(shard(1, 1), UNCERTAIN)], &[], 0), None, "it is about to be written anew");
         assert!(judged(&[(shard(4, 0), UNCERTAIN)], &[], 0).unwrap().contains("node 2 holds 1 shards"));
         assert!(judged(&[(shard(3, 0), UNCERTAIN)], &[], 0).unwrap().contains("not durable"));
+    }
+
+    #[test]
+    fn strays_are_accused() {
+        let judged = |strays| {
+            let court = Court::default();
+            judge_strays(&BTreeMap::from([(2, Holdings { strays, ..Holdings::default() })]), &court);
+            court.first().map(|violation| violation.text)
+        };
+        assert_eq!(judged(BTreeSet::new()), None);
+        assert!(judged(BTreeSet::from([shard(4, 0)])).unwrap().contains("node 2 still holds 1 shards"));
     }
 
     #[test]

@@ -3,15 +3,14 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use raft::catalog::View;
 use storage::shard::DiskId;
 use tokio::time::sleep;
 
-use super::act::is_catalog;
 use super::operator::{blackout, moved_little, until};
 use super::traffic::{Setting, Stage, play};
 use crate::disk::DiskFaults;
 use crate::judge::Court;
+use crate::operator::order::placed;
 use crate::seed::Seed;
 use crate::trace::Trace;
 
@@ -28,7 +27,14 @@ const REPAIRED: Duration = Duration::from_mins(20);
 /// # Errors
 /// The first thing that was not as it must be.
 pub fn disk_lost(seed: Seed, trace: &Trace, court: &Court) -> Result<()> {
-    let setting = Setting { nodes: NODES, founders: NODES, disks: 2, clients: 3, limit: Duration::from_hours(1) };
+    let setting = Setting {
+        nodes: NODES,
+        founders: NODES,
+        disks: 2,
+        clients: 3,
+        grace_seconds: 20,
+        limit: Duration::from_hours(1),
+    };
     let statistics = play(seed, setting, trace, court, |stage| story(stage, false))?;
     trace.note(&format!("{} requests, {} retries", statistics.requests, statistics.retries));
     ensure!(statistics.given_up == 0, "{} requests failed for good: {statistics:?}", statistics.given_up);
@@ -40,7 +46,14 @@ pub fn disk_lost(seed: Seed, trace: &Trace, court: &Court) -> Result<()> {
 /// # Errors
 /// The first thing that was not as it must be.
 pub fn power_loss_during_repair(seed: Seed, trace: &Trace, court: &Court) -> Result<()> {
-    let setting = Setting { nodes: NODES, founders: NODES, disks: 2, clients: 3, limit: Duration::from_hours(1) };
+    let setting = Setting {
+        nodes: NODES,
+        founders: NODES,
+        disks: 2,
+        clients: 3,
+        grace_seconds: 20,
+        limit: Duration::from_hours(1),
+    };
     play(seed, setting, trace, court, |stage| story(stage, true)).map(drop)
 }
 
@@ -52,22 +65,12 @@ async fn story(stage: Stage, dark: bool) -> Result<()> {
     if dark {
         blackout(&stage, &[1, 2, 3]).await?;
     }
-    until(REPAIRED, "nothing being placed on the dead disk", || async { placed(&stage, id).await == Some(0) }).await?;
+    until(REPAIRED, "nothing being placed on the dead disk", || async {
+        placed(&stage.control, 1, id).await == Some(0)
+    })
+    .await?;
     stage.control.redundant(1, REPAIRED).await.context("the redundancy is full again")?;
-    if dark { Ok(()) } else { moved_little(&stage, &[1, 2, 3]).await }
-}
-
-/// Shards that the catalog places on the first disk of the node; `None` while another node cannot say.
-async fn placed(stage: &Stage, disk: DiskId) -> Option<u64> {
-    let order = stage.control.order(1, move |node| {
-        Box::pin(async move {
-            let catalog = node.group_statuses().into_iter().find(|status| is_catalog(status.group))?;
-            let view = View::new(node.group_state(catalog.group)?);
-            let totals = view.disks().ok()?;
-            Some(totals.iter().filter(|(location, _)| location.disk == disk).map(|(_, totals)| totals.shards).sum())
-        })
-    });
-    order.await.ok().flatten()
+    if dark { Ok(()) } else { moved_little(&stage).await }
 }
 
 /// Id of the first disk of the node.

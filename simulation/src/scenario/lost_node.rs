@@ -26,7 +26,14 @@ const REPAIRED: Duration = Duration::from_mins(10);
 /// # Errors
 /// The first thing that was not as it must be.
 pub fn node_lost_and_replaced(seed: Seed, trace: &Trace, court: &Court) -> Result<()> {
-    let setting = Setting { nodes: NODES, founders: NODES, disks: 1, clients: 3, limit: Duration::from_hours(1) };
+    let setting = Setting {
+        nodes: NODES,
+        founders: NODES,
+        disks: 1,
+        clients: 3,
+        grace_seconds: 20,
+        limit: Duration::from_hours(1),
+    };
     let statistics = play(seed, setting, trace, court, |stage| story(stage, false))?;
     trace.note(&format!("{} requests, {} retries", statistics.requests, statistics.retries));
     ensure!(statistics.given_up == 0, "{} requests failed for good: {statistics:?}", statistics.given_up);
@@ -38,7 +45,14 @@ pub fn node_lost_and_replaced(seed: Seed, trace: &Trace, court: &Court) -> Resul
 /// # Errors
 /// The first thing that was not as it must be.
 pub fn power_loss_during_replacement(seed: Seed, trace: &Trace, court: &Court) -> Result<()> {
-    let setting = Setting { nodes: NODES, founders: NODES, disks: 1, clients: 3, limit: Duration::from_hours(1) };
+    let setting = Setting {
+        nodes: NODES,
+        founders: NODES,
+        disks: 1,
+        clients: 3,
+        grace_seconds: 20,
+        limit: Duration::from_hours(1),
+    };
     play(seed, setting, trace, court, |stage| story(stage, true)).map(|_| ())
 }
 
@@ -54,5 +68,5 @@ async fn story(stage: Stage, dark: bool) -> Result<()> {
     }
     gone(&stage, 1, LOST, REPAIRED).await?;
     stage.control.redundant(1, REPAIRED).await.context("the redundancy is full again")?;
-    if dark { Ok(()) } else { moved_little(&stage, &[1, 2, LOST]).await }
+    if dark { Ok(()) } else { moved_little(&stage).await }
 }

@@ -25,7 +25,14 @@ const REDUNDANT: Duration = Duration::from_mins(3);
 /// # Errors
 /// The first thing that was not as it must be.
 pub fn rolling_restart(seed: Seed, trace: &Trace, court: &Court) -> Result<()> {
-    let setting = Setting { nodes: NODES, founders: NODES, disks: 1, clients: 4, limit: Duration::from_mins(30) };
+    let setting = Setting {
+        nodes: NODES,
+        founders: NODES,
+        disks: 1,
+        clients: 4,
+        grace_seconds: 20,
+        limit: Duration::from_mins(30),
+    };
     let statistics = play(seed, setting, trace, court, story)?;
     trace.note(&format!(
         "{} requests, {} of them retries, {} given up",

@@ -2,19 +2,19 @@
 //! the judges of every run: what they were told is true, and everything acknowledged is there at the end.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::cluster::{self, Client, Control, World};
 use crate::configuration::{Configuration, Tries, WorkloadConfiguration};
 use crate::history::History;
+use crate::judge::inspection::{Demands, Ground, Inspection};
 use crate::judge::raft_safety::RaftSafety;
 use crate::judge::{Court, linearizability};
 use crate::seed::Seed;
-use crate::surroundings::Surroundings;
 use crate::trace::Trace;
 use crate::workload::{OperationKind, Statistics, Workload, client_task, new_work, verify_all};
 
@@ -26,6 +26,12 @@ const WARM_UP: Duration = Duration::from_secs(10);
 const LAST_REQUESTS: Duration = Duration::from_mins(2);
 /// Longest time of the final reading, and of new work after it.
 const READING: Duration = Duration::from_mins(10);
+/// Longest time until every member could be looked into.
+const LAST_LOOK: Duration = Duration::from_secs(30);
+/// Time between two looks at what the members hold.
+const PAUSE: Duration = Duration::from_secs(2);
+/// What is demanded of a rest. A power loss may interrupt what the background writes: four extents at a time.
+const AT_REST: Demands = Demands { orphans_max: 64, whole: true, scrubbed: true, no_strays: false };
 /// How often waiters look.
 const POLL: Duration = Duration::from_millis(100);
 
@@ -35,8 +41,8 @@ pub(super) struct Stage {
     /// The hold on the cluster.
     pub(super) control: Control,
     work: Workload,
-    /// Nodes that clients are sent to in the end.
-    serving: Arc<Mutex<Vec<usize>>>,
+    clients: usize,
+    inspection: Arc<Inspection>,
 }
 
 /// What there is besides the story.
@@ -50,6 +56,8 @@ pub(super) struct Setting {
     pub(super) disks: usize,
     /// Clients that work at the same time.
     pub(super) clients: usize,
+    /// After so long, in seconds, a node that is away is rebuilt, and what a grown cluster has outgrown is written anew.
+    pub(super) grace_seconds: u64,
     /// Longest virtual time of it all.
     pub(super) limit: Duration,
 }
@@ -60,9 +68,47 @@ impl Stage {
         self.work.statistics()
     }
 
-    /// From now on these nodes, and no others, are members that must serve everything.
+    /// From now on clients ask these nodes, which must serve everything, and no others.
     pub(super) fn serving(&self, nodes: &[usize]) {
-        *self.serving.lock().unwrap_or_else(PoisonError::into_inner) = nodes.to_vec();
+        self.work.serve(nodes.iter().copied());
+    }
+
+    /// Lets the clients rest until the redundancy is full, and judges what the members hold then.
+    pub(super) async fn rest(&self, patience: Duration) -> Result<()> {
+        self.work.pause(true);
+        let at_rest = async {
+            while self.work.resting_clients() < self.clients {
+                sleep(POLL).await;
+            }
+        };
+        timeout(LAST_REQUESTS, at_rest).await.context("the clients rest")?;
+        let begun = Instant::now();
+        while let Some(weakness) = self.look().await? {
+            ensure!(begun.elapsed() < patience, "after {patience:?}: {weakness}");
+            sleep(PAUSE).await;
+        }
+        let took = begun.elapsed();
+        self.note(&format!("at rest, {} s later: {:?}", took.as_secs(), self.inspection.conclude(AT_REST)));
+        self.work.pause(false);
+        Ok(())
+    }
+
+    /// Looks into all members. What is weaker than the whole cluster makes it.
+    async fn look(&self) -> Result<Option<String>> {
+        for number in self.control.members() {
+            let listed = self.control.report(number).under_replicated;
+            if listed > 0 {
+                return Ok(Some(format!("node {number} knows {listed} extents below their redundancy")));
+            }
+        }
+        self.inspection.settled();
+        let looked = async {
+            while !self.inspection.is_complete() {
+                sleep(POLL).await;
+            }
+        };
+        timeout(LAST_LOOK, looked).await.context("looking into all nodes")?;
+        Ok(self.inspection.weakness())
     }
 
     /// Waits until these nodes are ready.
@@ -73,13 +119,6 @@ impl Stage {
     /// Writes a line of the trace.
     pub(super) fn note(&self, text: &str) {
         self.control.trace.note(text);
-    }
-
-    fn surroundings(&self) -> Surroundings {
-        let all = self.control.surroundings();
-        let serving = self.serving.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let nodes = serving.iter().filter_map(|number| all.nodes.get(number - 1).cloned()).collect();
-        Surroundings { nodes, ..all }
     }
 }
 
@@ -94,19 +133,27 @@ where
     world.founders = setting.founders;
     world.cluster.disks_per_node = setting.disks;
     world.cluster.latency_milliseconds_max = 2;
+    world.settings.node_grace_seconds = setting.grace_seconds;
     world.witness = Some(Arc::new(RaftSafety::new(court.clone())));
     let mut configuration = Configuration::from_seed(seed);
     configuration.cluster = world.cluster.clone();
     configuration.settings = world.settings.clone();
     configuration.workload = ordinary(setting.clients);
     let history = History::default();
-    let surroundings = cluster::surroundings(setting.founders);
+    let surroundings = cluster::surroundings(setting.nodes);
     let work = Workload::new(surroundings, &configuration, history.clone(), court.clone());
+    work.serve(1..=setting.founders);
+    let held: Arc<OnceLock<Control>> = Arc::default();
+    let ground = Ground::of(&held, world.settings.snapshot_after_entries);
+    let inspection = Arc::new(Inspection::new(court, &ground, Arc::new(|_, _| false)));
+    let looks = Arc::clone(&inspection);
+    world.inspector = Some(Arc::new(move |number, node| looks.inspect(number, node)));
     let clients = (1..=setting.clients).map(|number| client(number, work.clone())).collect();
     let told = work.clone();
     world.run_with_clients(trace, court, clients, move |control| async move {
-        let serving = Arc::new(Mutex::new((1..=setting.founders).collect()));
-        let stage = Stage { control, work, serving };
+        // It is set once.
+        let _ = held.set(control.clone());
+        let stage = Stage { control, work, clients: setting.clients, inspection };
         let ended = act(&stage, setting, story).await;
         // Clients that go on would keep a failed run from ending.
         stage.work.stop();
@@ -137,11 +184,10 @@ where
         }
     };
     timeout(LAST_REQUESTS, ended).await.context("the clients end")?;
-    let reader = stage.work.at(stage.surroundings());
-    let verified = verify_all(&reader, READING).await;
+    let verified = verify_all(&stage.work, READING).await;
     stage.note(&format!("{verified:?}"));
     ensure!(verified.contents > 0, "nothing was there to be read");
-    new_work(&reader, READING).await;
+    new_work(&stage.work, READING).await;
     Ok(())
 }
 

@@ -57,14 +57,15 @@ impl Client {
     /// The client of this number, with what the seed decides about it.
     pub(super) fn new(work: Workload, number: usize) -> Self {
         let mut random = work.seed.stream(&format!("client {number}"));
-        let nodes = work.surroundings.nodes.len().max(1);
+        let nodes = work.serving().len().max(1);
         let hops = *[HopRule::Random, HopRule::RoundRobin, HopRule::Sticky, HopRule::Sticky]
             .choose(&mut random)
             .unwrap_or(&HopRule::Sticky);
         let deadline = Duration::from_secs(random.random_range(9..=30));
         let tries_max = work.configuration.tries.draw(&mut random);
+        let node = work.serving().get(number % nodes).copied().unwrap_or(1);
         let line = Line::new(work, number, random.random_bool(0.6));
-        Self { line, random, number, node: number % nodes + 1, hops, deadline, tries_max, marks: 0 }
+        Self { line, random, number, node, hops, deadline, tries_max, marks: 0 }
     }
 
     /// The work that it takes part in.
@@ -90,21 +91,24 @@ impl Client {
 
     /// A node other than by the client's own rule.
     pub(super) fn any_node(&mut self) -> usize {
-        self.random.random_range(1..=self.nodes())
+        let nodes = self.work().serving();
+        nodes.choose(&mut self.random).copied().unwrap_or(self.node)
     }
 
     /// The node that it asks now, by its rule.
     pub(super) fn next_node(&mut self) -> usize {
         match self.hops {
             HopRule::Random => self.node = self.any_node(),
-            HopRule::RoundRobin => self.node = self.node % self.nodes() + 1,
+            HopRule::RoundRobin => self.node = self.following(),
             HopRule::Sticky => {}
         }
         self.node
     }
 
-    fn nodes(&self) -> usize {
-        self.work().surroundings.nodes.len().max(1)
+    /// The node after the one that was asked last.
+    fn following(&self) -> usize {
+        let nodes = self.work().serving();
+        nodes.iter().find(|node| **node > self.node).or(nodes.first()).copied().unwrap_or(self.node)
     }
 
     /// Asks the node that is next, without retries.
@@ -163,7 +167,7 @@ impl Client {
             return false;
         }
         if self.hops == HopRule::Sticky {
-            self.node = self.node % self.nodes() + 1;
+            self.node = self.following();
         }
         if self.work().is_stopped() {
             return false;

@@ -18,7 +18,11 @@ pub async fn client_task(number: usize, work: Workload) {
         work.configuration.operations.iter().map(|(kind, weight)| (*kind, *weight)).collect();
     let Ok(weights) = WeightedIndex::new(kinds.iter().map(|(_, weight)| *weight)) else { return };
     let mut client = Client::new(work, number);
-    while !client.work().is_stopped() {
+    loop {
+        client.work().rest().await;
+        if client.work().is_stopped() {
+            return;
+        }
         let kind = kinds[weights.sample(&mut client.random)].0;
         client.work().tally.begun(kind);
         if Box::pin(client.operate(kind)).await {

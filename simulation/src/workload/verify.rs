@@ -50,7 +50,7 @@ pub async fn verify_all(work: &Workload, deadline: Duration) -> Verified {
     let mut reading = Reading { until: Instant::now() + deadline, line: Line::new(work.clone(), READER, true) };
     let mut verified = Verified::default();
     let (existing, missing) = (must_exist(&work.history), must_not_exist(&work.history));
-    for node in 1..=work.surroundings.nodes.len() {
+    for node in work.serving() {
         // The bytes of a digest are the same in every repository.
         let mut whole = BTreeSet::new();
         for push in &existing {
@@ -83,8 +83,8 @@ pub async fn new_work(work: &Workload, deadline: Duration) {
     let (Some(repository), Some(subject)) = (library.repositories.first(), library.images.first()) else { return };
     // A tag of its own: what was under way to the others may still arrive.
     let tag: Arc<str> = "healed".into();
-    let nodes = work.surroundings.nodes.len();
-    for node in 1..=nodes {
+    let nodes = work.serving();
+    for node in nodes.iter().copied() {
         // The same image again, should this be asked for twice: then it is there already.
         let image = Arc::new(artifact(subject, &format!("new work through node {node}")));
         work.announce(&image);
@@ -95,7 +95,7 @@ pub async fn new_work(work: &Workload, deadline: Duration) {
                 return;
             }
         }
-        for other in 1..=nodes {
+        for other in nodes.iter().copied() {
             let read = Ask::read_tag(repository, &tag, true);
             let answer = reading.definite(other, &read).await;
             let held = answer.as_ref().map(|answer| answer.header("docker-content-digest")).unwrap_or_default();
@@ -216,7 +216,7 @@ impl Reading {
         let ask = Ask::read_tag(repository, tag, false);
         loop {
             let mut held: BTreeMap<String, usize> = BTreeMap::new();
-            for node in 1..=self.line.work.surroundings.nodes.len() {
+            for node in self.line.work.serving() {
                 let Some(answer) = self.definite(node, &ask).await else { return false };
                 held.insert(answer.header("docker-content-digest").to_owned(), node);
             }

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::sleep;
 
 use super::content::{Blob, Library, Manifest};
 use super::statistics::{Statistics, Tally};
@@ -14,6 +17,8 @@ use crate::surroundings::Surroundings;
 
 /// Sessions that lie open for others at one time.
 const SESSIONS_MAX: usize = 4;
+/// How often a client that rests looks whether it is to go on.
+const POLL: Duration = Duration::from_millis(100);
 
 /// The work of one run. Clones are the same work.
 #[derive(Clone, Debug)]
@@ -36,6 +41,11 @@ pub struct Workload {
     begun: Arc<AtomicBool>,
     stopped: Arc<AtomicBool>,
     ended: Arc<AtomicUsize>,
+    paused: Arc<AtomicBool>,
+    /// Clients that wait for the pause to end.
+    resting: Arc<AtomicUsize>,
+    /// Nodes that clients ask, by number.
+    serving: Arc<Mutex<Vec<usize>>>,
 }
 
 /// An upload session that another client may work on too.
@@ -59,6 +69,7 @@ impl Workload {
     pub fn new(surroundings: Surroundings, configuration: &Configuration, history: History, court: Court) -> Self {
         let workload = &configuration.workload;
         let block_size_bytes = configuration.settings.block_size_bytes;
+        let all = (1..=surroundings.nodes.len()).collect();
         Self {
             surroundings,
             configuration: Arc::new(workload.clone()),
@@ -71,13 +82,44 @@ impl Workload {
             begun: Arc::default(),
             stopped: Arc::default(),
             ended: Arc::default(),
+            paused: Arc::default(),
+            resting: Arc::default(),
+            serving: Arc::new(Mutex::new(all)),
         }
     }
 
-    /// The same work elsewhere: what was pushed, recorded and told stays.
+    /// From now on clients ask these nodes and no others: nodes have come or gone. All of them in the beginning.
+    pub fn serve(&self, numbers: impl IntoIterator<Item = usize>) {
+        *self.serving.lock().unwrap_or_else(PoisonError::into_inner) = numbers.into_iter().collect();
+    }
+
+    /// The nodes that clients ask, in order.
     #[must_use]
-    pub fn at(&self, surroundings: Surroundings) -> Self {
-        Self { surroundings, ..self.clone() }
+    pub fn serving(&self) -> Vec<usize> {
+        self.serving.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Lets the clients rest, each once it has ended the operation that it is at, or go on again.
+    pub fn pause(&self, pause: bool) {
+        self.paused.store(pause, Ordering::Relaxed);
+    }
+
+    /// Clients that rest.
+    #[must_use]
+    pub fn resting_clients(&self) -> usize {
+        self.resting.load(Ordering::Relaxed)
+    }
+
+    /// Waits while the clients are to rest.
+    pub(super) async fn rest(&self) {
+        if !self.paused.load(Ordering::Relaxed) {
+            return;
+        }
+        self.resting.fetch_add(1, Ordering::Relaxed);
+        while self.paused.load(Ordering::Relaxed) && !self.is_stopped() {
+            sleep(POLL).await;
+        }
+        self.resting.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Lets the clients begin that wait for it.

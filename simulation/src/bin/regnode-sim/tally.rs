@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
-use simulation::report::{COMMIT, Faults, Grouped, Report};
+use simulation::report::{COMMIT, Faults, Grouped, Orders, Report};
 
 /// Sums over the runs that have ended.
 #[derive(Clone, Debug, Serialize)]
@@ -20,6 +20,7 @@ pub(crate) struct Tally {
     requests: u64,
     retries: u64,
     faults: BTreeMap<String, u64>,
+    orders: BTreeMap<String, u64>,
     orphans: u64,
     undecided: u64,
     /// Seeds that were run twice and did the same.
@@ -41,6 +42,7 @@ impl Tally {
             requests: 0,
             retries: 0,
             faults: BTreeMap::new(),
+            orders: BTreeMap::new(),
             orphans: 0,
             undecided: 0,
             repeated: 0,
@@ -59,6 +61,9 @@ impl Tally {
         self.retries += report.retries;
         for (kind, count) in &report.faults {
             *self.faults.entry(kind.clone()).or_default() += count;
+        }
+        for (kind, count) in &report.orders {
+            *self.orders.entry(kind.clone()).or_default() += count;
         }
         self.orphans += report.orphans;
         self.undecided += report.undecided;
@@ -117,6 +122,7 @@ impl fmt::Display for Tally {
         row("operations", Grouped(self.operations).to_string())?;
         row("requests", format!("{}, {} of them retries", Grouped(self.requests), Grouped(self.retries)))?;
         row("injected", Faults(&self.faults).to_string())?;
+        row("operator", Orders(&self.orders).to_string())?;
         row("orphans", Grouped(self.orphans).to_string())?;
         row("undecided", format!("{} checks", Grouped(self.undecided)))?;
         row("run twice", format!("{} seeds, with the same trace", Grouped(self.repeated)))?;

@@ -1,0 +1,70 @@
+//! What an operator can ask of a running node, through the same functions that the local socket calls, and what he sees
+//! there.
+
+use node::cluster::DiskWish;
+use node::start::Node;
+use raft::catalog::View;
+use raft::id::GroupId;
+use storage::shard::DiskId;
+
+use crate::cluster::Control;
+
+/// An order. Nodes and disks are named as on the command line. To repeat one changes nothing.
+#[derive(Clone, Debug)]
+pub(crate) enum Order {
+    /// A node is to be emptied.
+    Drain(String),
+    /// A node that is being emptied stays.
+    Undrain(String),
+    /// A node leaves once it is empty.
+    Leave(String),
+    /// A node leaves at once, whatever it holds.
+    LeaveByForce(String),
+    /// Something is wanted of a node's disk.
+    Disk(String, DiskId, DiskWish),
+    /// The node that is asked scrubs all its disks.
+    Scrub,
+}
+
+impl Order {
+    /// Gives the order to a node. The error is the node's own, or says that its process has ended meanwhile.
+    pub(crate) async fn give(&self, control: &Control, through: usize) -> Result<(), String> {
+        let order = self.clone();
+        let answer = control.order(through, move |node| Box::pin(async move { order.carry_out(node).await }));
+        answer.await.unwrap_or_else(|error| Err(format!("{error:#}")))
+    }
+
+    async fn carry_out(&self, node: &Node) -> Result<(), String> {
+        let departures = &node.admin().departures;
+        let outcome = match self {
+            Self::Drain(name) => departures.drain(name).await.map(drop),
+            Self::Undrain(name) => departures.undrain(name).await.map(drop),
+            Self::Leave(name) => departures.leave(name, false).await.map(drop),
+            Self::LeaveByForce(name) => departures.leave(name, true).await.map(drop),
+            Self::Disk(name, disk, wish) => departures.set_disk(name, &disk.to_string(), *wish).await.map(drop),
+            Self::Scrub => return node.scrub().start(&[]).map(drop).map_err(|error| error.to_string()),
+        };
+        outcome.map_err(|error| error.to_string())
+    }
+}
+
+/// Ids of a node's disks, as it knows them itself; `None` while it cannot say.
+pub(crate) async fn disks_of(control: &Control, number: usize) -> Option<Vec<DiskId>> {
+    let order = control.order(number, |node| {
+        Box::pin(async move { node.disks().all().iter().map(|disk| disk.id()).collect::<Vec<_>>() })
+    });
+    order.await.ok()
+}
+
+/// Shards that the catalog places on a disk; `None` while the node that is asked cannot say.
+pub(crate) async fn placed(control: &Control, through: usize, disk: DiskId) -> Option<u64> {
+    let order = control.order(through, move |node| {
+        Box::pin(async move {
+            let is_catalog = |group: &GroupId| matches!(group, GroupId::Catalog(_));
+            let catalog = node.group_statuses().into_iter().map(|status| status.group).find(is_catalog)?;
+            let totals = View::new(node.group_state(catalog)?).disks().ok()?;
+            Some(totals.iter().filter(|(at, _)| at.disk == disk).map(|(_, held)| held.shards).sum())
+        })
+    });
+    order.await.ok().flatten()
+}
