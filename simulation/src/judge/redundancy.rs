@@ -1,6 +1,7 @@
 //! At rest every coded extent has the redundancy that the whole cluster gives: its profile is no weaker than the one that
-//! follows from the number of nodes (a stronger one of a larger cluster may stay as long as it fits), its shards lie on nodes of their own, and on disks that there are. Source: section 5 of the design ("never two
-//! shards of an extent on one node", "a background task re-encodes it when the cluster is whole").
+//! follows from the number of nodes (a stronger one of a larger cluster may stay as long as it fits), its shards lie on
+//! nodes of their own, and on disks that there are. Source: section 5 of the design ("never two shards of an extent on
+//! one node", "a background task re-encodes it when the cluster is whole").
 //!
 //! The catalog's own list of what is below its redundancy is not asked what it should hold: an extent that it forgot is
 //! what this is about. Those that are on it are excused here; that it becomes empty is the judge of liveness' to demand.
@@ -52,12 +53,12 @@ fn weakness(coded: &CodedExtent, nodes: usize, places: &BTreeSet<DiskLocation>) 
     let mut holders = BTreeSet::new();
     let mut disks = BTreeSet::new();
     for location in &coded.shards {
-        if !disks.insert(location.disk) {
-            return Some(format!("disk {} holds two of its shards", location.disk));
-        }
         // The disks of the only node are what may be lost one by one.
         if !holders.insert(location.node) && nodes > 1 {
             return Some(format!("node {} holds two of its shards", location.node));
+        }
+        if !disks.insert(location.disk) {
+            return Some(format!("disk {} holds two of its shards", location.disk));
         }
         if !places.contains(&location.on()) {
             return Some(format!("nobody has the disk {} of node {}", location.disk, location.node));
