@@ -1,5 +1,7 @@
 //! Speaks to the node on this machine through the socket in its data directory.
 
+mod deletion;
+
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
@@ -17,6 +19,8 @@ use tokio::net::UnixStream;
 
 use crate::exit::{Code, Exit};
 use crate::http::request;
+
+pub(crate) use deletion::*;
 
 /// Longest time that the node may take: it may wait out an election.
 const DEADLINE: Duration = Duration::from_secs(20);

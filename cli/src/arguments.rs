@@ -1,14 +1,20 @@
 //! The command line: every command, option and default, as `--help` shows them. What operators do to a running cluster
 //! is in `operations`.
 
+mod deletion;
+mod namespace;
 mod operations;
+mod policy_text;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use deletion::*;
+pub(crate) use namespace::*;
 pub(crate) use operations::*;
+pub(crate) use policy_text::{Target, root_or};
 
 /// Text behind the help of the whole program.
 const AFTER_HELP: &str = "\
@@ -31,7 +37,13 @@ When machines and disks fail (the handbook has a page for each):
   regnode status                                    what is wrong, and what to do
   regnode join HOST:7000 --token TOKEN --replace n3 this machine takes the place of n3
   regnode drain n3 --wait; regnode leave n3         take n3 out of the cluster
-  regnode disk list                                 disks, their health and what they hold";
+  regnode disk list                                 disks, their health and what they hold
+
+What is deleted, and what that frees:
+  regnode namespace set acme --immutable 'v*'       what may be deleted, for how long it is kept, quotas
+  regnode delete acme/app --tags 'pr-*' --dry-run   many tags at once
+  regnode undelete acme/app:v1.2                    bring a deleted tag back
+  regnode gc status                                 what waits to be freed, and when";
 
 /// A replicated container registry in one binary.
 #[derive(Debug, Parser)]
@@ -73,6 +85,22 @@ pub(crate) enum Command {
     Fsck(Fsck),
     /// Say how equally full the disks are, and what moves.
     Rebalance(Rebalance),
+    /// Set what holds below a prefix of repository names: deleting, immutable tags, retention, quotas.
+    Namespace(Namespace),
+    /// Say what is to be freed and when.
+    Gc(Gc),
+    /// Say what namespaces and repositories hold, and what they may.
+    Usage(Usage),
+    /// Look at what the retention rules would delete, or carry them out now.
+    Retention(Retention),
+    /// Delete many tags of a repository in the background.
+    Delete(Delete),
+    /// List, watch and cancel deletion jobs.
+    Job(Job),
+    /// Say who set a tag when, and to what.
+    History(History),
+    /// Restore a deleted tag or manifest.
+    Undelete(Undelete),
     /// Show, check and explain the configuration.
     Config(Config),
     /// Print shell completions, for example: regnode completions bash > /etc/bash_completion.d/regnode

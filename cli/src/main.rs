@@ -57,6 +57,14 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Scrub(scrub) => command::scrub(scrub).await,
         Command::Fsck(fsck) => command::fsck(fsck).await,
         Command::Rebalance(rebalance) => command::rebalance(rebalance).await,
+        Command::Namespace(namespace) => command::namespace(namespace).await,
+        Command::Gc(gc) => command::gc(gc).await,
+        Command::Usage(usage) => command::usage(usage).await,
+        Command::Retention(retention) => command::retention(retention).await,
+        Command::Delete(delete) => command::delete(delete).await,
+        Command::Job(job) => command::job(job).await,
+        Command::History(history) => command::history(history).await,
+        Command::Undelete(undelete) => command::undelete(undelete).await,
         Command::Config(config) => command::config(config).await,
         Command::Completions(completions) => {
             command::completions(&completions);

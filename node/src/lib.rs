@@ -5,6 +5,7 @@ pub mod api;
 pub mod background;
 pub mod cluster;
 pub mod config;
+pub mod deletion;
 pub mod environment;
 pub mod gateway;
 pub mod identity;

@@ -6,7 +6,7 @@
 
 use storage::shard::{Attempt, DiskId, ExtentIndex, ObjectId, ShardIndex};
 
-use crate::catalog::{Algorithm, Digest, RepositoryName, SessionId, Tag};
+use crate::catalog::{Algorithm, Digest, JobId, RepositoryName, SessionId, Tag};
 use crate::id::{NodeId, RegionId, RequestId};
 use crate::time::Timestamp;
 
@@ -70,7 +70,7 @@ impl<const N: usize> Part for [u8; N] {
 }
 
 macro_rules! wrapped_part {
-    ($($name:ident),+) => {
+    ($($name:ident),+ $(,)?) => {
         $(impl Part for $name {
             fn write(&self, key: &mut Vec<u8>) {
                 self.0.write(key);
@@ -83,7 +83,19 @@ macro_rules! wrapped_part {
     };
 }
 
-wrapped_part!(Timestamp, NodeId, RegionId, RequestId, ObjectId, DiskId, SessionId, ExtentIndex, Attempt, ShardIndex);
+wrapped_part!(
+    Timestamp,
+    NodeId,
+    RegionId,
+    RequestId,
+    ObjectId,
+    DiskId,
+    SessionId,
+    ExtentIndex,
+    Attempt,
+    ShardIndex,
+    JobId
+);
 
 macro_rules! name_part {
     ($($name:ident),+) => {

@@ -12,6 +12,7 @@ pub mod group;
 pub mod id;
 mod key;
 pub mod machine;
+pub mod policy;
 #[cfg(test)]
 mod strategy;
 mod table;

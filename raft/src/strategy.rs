@@ -1,5 +1,7 @@
 //! Generators of names and records for property tests.
 
+mod policy;
+
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -15,6 +17,8 @@ use crate::directory::{
 };
 use crate::id::{NodeId, RegionId, RequestId};
 use crate::time::Timestamp;
+
+pub(crate) use policy::*;
 
 pub(crate) fn repository() -> impl Strategy<Value = RepositoryName> {
     "[a-c0]{1,2}((-|_|\\.|/)[a-c0]{1,2}){0,3}".prop_map(|name| name.parse().unwrap())
@@ -142,22 +146,21 @@ pub(crate) fn any_upload_record() -> impl Strategy<Value = UploadRecord> {
 }
 
 pub(crate) fn any_blob_record() -> impl Strategy<Value = BlobRecord> {
-    let state = prop_oneof![Just(BlobState::Live), Just(BlobState::Condemned)];
-    (object(), any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>(), timestamp(), state).prop_map(
-        |(object, length_bytes, references, links, generation, touched, state)| BlobRecord {
+    (object(), any::<u64>(), any::<u64>(), any::<u64>(), any::<u64>(), timestamp()).prop_map(
+        |(object, length_bytes, references, links, generation, touched)| BlobRecord {
             object,
             length_bytes,
             references,
             links,
             generation,
             touched,
-            state,
         },
     )
 }
 
 pub(crate) fn any_link_record() -> impl Strategy<Value = LinkRecord> {
-    (any::<u64>(), timestamp()).prop_map(|(uses, touched)| LinkRecord { uses, touched })
+    (any::<u64>(), timestamp(), timestamp(), any::<bool>())
+        .prop_map(|(uses, touched, keep_until, counted)| LinkRecord { uses, touched, keep_until, counted })
 }
 
 pub(crate) fn any_manifest_record() -> impl Strategy<Value = ManifestRecord> {
@@ -177,10 +180,11 @@ pub(crate) fn any_manifest_record() -> impl Strategy<Value = ManifestRecord> {
 }
 
 pub(crate) fn any_tag_record() -> impl Strategy<Value = TagRecord> {
-    (digest(), timestamp(), any::<u64>()).prop_map(|(digest, updated, sequence)| TagRecord {
+    (digest(), timestamp(), any::<u64>(), any::<u64>()).prop_map(|(digest, updated, sequence, revision)| TagRecord {
         digest,
         updated,
         sequence,
+        revision,
     })
 }
 
@@ -216,11 +220,41 @@ pub(crate) fn garbage_item() -> impl Strategy<Value = GarbageItem> {
             digest,
             generation
         }),
+        (repository(), digest()).prop_map(|(repository, digest)| GarbageItem::Tombstone { repository, digest }),
+        (repository(), tag()).prop_map(|(repository, tag)| GarbageItem::TagHistory { repository, tag }),
     ]
 }
 
+pub(crate) fn any_unheld_record() -> impl Strategy<Value = UnheldRecord> {
+    (timestamp(), any::<bool>(), any::<bool>()).prop_map(|(since, orphaned, deleted)| UnheldRecord {
+        since,
+        orphaned,
+        deleted,
+    })
+}
+
+pub(crate) fn any_tag_change() -> impl Strategy<Value = TagChange> {
+    (timestamp(), option::of(text()), select(&ChangeCause::ALL[..]), option::of(digest()), option::of(digest()))
+        .prop_map(|(time, principal, cause, digest, previous)| TagChange { time, principal, cause, digest, previous })
+}
+
+pub(crate) fn any_tombstone_record() -> impl Strategy<Value = TombstoneRecord> {
+    let rows = (any_manifest_record(), option::of(any_referrer_record()), vec(tag(), 0..3));
+    (rows, timestamp(), timestamp(), option::of(text()), select(&ChangeCause::ALL[..])).prop_map(
+        |((record, referrer, tags), deleted, until, principal, cause)| TombstoneRecord {
+            record,
+            referrer,
+            tags,
+            deleted,
+            until,
+            principal,
+            cause,
+        },
+    )
+}
+
 pub(crate) fn any_discard_record() -> impl Strategy<Value = DiscardRecord> {
-    vec((shard_index(), location()), 0..6).prop_map(|shards| DiscardRecord { shards })
+    (vec((shard_index(), location()), 0..6), any::<u64>()).prop_map(|(shards, bytes)| DiscardRecord { shards, bytes })
 }
 
 pub(crate) fn any_event() -> impl Strategy<Value = Event> {
@@ -246,28 +280,48 @@ pub(crate) fn any_response() -> impl Strategy<Value = Response> {
 }
 
 pub(crate) fn any_totals_record() -> impl Strategy<Value = TotalsRecord> {
-    (any::<[u64; 8]>(), btree_map(any::<u8>(), any::<u64>(), 0..3)).prop_map(|(counts, by_spare)| TotalsRecord {
-        repositories: counts[0],
-        manifests: counts[1],
-        tags: counts[2],
-        blobs: counts[3],
-        blob_bytes: counts[4],
-        uploads: counts[5],
-        shortfalls: counts[6],
-        shortfalls_by_spare: by_spare,
-        discards: counts[7],
-    })
+    let garbage = any::<[u64; 5]>().prop_map(|counts| GarbageTotals {
+        blobs: counts[0],
+        links: counts[1],
+        manifests: counts[2],
+        tombstones: counts[3],
+        histories: counts[4],
+    });
+    let by_spare = btree_map(any::<u8>(), any::<u64>(), 0..3);
+    (any::<[u64; 13]>(), by_spare, garbage, option::of(timestamp())).prop_map(
+        |(counts, shortfalls_by_spare, garbage, last_collected)| TotalsRecord {
+            repositories: counts[0],
+            manifests: counts[1],
+            tags: counts[2],
+            blobs: counts[3],
+            blob_bytes: counts[4],
+            uploads: counts[5],
+            shortfalls: counts[6],
+            shortfalls_by_spare,
+            discards: counts[7],
+            unreferenced_blobs: counts[8],
+            unreferenced_bytes: counts[9],
+            discarded_bytes: counts[10],
+            garbage,
+            collected_items: counts[11],
+            collected_bytes: counts[12],
+            last_collected,
+        },
+    )
 }
 
 pub(crate) fn any_clock_record() -> impl Strategy<Value = ClockRecord> {
-    (timestamp(), any::<u64>(), any::<u64>(), timestamp(), any::<u64>(), option::of(timestamp())).prop_map(
-        |(now, next_sequence, first_sequence, first_event, next_generation, first_request_expiry)| ClockRecord {
-            now,
-            next_sequence,
-            first_sequence,
-            first_event,
-            next_generation,
-            first_request_expiry,
+    (timestamp(), any::<u64>(), any::<u64>(), timestamp(), any::<u64>(), option::of(timestamp()), timestamp()).prop_map(
+        |(now, next_sequence, first_sequence, first_event, next_generation, first_request_expiry, first_garbage)| {
+            ClockRecord {
+                now,
+                next_sequence,
+                first_sequence,
+                first_event,
+                next_generation,
+                first_request_expiry,
+                first_garbage,
+            }
         },
     )
 }
@@ -349,5 +403,9 @@ pub(crate) fn any_namespace() -> impl Strategy<Value = NamespaceRecord> {
         Just(Residency::Pinned),
         vec(region(), 0..3).prop_map(Residency::Replicated)
     ];
-    (option::of(region()), option::of(residency)).prop_map(|(home, residency)| NamespaceRecord { home, residency })
+    (option::of(region()), option::of(residency), any_policy()).prop_map(|(home, residency, policy)| NamespaceRecord {
+        home,
+        residency,
+        policy,
+    })
 }

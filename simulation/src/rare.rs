@@ -19,12 +19,16 @@ const fn path(name: &'static str, about: &'static str) -> RarePath {
 
 /// All of them.
 pub const RARE: &[RarePath] = &[
+    path("background.collect.hurry", "garbage that is due is looked for again at once"),
     path("background.drain.hurry", "nodes and disks that are being emptied are looked at again at once"),
     path("background.expire.hurry", "sessions are looked through for expired ones again after a tenth of a second"),
+    path("background.jobs.hurry", "deletion jobs are looked for again at once"),
     path("background.ledger.hurry", "nodes and disks that are gone are looked for again at once"),
     path("background.outgrown.hurry", "extents of an outgrown profile are looked for again at once"),
+    path("background.policies.hurry", "the versions of the policies are compared again at once"),
     path("background.rebalance.hurry", "disks that are too full are looked for again at once"),
     path("background.reencode.hurry", "the list of weak extents is looked through again at once"),
+    path("background.retention.hurry", "runs of retention that are due are looked for again after a tenth of a second"),
     path("background.sweep.hurry", "the queue of discarded shards is looked through again at once"),
     path("gateway.placement.second_disk", "a node gives the second best of its disks for a shard"),
     path("gateway.read.hedge_at_once", "a reader asks for parity without waiting for data that is on its way"),

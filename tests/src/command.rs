@@ -212,6 +212,14 @@ pub fn scrub_status_of_all(data: &Path) -> Result<Command> {
     with_words("scrub status --json", data, &[])
 }
 
+/// Any of the operator's commands. Words hold no spaces.
+///
+/// # Errors
+/// Without the program.
+pub fn operate(data: &Path, words: &[&str]) -> Result<Command> {
+    with_data(&words.join(" "), data)
+}
+
 /// Names what cannot be read; `json` for machines.
 ///
 /// # Errors

@@ -1,5 +1,6 @@
 //! What an operator does and sees: commands with answers in JSON, and waiting for what they tell.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -59,6 +60,22 @@ pub async fn until_disk(
         Ok(found.cloned())
     })
     .await
+}
+
+/// Runs any command at a node; what it prints.
+///
+/// # Errors
+/// When it fails, with its output.
+pub async fn run(data: &Path, words: &[&str]) -> Result<String> {
+    process::output(command::operate(data, words)?, COMMAND).await
+}
+
+/// The same with `--json`.
+///
+/// # Errors
+/// When it fails or answers something else.
+pub async fn query(data: &Path, words: &[&str]) -> Result<Value> {
+    ask(command::operate(data, &[words, &["--json"]].concat())).await
 }
 
 /// What a command answers in JSON.

@@ -41,6 +41,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("openraft::", &["raft/src/group/"]),
     ("bincode::", &["raft/src/codec.rs"]),
     ("reed_solomon", &["storage/src/codec/"]),
+    ("wildmatch::", &["raft/src/policy/pattern.rs"]),
     ("tonic::", &["node/src/peer/", "node/build.rs"]),
     ("axum::", &["node/src/"]),
     ("x509_parser", &["node/src/identity/"]),

@@ -4,16 +4,28 @@
 
 mod damage;
 mod damage_types;
+mod deletion_types;
 mod departures;
+mod garbage;
+mod history;
+mod job_types;
+mod jobs;
 mod machine;
 mod machine_types;
+mod namespace_types;
+mod namespaces;
+mod refusal;
 mod remote;
 mod router;
 mod types;
 
 pub use damage_types::*;
+pub use deletion_types::*;
 pub(crate) use departures::state;
+pub(crate) use history::change;
+pub use job_types::*;
 pub use machine_types::*;
+pub use namespace_types::*;
 pub use remote::RemoteAdmin;
 pub(crate) use router::metrics;
 pub use router::{Admin, SOCKET, router};

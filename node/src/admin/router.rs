@@ -1,5 +1,5 @@
 //! The paths of the local socket: `GET /status`, `GET /work`, `POST /token`, `GET /config`, `GET /metrics`, and those of
-//! `departures`, `damage` and `machine`.
+//! `departures`, `damage`, `machine`, `namespaces`, `garbage`, `jobs` and `history`.
 
 use std::sync::Arc;
 
@@ -12,9 +12,10 @@ use raft::directory::Directory;
 use raft::group::Group;
 
 use super::types::{ConfigAnswer, ConfigEntry, ErrorAnswer, Status, TokenAnswer, TokenRequest, VERSION, WorkAnswer};
-use super::{damage, departures, remote};
+use super::{damage, departures, garbage, history, jobs, namespaces, remote};
 use crate::cluster::{AgreedTime, Departures, TokenError, create_token};
 use crate::config::{KEYS, Settings};
+use crate::deletion::Deletion;
 use crate::environment::Entropy;
 use crate::members::Members;
 use crate::peer::Peers;
@@ -40,6 +41,8 @@ pub struct Admin {
     pub disks: LocalDisks,
     /// Their scrub.
     pub scrub: Scrub,
+    /// Policies, garbage and deletions.
+    pub deletion: Deletion,
     /// Where tokens are kept.
     pub directory: Arc<Group<Directory>>,
     /// By what time they expire.
@@ -107,6 +110,10 @@ pub fn router(admin: Admin) -> Router {
         .merge(departures::router())
         .merge(damage::router())
         .merge(remote::router(&admin))
+        .merge(namespaces::router())
+        .merge(garbage::router())
+        .merge(jobs::router())
+        .merge(history::router())
         .fallback(|| async { refuse(StatusCode::NOT_FOUND, "there is no such path".to_owned()) })
         .with_state(admin)
 }

@@ -65,9 +65,6 @@ impl Api {
 
     /// `DELETE /v2/<name>/blobs/<digest>`
     pub(super) async fn delete_blob(&self, repository: &RepositoryName, digest: &Digest) -> Answer {
-        if !self.options.deletes {
-            return Err(ApiError::deletes_disabled());
-        }
         self.gateway.unlink_blob(repository, digest).await.map_err(|error| refuse(error, digest))?;
         Ok(headers::empty(StatusCode::ACCEPTED))
     }

@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::route::RouteError;
+use crate::deletion::Refusal;
 use crate::gateway::{BlobError, BodyError, ReadError, UploadError};
 use crate::registry::RegistryError;
 
@@ -29,6 +30,8 @@ pub(super) enum Code {
     BlobUploadInvalid,
     /// The upload session does not exist.
     BlobUploadUnknown,
+    /// A policy does not allow it.
+    Denied,
     /// A digest is malformed, or the content has another one.
     DigestInvalid,
     /// A manifest uses a blob that does not exist.
@@ -64,6 +67,7 @@ impl Code {
             Self::BlobUnknown => ("BLOB_UNKNOWN", StatusCode::NOT_FOUND),
             Self::BlobUploadInvalid => ("BLOB_UPLOAD_INVALID", StatusCode::BAD_REQUEST),
             Self::BlobUploadUnknown => ("BLOB_UPLOAD_UNKNOWN", StatusCode::NOT_FOUND),
+            Self::Denied => ("DENIED", StatusCode::FORBIDDEN),
             Self::DigestInvalid => ("DIGEST_INVALID", StatusCode::BAD_REQUEST),
             Self::ManifestBlobUnknown => ("MANIFEST_BLOB_UNKNOWN", StatusCode::BAD_REQUEST),
             Self::ManifestInvalid => ("MANIFEST_INVALID", StatusCode::BAD_REQUEST),
@@ -107,12 +111,6 @@ impl ApiError {
         error.with_header(ALLOW, HeaderValue::from_static(allowed))
     }
 
-    /// Deleting is switched off.
-    pub(super) fn deletes_disabled() -> Self {
-        Self::new(Code::Unsupported, "deleting is switched off")
-            .with_header(ALLOW, HeaderValue::from_static("GET, HEAD"))
-    }
-
     /// The body of a manifest is too large.
     pub(super) fn manifest_too_large(limit_bytes: u64) -> Self {
         Self::new(Code::SizeInvalid, format!("manifests of more than {limit_bytes} bytes are not accepted"))
@@ -125,7 +123,7 @@ impl ApiError {
     }
 
     /// A defect, of which the client learns nothing more.
-    fn internal(cause: String) -> Self {
+    pub(super) fn internal(cause: String) -> Self {
         Self { cause: Some(cause), ..Self::new(Code::Unknown, "internal error: the log of the node tells more") }
     }
 
@@ -211,6 +209,33 @@ impl From<RouteError> for ApiError {
     }
 }
 
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        let message = refusal.to_string();
+        match refusal {
+            Refusal::Quota { namespace, resource, used, limit, needed } => Self::new(Code::Denied, message)
+                .with_detail(json!({
+                    "namespace": namespace,
+                    "resource": resource.name(),
+                    "used": used,
+                    "allowed": limit,
+                    "needed": needed,
+                })),
+            Refusal::Immutable { tag, digest, namespace, pattern } => {
+                Self::new(Code::Denied, message).with_detail(json!({
+                    "tag": tag.as_str(),
+                    "digest": digest.to_string(),
+                    "namespace": namespace,
+                    "pattern": pattern,
+                }))
+            }
+            Refusal::DeletesOff { namespace } => Self::new(Code::Unsupported, message)
+                .with_detail(json!({ "namespace": namespace }))
+                .with_header(ALLOW, HeaderValue::from_static("GET, HEAD")),
+        }
+    }
+}
+
 impl From<RegistryError> for ApiError {
     fn from(error: RegistryError) -> Self {
         let message = error.to_string();
@@ -226,6 +251,7 @@ impl From<RegistryError> for ApiError {
                 details: digests.iter().map(digest_detail).collect(),
                 ..Self::new(Code::ManifestBlobUnknown, message)
             },
+            RegistryError::Refused(refusal) => (*refusal).into(),
             RegistryError::Unavailable { message, retry_after_seconds } => {
                 Self::unavailable(message, retry_after_seconds)
             }
@@ -264,6 +290,7 @@ impl From<UploadError> for ApiError {
             UploadError::TooLarge { .. } => {
                 Self::new(Code::SizeInvalid, message).with_status(StatusCode::PAYLOAD_TOO_LARGE)
             }
+            UploadError::Refused(refusal) => (*refusal).into(),
             UploadError::Internal { message } => Self::internal(message),
         }
     }
@@ -277,6 +304,7 @@ impl From<BlobError> for ApiError {
             BlobError::InUse { manifest } => Self::new(Code::Unsupported, message)
                 .with_detail(json!({ "manifest": manifest.to_string() }))
                 .with_header(ALLOW, HeaderValue::from_static("GET, HEAD")),
+            BlobError::Refused(refusal) => (*refusal).into(),
             BlobError::Unavailable { retry_after_seconds, message } => Self::unavailable(message, retry_after_seconds),
             BlobError::Internal { message } => Self::internal(message),
         }
@@ -304,10 +332,20 @@ impl From<ReadError> for ApiError {
 #[cfg(test)]
 mod tests {
     use http_body_util::BodyExt as _;
+    use raft::policy::QuotaResource;
 
     use super::*;
 
     const EMPTY: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    fn quota() -> Refusal {
+        Refusal::Quota { namespace: "a".to_owned(), resource: QuotaResource::Tags, used: 3, limit: 3, needed: 1 }
+    }
+
+    fn immutable() -> Refusal {
+        let (tag, digest) = ("v1".parse().unwrap(), Box::new(EMPTY.parse().unwrap()));
+        Refusal::Immutable { tag, digest, namespace: "a".to_owned(), pattern: "v*".to_owned() }
+    }
 
     #[test]
     fn the_table_holds() {
@@ -345,6 +383,10 @@ mod tests {
             (UploadError::TooManyChunks { limit: 1 }.into(), "BLOB_UPLOAD_INVALID", 413),
             (BlobError::Unknown.into(), "BLOB_UNKNOWN", 404),
             (BlobError::InUse { manifest: digest }.into(), "UNSUPPORTED", 405),
+            (quota().into(), "DENIED", 403),
+            (immutable().into(), "DENIED", 403),
+            (Refusal::DeletesOff { namespace: "a".to_owned() }.into(), "UNSUPPORTED", 405),
+            (UploadError::Refused(Box::new(quota())).into(), "DENIED", 403),
             (ApiError::manifest_too_large(1), "SIZE_INVALID", 413),
             (ApiError::manifest_body(&BodyError::Disconnected), "MANIFEST_INVALID", 400),
             (ApiError::method("GET, HEAD"), "UNSUPPORTED", 405),
@@ -368,6 +410,18 @@ mod tests {
         assert_eq!(body["errors"].as_array().unwrap().len(), 2);
         assert_eq!(body["errors"][1]["code"], "MANIFEST_BLOB_UNKNOWN");
         assert_eq!(body["errors"][1]["detail"]["digest"], EMPTY);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_says_which_policy_it_is() {
+        let detail = async |refusal: Refusal| {
+            let body = ApiError::from(refusal).into_response().into_body().collect().await.unwrap().to_bytes();
+            serde_json::from_slice::<Value>(&body).unwrap()["errors"][0]["detail"].take()
+        };
+        let expected = json!({ "namespace": "a", "resource": "tags", "used": 3, "allowed": 3, "needed": 1 });
+        assert_eq!(detail(quota()).await, expected);
+        let expected = json!({ "tag": "v1", "digest": EMPTY, "namespace": "a", "pattern": "v*" });
+        assert_eq!(detail(immutable()).await, expected);
     }
 
     #[tokio::test]

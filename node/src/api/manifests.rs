@@ -72,9 +72,6 @@ impl Api {
 
     /// `DELETE /v2/<name>/manifests/<reference>`
     pub(super) async fn delete_manifest(&self, repository: &RepositoryName, reference: &Reference) -> Answer {
-        if !self.options.deletes {
-            return Err(ApiError::deletes_disabled());
-        }
         self.registry.delete(repository, reference).await?;
         Ok(headers::empty(StatusCode::ACCEPTED))
     }

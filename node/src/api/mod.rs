@@ -9,6 +9,7 @@ mod catalog;
 mod error;
 mod headers;
 mod inbound;
+mod insight;
 mod manifests;
 mod metrics;
 mod options;
@@ -159,6 +160,8 @@ impl Api {
             Route::Catalog if is_read => self.list_repositories(&head).await,
             Route::Tags(name) if is_read => self.list_tags(name, &head).await,
             Route::Referrers(name, digest) if is_read => self.list_referrers(name, digest, &head).await,
+            Route::History(name, tag) if is_read => self.tag_history(name, tag, &head).await,
+            Route::Usage(prefix) if is_read => self.usage(prefix).await,
             Route::Manifest(name, reference) => match method {
                 Method::GET | Method::HEAD => self.get_manifest(name, reference, &head).await,
                 Method::PUT => self.put_manifest(name, reference, &head, body).await,

@@ -9,12 +9,10 @@ pub struct ApiOptions {
     pub manifest_bytes_max: u64,
     /// A request whose body makes no progress for so long is ended.
     pub idle_body_timeout: Duration,
-    /// Whether manifests, tags and blobs may be deleted.
-    pub deletes: bool,
 }
 
 impl Default for ApiOptions {
     fn default() -> Self {
-        Self { manifest_bytes_max: 4 << 20, idle_body_timeout: Duration::from_mins(1), deletes: true }
+        Self { manifest_bytes_max: 4 << 20, idle_body_timeout: Duration::from_mins(1) }
     }
 }

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use raft::catalog::{Digest, InvalidName, RepositoryName, SessionId};
+use raft::catalog::{Digest, InvalidName, RepositoryName, SessionId, Tag};
 
 use crate::registry::Reference;
 
@@ -29,6 +29,10 @@ pub(super) enum Route {
     Uploads(RepositoryName),
     /// `/v2/<name>/blobs/uploads/<session>`
     Upload(RepositoryName, SessionId),
+    /// `/v2/_regnode/history/<name>/<tag>`
+    History(RepositoryName, Tag),
+    /// `/v2/_regnode/usage/<prefix>`, without a prefix for the root
+    Usage(String),
 }
 
 /// A path that is no endpoint, or one about something that cannot exist.
@@ -54,7 +58,7 @@ pub(super) enum RouteError {
     Session(InvalidName),
 }
 
-/// The kind of an endpoint, for metrics and logs. The names are distribution's.
+/// The kind of an endpoint, for metrics and logs. The names are distribution's, but for those of our own endpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// The ping.
@@ -73,13 +77,17 @@ pub enum Kind {
     BlobUpload,
     /// Upload sessions.
     BlobUploadChunk,
+    /// Histories of tags.
+    History,
+    /// What namespaces hold.
+    Usage,
     /// No endpoint.
     Unknown,
 }
 
 impl Kind {
     /// All of them, in order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Base,
         Self::Catalog,
         Self::Tags,
@@ -88,6 +96,8 @@ impl Kind {
         Self::Blob,
         Self::BlobUpload,
         Self::BlobUploadChunk,
+        Self::History,
+        Self::Usage,
         Self::Unknown,
     ];
 
@@ -102,6 +112,8 @@ impl Kind {
             Self::Blob => "blob",
             Self::BlobUpload => "blob_upload",
             Self::BlobUploadChunk => "blob_upload_chunk",
+            Self::History => "history",
+            Self::Usage => "usage",
             Self::Unknown => "unknown",
         }
     }
@@ -119,6 +131,9 @@ impl Route {
         };
         if rest == "_catalog" {
             return Ok((Self::Catalog, None));
+        }
+        if let Some(own) = rest.strip_prefix("_regnode/") {
+            return Ok((own_endpoint(own)?, None));
         }
         let (head, last) = rest.rsplit_once('/').ok_or(RouteError::NotFound)?;
         let (name, word) = head.rsplit_once('/').unwrap_or(("", head));
@@ -153,13 +168,17 @@ impl Route {
             Self::Blob(..) => Kind::Blob,
             Self::Uploads(_) => Kind::BlobUpload,
             Self::Upload(..) => Kind::BlobUploadChunk,
+            Self::History(..) => Kind::History,
+            Self::Usage(_) => Kind::Usage,
         }
     }
 
     /// Methods that it takes, for `Allow`.
     pub(super) const fn allowed(&self) -> &'static str {
         match self {
-            Self::Ping | Self::Catalog | Self::Tags(_) | Self::Referrers(..) => "GET, HEAD",
+            Self::Ping | Self::Catalog | Self::Tags(_) | Self::Referrers(..) | Self::History(..) | Self::Usage(_) => {
+                "GET, HEAD"
+            }
             Self::Manifest(..) => "GET, HEAD, PUT, DELETE",
             Self::Blob(..) => "GET, HEAD, DELETE",
             Self::Uploads(_) => "POST",
@@ -170,13 +189,14 @@ impl Route {
     /// Its repository, if it has one.
     pub(super) const fn repository(&self) -> Option<&RepositoryName> {
         match self {
-            Self::Ping | Self::Catalog => None,
+            Self::Ping | Self::Catalog | Self::Usage(_) => None,
             Self::Tags(name)
             | Self::Manifest(name, _)
             | Self::Referrers(name, _)
             | Self::Blob(name, _)
             | Self::Uploads(name)
-            | Self::Upload(name, _) => Some(name),
+            | Self::Upload(name, _)
+            | Self::History(name, _) => Some(name),
         }
     }
 
@@ -187,7 +207,23 @@ impl Route {
             Self::Manifest(_, reference) => reference.to_string(),
             Self::Referrers(_, digest) | Self::Blob(_, digest) => digest.to_string(),
             Self::Upload(_, session) => session.to_string(),
+            Self::History(_, tag) => tag.to_string(),
+            Self::Usage(prefix) => prefix.clone(),
         }
+    }
+}
+
+/// An endpoint of our own, below `/v2/_regnode/`: no repository's name begins with `_`.
+fn own_endpoint(path: &str) -> Result<Route, RouteError> {
+    let (word, rest) = path.split_once('/').unwrap_or((path, ""));
+    match word {
+        "history" => {
+            let (name, tag) = rest.rsplit_once('/').ok_or(RouteError::NotFound)?;
+            Ok(Route::History(repository(name)?, tag.parse().map_err(RouteError::Tag)?))
+        }
+        "usage" if rest.is_empty() => Ok(Route::Usage(String::new())),
+        "usage" => Ok(Route::Usage(repository(rest)?.into())),
+        _ => Err(RouteError::NotFound),
     }
 }
 
@@ -265,6 +301,11 @@ mod tests {
             ("/v2/a/b/blobs/uploads".to_owned(), Route::Uploads(name("a/b"))),
             ("/v2/a/b/blobs/uploads/".to_owned(), Route::Uploads(name("a/b"))),
             (format!("/v2/a/b/blobs/uploads/{session}"), Route::Upload(name("a/b"), session)),
+            ("/v2/_regnode/history/a/b/v1".to_owned(), Route::History(name("a/b"), "v1".parse().unwrap())),
+            ("/v2/_regnode/history/tags/list".to_owned(), Route::History(name("tags"), "list".parse().unwrap())),
+            ("/v2/_regnode/usage".to_owned(), Route::Usage(String::new())),
+            ("/v2/_regnode/usage/".to_owned(), Route::Usage(String::new())),
+            ("/v2/_regnode/usage/tags/list".to_owned(), Route::Usage("tags/list".to_owned())),
         ];
         for (path, route) in cases {
             assert_eq!(parse(&path), Ok(route), "{path}");
@@ -297,6 +338,17 @@ mod tests {
         for path in ["", "/", "/v1/", "/v2x", "/v2/a", "/v2/a/b", "/v2/a/tags", "/v2/a/tags/lists", "/v2/a/uploads/x"] {
             is(path, |error| *error == RouteError::NotFound);
         }
+        for path in
+            ["/v2/_regnode", "/v2/_regnode/", "/v2/_regnode/history", "/v2/_regnode/history/v1", "/v2/_regnode/x/y"]
+        {
+            is(path, |error| *error == RouteError::NotFound);
+        }
+        for path in
+            ["/v2/_regnode/history/A/v1", "/v2/_regnode/history//v1", "/v2/_regnode/usage/a/", "/v2/_x/tags/list"]
+        {
+            is(path, |error| matches!(error, RouteError::Name(_)));
+        }
+        is("/v2/_regnode/history/a/.x", |error| matches!(error, RouteError::Tag(_)));
         for path in ["/v2/tags/list", "/v2/A/tags/list", "/v2//a/tags/list", "/v2/a//tags/list", "/v2/../tags/list"] {
             is(path, |error| matches!(error, RouteError::Name(_)));
         }

@@ -53,6 +53,7 @@ impl Api {
         body: Inbound,
     ) -> Answer {
         let (at, body) = self.chunk(repository, session, head, body).await?;
+        self.check_room(repository, at, &body)?;
         let upload = self
             .gateway
             .append(repository, session, at, Box::pin(body))
@@ -73,6 +74,7 @@ impl Api {
             return Err(ApiError::new(Code::DigestInvalid, "the parameter digest is missing"));
         };
         let (at, body) = self.chunk(repository, session, head, body).await?;
+        self.check_room(repository, at, &body)?;
         self.gateway
             .finish(repository, session, at, digest, Box::pin(body))
             .await
@@ -98,6 +100,7 @@ impl Api {
 
     /// Begins and finishes an upload with one body.
     async fn push_at_once(&self, repository: &RepositoryName, digest: Digest, body: Inbound) -> Answer {
+        self.check_room(repository, None, &body)?;
         let upload = self.gateway.start_upload(repository, digest.algorithm(), None).await.map_err(ApiError::from)?;
         // Nobody knows this session: if the push fails or the client goes away, it has to go as well.
         let mut abandoned = Abandoned::new(self.gateway.clone(), repository.clone(), upload.session);
@@ -107,6 +110,12 @@ impl Api {
         }
         finished.map_err(ApiError::from)?;
         Ok(created(repository, &digest))
+    }
+
+    /// Refuses what can never fit before its bytes are taken in, as far as the request says how many there will be.
+    fn check_room(&self, repository: &RepositoryName, at: Option<u64>, body: &Inbound) -> Result<(), ApiError> {
+        let Some(announced) = body.expected_bytes() else { return Ok(()) };
+        Ok(self.gateway.check_room(repository, at.unwrap_or(0).saturating_add(announced))?)
     }
 
     /// Where a chunk begins, if the request says so, and its bytes.

@@ -25,6 +25,14 @@ pub struct Metrics {
     pub swept_shards: Counter,
     /// Upload sessions ended because they made no progress.
     pub expired_uploads: Counter,
+    /// Things taken out of the catalog's garbage queue.
+    pub collected_items: Counter,
+    /// Bytes of the blobs among them.
+    pub collected_bytes: Counter,
+    /// Tags that deletion jobs have looked at.
+    pub job_examined_tags: Counter,
+    /// Tags that deletion jobs have asked the catalog to delete.
+    pub job_deleted_tags: Counter,
     /// Extents below their redundancy.
     pub shortfalls: Gauge,
     /// Those of them that bear no further loss.
@@ -41,7 +49,7 @@ impl Metrics {
     /// Registers them.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
-        let counters: [(&str, &str, &Counter); 5] = [
+        let counters: [(&str, &str, &Counter); 9] = [
             (
                 "regnode_background_reencoded_extents",
                 "Extents written anew as a whole to bring them to their redundancy or profile",
@@ -62,6 +70,26 @@ impl Metrics {
                 "regnode_background_expired_uploads",
                 "Upload sessions ended because they made no progress",
                 &metrics.expired_uploads,
+            ),
+            (
+                "regnode_gc_collected_items",
+                "Things taken out of the garbage queue by this node",
+                &metrics.collected_items,
+            ),
+            (
+                "regnode_gc_collected_bytes",
+                "Bytes of blobs taken out of the garbage queue by this node",
+                &metrics.collected_bytes,
+            ),
+            (
+                "regnode_job_examined_tags",
+                "Tags that deletion jobs looked at while this node led",
+                &metrics.job_examined_tags,
+            ),
+            (
+                "regnode_job_deleted_tags",
+                "Tags that deletion jobs had deleted while this node led",
+                &metrics.job_deleted_tags,
             ),
         ];
         for (name, help, counter) in counters {

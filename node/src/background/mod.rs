@@ -1,5 +1,5 @@
-//! Work that nobody waits for: what was lost rebuilt, nodes and disks emptied, disks kept equally full, garbage
-//! unlinked, sessions expired.
+//! Work that nobody waits for: what was lost rebuilt, nodes and disks emptied, disks kept equally full, garbage collected
+//! and unlinked, many tags deleted, policies brought into force, sessions expired.
 //!
 //! Only the catalog's leader works (`leader` is the loop of it), and stops as soon as it leads no more. What is to be
 //! done follows from the catalog's state and the nodes alone, so a new leader goes on where the old one stopped, and
@@ -8,11 +8,15 @@
 //!
 //! `ledger` puts what is gone on the catalog's list and takes off what is back; `outgrown` puts on it what the cluster
 //! has outgrown; `repair` works it off; `drain` and `rebalance` move what rests in the wrong place. The three of them
-//! share one `work`er and its pace. `overview` tells every node how far all this has come.
+//! share one `work`er and its pace. `collect` takes garbage out of the catalog and `sweep` unlinks its shards; `retention`
+//! begins deletion jobs, `jobs` carries them out; `policies` brings what operators set into force. `overview` tells every
+//! node how far all this has come.
 
 mod cause;
+mod collect;
 mod drain;
 mod expire;
+mod jobs;
 mod leader;
 mod ledger;
 mod metrics;
@@ -20,9 +24,11 @@ mod options;
 mod outgrown;
 mod overview;
 mod plan;
+mod policies;
 mod progress;
 mod rebalance;
 mod repair;
+mod retention;
 mod sweep;
 mod work;
 
@@ -33,6 +39,7 @@ use raft::time::Timestamp;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::deletion::DirectoryRecords;
 use crate::gateway::Gateway;
 use leader::lead;
 
@@ -40,7 +47,8 @@ pub use cause::{Cause, PerCause};
 pub use metrics::Metrics;
 pub use options::Options;
 pub use overview::{
-    DiskOverview, DrainOverview, MoveOverview, MovedBytes, Overview, RebalanceOverview, RepairOverview,
+    DiskOverview, DrainOverview, GarbageOverview, JobOverview, MoveOverview, MovedBytes, Overview, RebalanceOverview,
+    RepairOverview,
 };
 pub use progress::{Progress, Unit};
 
@@ -57,8 +65,15 @@ pub struct Background {
 impl Background {
     /// Begins the work.
     #[must_use]
-    pub fn start(gateway: &Gateway, present: Present, options: &Options, metrics: &Metrics) -> Self {
+    pub(crate) fn start(
+        gateway: &Gateway,
+        directory: &Arc<dyn DirectoryRecords>,
+        present: Present,
+        options: &Options,
+        metrics: &Metrics,
+    ) -> Self {
         let core = gateway.core();
+        let items = options.garbage_items_per_second;
         let (overviews, seen) = watch::channel(Arc::default());
         let grace = Duration::from_secs(options.node_grace_seconds);
         let worker = work::Worker::new(metrics.clone(), options.bytes_per_second, options.rewrite_grace_seconds);
@@ -69,9 +84,13 @@ impl Background {
             tokio::spawn(lead(core.clone(), repair::Repair::new(worker.clone()))),
             tokio::spawn(lead(core.clone(), drain::Drain::new(worker))),
             tokio::spawn(lead(core.clone(), rebalance)),
-            tokio::spawn(lead(core.clone(), sweep::Sweep::new(metrics.clone()))),
+            tokio::spawn(lead(core.clone(), sweep::Sweep::new(metrics.clone(), items, options.reader_grace_seconds))),
+            tokio::spawn(lead(core.clone(), collect::Collect::new(metrics.clone(), items))),
+            tokio::spawn(lead(core.clone(), policies::Policies::new(Arc::clone(directory), items))),
+            tokio::spawn(lead(core.clone(), retention::Retention)),
+            tokio::spawn(lead(core.clone(), jobs::Jobs::new(metrics.clone(), items))),
             tokio::spawn(lead(core.clone(), expire::Expire::new(present, metrics.clone()))),
-            tokio::spawn(overview::observe(core.clone(), metrics.clone(), options.band_percent, overviews)),
+            tokio::spawn(overview::observe(core.clone(), metrics.clone(), options.clone(), overviews)),
         ];
         Self { tasks: tasks.into_iter().map(AbortOnDropHandle::new).collect(), overviews: seen }
     }

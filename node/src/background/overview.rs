@@ -5,16 +5,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use raft::catalog::{DiskLocation, PlacementTotals, ShortfallKey};
+use raft::catalog::{DiskLocation, JobId, JobKind, JobRecord, JobScope, PlacementTotals, ShortfallKey, TotalsRecord};
+use raft::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tracing::debug;
 
-use super::Metrics;
 use super::cause::Cause;
-use super::progress::{Meter, Progress, Unit};
+use super::progress::{Meter, Progress, Rate, Unit};
 use super::rebalance::Balance;
+use super::{Metrics, Options};
 use crate::gateway::catalog::CatalogError;
 use crate::gateway::core::Core;
 
@@ -32,6 +33,10 @@ pub struct Overview {
     pub rebalance: RebalanceOverview,
     /// Bytes moved by this node since its start, by cause.
     pub moved: BTreeMap<String, MovedBytes>,
+    /// Garbage that waits to be collected, and that was.
+    pub garbage: GarbageOverview,
+    /// Deletion jobs that run.
+    pub jobs: Vec<JobOverview>,
 }
 
 /// Extents below their redundancy.
@@ -116,26 +121,83 @@ pub struct MovedBytes {
     pub necessary: u64,
 }
 
+/// Garbage that waits to be collected, and that was.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct GarbageOverview {
+    /// Things in the queue, due or not.
+    pub queued: u64,
+    /// When the first of them is due, milliseconds since the Unix epoch.
+    pub next_deadline_milliseconds: Option<u64>,
+    /// Bytes of blobs that no manifest uses.
+    pub unreferenced_bytes: u64,
+    /// Sets of collected shards that wait to be unlinked.
+    pub discards: u64,
+    /// Their bytes.
+    pub discarded_bytes: u64,
+    /// Things collected ever.
+    pub collected_items: u64,
+    /// Bytes of the blobs among them.
+    pub collected_bytes: u64,
+    /// When something was last collected, milliseconds since the Unix epoch.
+    pub last_collected_milliseconds: Option<u64>,
+    /// Things collected in each second of late.
+    pub items_per_second: f64,
+    /// Bytes collected in each second of late.
+    pub bytes_per_second: f64,
+    /// Most things that are collected in each second; 0 is without limit.
+    pub pace_items_per_second: u64,
+}
+
+/// A deletion job that runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobOverview {
+    /// Its number.
+    pub job: u64,
+    /// `retention` or `tags`.
+    pub kind: String,
+    /// Namespace or repository that it goes through, empty for the root.
+    pub scope: String,
+    /// Tags that it has looked at.
+    pub examined: u64,
+    /// Tags that it has deleted.
+    pub deleted: u64,
+    /// Tags that it let be.
+    pub kept: u64,
+    /// Tags that the policy kept it from deleting.
+    pub protected: u64,
+}
+
 /// Makes overviews, one after another.
 #[derive(Debug)]
 struct Observer {
     core: Arc<Core>,
     metrics: Metrics,
-    band_percent: u8,
+    options: Options,
     repair: Meter,
     drains: BTreeMap<DiskLocation, Meter>,
     rebalance: Meter,
+    collected_items: Rate,
+    collected_bytes: Rate,
 }
 
 /// Looks for ever, and tells what it sees.
 pub(super) async fn observe(
     core: Arc<Core>,
     metrics: Metrics,
-    band_percent: u8,
+    options: Options,
     overviews: watch::Sender<Arc<Overview>>,
 ) {
     let (repair, rebalance) = (Meter::new(Unit::Extents), Meter::new(Unit::Bytes));
-    let mut observer = Observer { core, metrics, band_percent, repair, drains: BTreeMap::new(), rebalance };
+    let mut observer = Observer {
+        core,
+        metrics,
+        options,
+        repair,
+        drains: BTreeMap::new(),
+        rebalance,
+        collected_items: Rate::default(),
+        collected_bytes: Rate::default(),
+    };
     loop {
         match observer.look(Instant::now()) {
             Ok(overview) => {
@@ -153,6 +215,8 @@ impl Observer {
         let survey = self.core.roster.survey();
         let totals = view.totals()?;
         let held = view.disks()?;
+        let garbage = self.garbage(&totals, view.garbage_next()?, now);
+        let jobs = view.running_jobs()?.into_iter().map(job_overview).collect();
         let mut by_spare = totals.shortfalls_by_spare;
         let lost = by_spare.remove(&ShortfallKey::LOST).unwrap_or(0);
         let repair = RepairOverview {
@@ -164,7 +228,7 @@ impl Observer {
         let leaving: Vec<(DiskLocation, PlacementTotals)> =
             held.iter().filter(|(at, _)| survey.is_leaving(*at)).copied().collect();
         let drains = self.drains(&leaving, now);
-        let rebalance = self.rebalance(&Balance::of(&survey, &held, self.band_percent), now);
+        let rebalance = self.rebalance(&Balance::of(&survey, &held, self.options.band_percent), now);
         let bare = repair.by_spare.get(&0).copied().unwrap_or(0);
         for (gauge, value) in [
             (&self.metrics.shortfalls, repair.extents),
@@ -175,7 +239,23 @@ impl Observer {
         ] {
             gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         }
-        Ok(Overview { repair, drains, rebalance, moved: self.moved() })
+        Ok(Overview { repair, drains, rebalance, moved: self.moved(), garbage, jobs })
+    }
+
+    fn garbage(&mut self, totals: &TotalsRecord, next: Option<Timestamp>, now: Instant) -> GarbageOverview {
+        GarbageOverview {
+            queued: totals.garbage.items(),
+            next_deadline_milliseconds: next.map(|next| next.0),
+            unreferenced_bytes: totals.unreferenced_bytes,
+            discards: totals.discards,
+            discarded_bytes: totals.discarded_bytes,
+            collected_items: totals.collected_items,
+            collected_bytes: totals.collected_bytes,
+            last_collected_milliseconds: totals.last_collected.map(|time| time.0),
+            items_per_second: self.collected_items.observe(totals.collected_items, now),
+            bytes_per_second: self.collected_bytes.observe(totals.collected_bytes, now),
+            pace_items_per_second: self.options.garbage_items_per_second,
+        }
     }
 
     fn drains(&mut self, leaving: &[(DiskLocation, PlacementTotals)], now: Instant) -> Vec<DrainOverview> {
@@ -227,4 +307,17 @@ impl Observer {
         });
         moved.into_iter().filter(|(_, moved)| *moved != MovedBytes::default()).collect()
     }
+}
+
+fn job_overview((job, record): (JobId, JobRecord)) -> JobOverview {
+    let kind = match record.kind {
+        JobKind::Retention => "retention",
+        JobKind::Tags { .. } => "tags",
+    };
+    let scope = match record.scope {
+        JobScope::Namespace(prefix) => prefix,
+        JobScope::Repository(repository) => repository.as_str().to_owned(),
+    };
+    let JobRecord { examined, deleted, kept, protected, .. } = record;
+    JobOverview { job: job.0, kind: kind.to_owned(), scope, examined, deleted, kept, protected }
 }

@@ -105,9 +105,40 @@ fn eta(left: u64, per_second: f64) -> Option<u64> {
     }
 }
 
+/// How fast a count grows of late.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rate {
+    samples: VecDeque<(Instant, u64)>,
+}
+
+impl Rate {
+    /// The count stands here. Returns by how much it grew in each second of the last minute.
+    #[expect(clippy::cast_precision_loss, reason = "a rate is told to people")]
+    pub(super) fn observe(&mut self, count: u64, now: Instant) -> f64 {
+        self.samples.push_back((now, count));
+        while self.samples.len() > SAMPLES_MAX
+            || self.samples.front().is_some_and(|(at, _)| now.saturating_duration_since(*at) > WINDOW)
+        {
+            self.samples.pop_front();
+        }
+        let Some((began, before)) = self.samples.front() else { return 0.0 };
+        let seconds = now.saturating_duration_since(*began).as_secs_f64();
+        if seconds > 0.0 { count.saturating_sub(*before) as f64 / seconds } else { 0.0 }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rate_is_of_the_last_minute() {
+        let start = Instant::now();
+        let mut rate = Rate::default();
+        assert!(rate.observe(1000, start) < 1e-9);
+        assert!((rate.observe(1050, start + Duration::from_secs(10)) - 5.0).abs() < 1e-9);
+        assert!(rate.observe(1050, start + Duration::from_secs(100)) < 1e-9);
+    }
 
     #[test]
     fn rate_and_end_follow_from_what_is_left() {

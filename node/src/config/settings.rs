@@ -132,6 +132,16 @@ settings! {
         band_percent: u8 = 5, expected "a whole number from 1 to 50" where |percent: &u8| (1..=50).contains(percent);
     }
 
+    /// What was deleted and what nobody needs. The same on all nodes: the leader's count.
+    garbage: GarbageSettings {
+        /// Things that are taken out of the catalog in each second once their grace is over, tags that deletion jobs
+        /// delete, and shards that are unlinked, each. 0: no limit. They yield to the clients of the leading node
+        /// besides.
+        items_per_second: u64 = 2000;
+        /// Bytes that are needed no more stay so long for pulls that have begun.
+        reader_grace_seconds: u64 = 600, expected "a whole number from 0 to 600" where |seconds: &u64| *seconds <= 600;
+    }
+
     /// Shards read again before anybody needs them, and files that nobody needs.
     scrub: ScrubSettings {
         /// Every block on this node's disks is read and checked once within so long. Two weeks at first.

@@ -1,10 +1,9 @@
 //! Blobs: whether they exist, their bytes, their links.
 
-use raft::catalog::{BlobRecord, Command, Digest, RepositoryName, Response, TOUCH_INTERVAL_SECONDS};
+use raft::catalog::{BlobRecord, Command, Digest, RepositoryName, Response};
 
 use super::Gateway;
 use super::catalog::CatalogError;
-use super::core::unexpected;
 use super::error::BlobError;
 use super::loss::is_lost;
 use super::read::Blob;
@@ -22,12 +21,12 @@ impl Gateway {
         if is_lost(&self.core, blob.object)? {
             return Err(BlobError::Unknown);
         }
-        if self.needs_touch(repository, digest, &blob)? {
+        if self.needs_touch(repository, digest)? {
             let command = Command::TouchBlob { repository: repository.clone(), digest: *digest };
             match self.core.propose(command).await? {
                 Response::Done => {}
                 Response::BlobUnknown => return Err(BlobError::Unknown),
-                response => return Err(unexpected(&response).into()),
+                response => return Err(BlobError::other(&response)),
             }
         }
         Ok(blob.length_bytes)
@@ -52,7 +51,7 @@ impl Gateway {
     /// bytes are lost.
     ///
     /// # Errors
-    /// [`BlobError::Unavailable`].
+    /// [`BlobError::Refused`] and [`BlobError::Unavailable`].
     pub async fn mount_blob(
         &self,
         repository: &RepositoryName,
@@ -68,21 +67,21 @@ impl Gateway {
         match self.core.propose(command).await? {
             Response::Mounted { length_bytes } => Ok(Some(length_bytes)),
             Response::BlobUnknown => Ok(None),
-            response => Err(unexpected(&response).into()),
+            response => Err(BlobError::other(&response)),
         }
     }
 
     /// Removes the repository's link to a blob.
     ///
     /// # Errors
-    /// [`BlobError::Unknown`], [`BlobError::InUse`] and [`BlobError::Unavailable`].
+    /// [`BlobError::Unknown`], [`BlobError::InUse`], [`BlobError::Refused`] and [`BlobError::Unavailable`].
     pub async fn unlink_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<(), BlobError> {
-        let command = Command::UnlinkBlob { repository: repository.clone(), digest: *digest };
+        let command = Command::UnlinkBlob { repository: repository.clone(), digest: *digest, principal: None };
         match self.core.propose(command).await? {
             Response::Done => Ok(()),
             Response::BlobUnknown => Err(BlobError::Unknown),
             Response::BlobInUse { manifest } => Err(BlobError::InUse { manifest }),
-            response => Err(unexpected(&response).into()),
+            response => Err(BlobError::other(&response)),
         }
     }
 
@@ -90,18 +89,8 @@ impl Gateway {
         Ok(self.core.records.view().linked_blob(repository, digest)?)
     }
 
-    /// Touches are coalesced: the catalog ignores one that comes too soon after the last, so it is not proposed.
-    fn needs_touch(
-        &self,
-        repository: &RepositoryName,
-        digest: &Digest,
-        blob: &BlobRecord,
-    ) -> Result<bool, CatalogError> {
-        let view = self.core.records.view();
-        let link = view.link(repository, digest)?;
-        let unused = link.filter(|link| link.uses == 0).map(|link| link.touched);
-        let unreferenced = (blob.references == 0).then_some(blob.touched);
-        let Some(touched) = unused.into_iter().chain(unreferenced).min() else { return Ok(false) };
-        Ok(touched.plus_seconds(TOUCH_INTERVAL_SECONDS) <= view.clock()?)
+    /// Touches are coalesced: one without which the blob stays for a whole grace from now on is not proposed.
+    fn needs_touch(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool, CatalogError> {
+        Ok(self.core.records.view().needs_touch(repository, digest, self.core.clock.now())?)
     }
 }

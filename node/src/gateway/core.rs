@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use raft::catalog::{Command, Response};
 use raft::id::RequestId;
+use raft::time::Clock;
 use storage::exec::Exec;
 use storage::shard::{Attempt, DiskId, ExtentIndex, ObjectId};
 use tokio_util::task::TaskTracker;
@@ -27,6 +28,7 @@ pub(crate) struct Core {
     pub(crate) store: Arc<dyn ShardStore>,
     pub(crate) roster: Arc<dyn Roster>,
     pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) exec: Exec,
     pub(crate) options: Options,
     pub(crate) metrics: Metrics,
@@ -47,7 +49,7 @@ impl Core {
         records: Arc<dyn Records>,
         store: Arc<dyn ShardStore>,
         roster: Arc<dyn Roster>,
-        entropy: Arc<dyn Entropy>,
+        (entropy, clock): (Arc<dyn Entropy>, Arc<dyn Clock>),
         exec: Exec,
         options: Options,
         metrics: Metrics,
@@ -61,6 +63,7 @@ impl Core {
             store,
             roster,
             entropy,
+            clock,
             exec,
             options,
             metrics,
@@ -107,6 +110,6 @@ impl Core {
 }
 
 /// A response that no state machine gives to this command.
-pub(super) fn unexpected(response: &Response) -> CatalogError {
+pub(crate) fn unexpected(response: &Response) -> CatalogError {
     CatalogError::Internal { message: format!("unexpected response {response:?}") }
 }

@@ -1,9 +1,11 @@
 //! Errors of the gateway's operations. One table in `api` turns them into statuses.
 
-use raft::catalog::Digest;
+use raft::catalog::{Digest, Response};
 
 use super::catalog::CatalogError;
+use super::core::unexpected;
 use super::placement::PlacementError;
+use crate::deletion::Refusal;
 
 /// Seconds after which a client is asked to try again when nothing better is known.
 pub const RETRY_AFTER_SECONDS: u64 = 2;
@@ -80,6 +82,9 @@ pub enum UploadError {
         /// The limit.
         limit: u32,
     },
+    /// The policy of a namespace does not allow it.
+    #[error(transparent)]
+    Refused(Box<Refusal>),
     /// A defect: damaged records, a codec that refuses its own geometry.
     #[error("internal error: {message}")]
     Internal {
@@ -100,6 +105,9 @@ pub enum BlobError {
         /// One such manifest.
         manifest: Digest,
     },
+    /// The policy of a namespace does not allow it.
+    #[error(transparent)]
+    Refused(Box<Refusal>),
     /// No quorum at the moment.
     #[error("{message}")]
     Unavailable {
@@ -150,6 +158,14 @@ pub enum ReadError {
 }
 
 impl UploadError {
+    /// A response that is none of the command's own: a refusal by policy, or a defect.
+    pub(super) fn other(response: &Response) -> Self {
+        match Refusal::of(response) {
+            Some(refusal) => Self::Refused(Box::new(refusal)),
+            None => unexpected(response).into(),
+        }
+    }
+
     #[expect(clippy::needless_pass_by_value, reason = "made to be passed to map_err")]
     pub(super) fn internal(message: impl ToString) -> Self {
         Self::Internal { message: message.to_string() }
@@ -158,6 +174,16 @@ impl UploadError {
     #[expect(clippy::needless_pass_by_value, reason = "made to be passed to map_err")]
     pub(super) fn unavailable(message: impl ToString) -> Self {
         Self::Unavailable { retry_after_seconds: RETRY_AFTER_SECONDS, message: message.to_string() }
+    }
+}
+
+impl BlobError {
+    /// A response that is none of the command's own: a refusal by policy, or a defect.
+    pub(super) fn other(response: &Response) -> Self {
+        match Refusal::of(response) {
+            Some(refusal) => Self::Refused(Box::new(refusal)),
+            None => unexpected(response).into(),
+        }
     }
 }
 

@@ -17,6 +17,7 @@ mod metrics;
 mod options;
 pub(crate) mod placement;
 mod read;
+mod room;
 #[cfg(test)]
 pub(crate) mod tests;
 mod upload;
@@ -29,6 +30,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 use raft::catalog::Catalog;
 use raft::group::Group;
+use raft::time::Clock;
 use storage::exec::Exec;
 
 use self::core::Core;
@@ -57,6 +59,8 @@ pub struct GatewayParts {
     pub members: Members,
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
+    /// The present moment, for promises that run from it.
+    pub clock: Arc<dyn Clock>,
     /// CPU-heavy work.
     pub exec: Exec,
     /// Limits and sizes.
@@ -75,8 +79,8 @@ impl Gateway {
     /// A gateway.
     #[must_use]
     pub fn new(parts: GatewayParts) -> Self {
-        let GatewayParts { catalog, shards, members, entropy, exec, options, metrics } = parts;
-        Self { core: Core::new(catalog, Arc::new(shards), Arc::new(members), entropy, exec, options, metrics) }
+        let GatewayParts { catalog, shards, members, entropy, clock, exec, options, metrics } = parts;
+        Self { core: Core::new(catalog, Arc::new(shards), Arc::new(members), (entropy, clock), exec, options, metrics) }
     }
 
     /// Refuses new uploads from now on and waits until those in progress are over. The caller bounds the wait.

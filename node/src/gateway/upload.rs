@@ -7,9 +7,9 @@ use raft::catalog::{
 use storage::shard::{ExtentIndex, ObjectId};
 
 use super::catalog::CatalogError;
-use super::core::unexpected;
 use super::error::UploadError;
 use super::hash::RunningDigest;
+use super::room::Room;
 use super::write::{Outcome, Purpose, UploadTask};
 use super::{Body, Gateway};
 
@@ -57,8 +57,16 @@ impl Gateway {
         });
         match self.core.propose(command).await? {
             Response::Uploaded { position } => Ok(Upload { session, offset_bytes: position.offset_bytes }),
-            response => Err(unexpected(&response).into()),
+            response => Err(UploadError::other(&response)),
         }
+    }
+
+    /// Refuses an upload of so many bytes that no deletion could make room for, before any of them is taken in.
+    ///
+    /// # Errors
+    /// [`UploadError::TooLarge`], [`UploadError::Refused`] and [`UploadError::Unavailable`].
+    pub fn check_room(&self, repository: &RepositoryName, length_bytes: u64) -> Result<(), UploadError> {
+        Room::of(&self.core, repository, 0)?.check(length_bytes)
     }
 
     /// Where a session stands, as of now.
@@ -151,7 +159,7 @@ impl Gateway {
         match self.core.propose(Command::FinishUpload { session, advance, digest }).await? {
             Response::Published { length_bytes, .. } => Ok(Published { digest, length_bytes }),
             Response::UploadUnknown => Err(UploadError::Unknown),
-            response => Err(unexpected(&response).into()),
+            response => Err(UploadError::other(&response)),
         }
     }
 
@@ -164,7 +172,7 @@ impl Gateway {
         match self.core.propose(command).await? {
             Response::Done => Ok(()),
             Response::UploadUnknown => Err(UploadError::Unknown),
-            response => Err(unexpected(&response).into()),
+            response => Err(UploadError::other(&response)),
         }
     }
 
@@ -185,7 +193,8 @@ impl Gateway {
         // Read after the session: if another request came between, the commit is refused.
         let object = self.core.records.view().object(record.object).map_err(CatalogError::from)?;
         let extents = object.ok_or(UploadError::Unknown)?.extents;
-        UploadTask::begin(&self.core, session, record, extents, hash, purpose).receive(body).await
+        let room = Room::of(&self.core, &record.repository, record.position.offset_bytes)?;
+        UploadTask::begin(&self.core, session, record, extents, hash, purpose).receive(body, &room).await
     }
 }
 

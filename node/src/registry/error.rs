@@ -6,6 +6,7 @@ use raft::catalog::{Digest, RepositoryName, Response};
 use raft::machine::ApplyError;
 
 use super::manifest::ManifestError;
+use crate::deletion::Refusal;
 
 /// Seconds after which a client may try again when the catalog could not be reached: an election takes about as long.
 const RETRY_AFTER_SECONDS: u64 = 2;
@@ -38,6 +39,9 @@ pub enum RegistryError {
     /// The manifest uses blobs that the repository does not have. Some of them.
     #[error("the manifest uses blobs that the repository does not have")]
     BlobsUnknown(Vec<Digest>),
+    /// The policy of a namespace does not allow it.
+    #[error(transparent)]
+    Refused(Box<Refusal>),
     /// The catalog cannot be reached or has no leader now. May have had an effect; repeating it is harmless.
     #[error("the catalog cannot be reached now: {message}")]
     Unavailable {
@@ -77,8 +81,12 @@ impl RegistryError {
         }
     }
 
+    /// A response that is none of the command's own: a refusal by policy, or a defect.
     pub(super) fn unexpected(response: &Response) -> Self {
-        Self::Internal(format!("unexpected response {response:?}"))
+        match Refusal::of(response) {
+            Some(refusal) => Self::Refused(Box::new(refusal)),
+            None => Self::Internal(format!("unexpected response {response:?}")),
+        }
     }
 }
 

@@ -3,12 +3,15 @@
 //! Reads by tag and every answer about existence wait for a read barrier; content by digest is taken from the local
 //! state first, and the barrier comes before "it does not exist". Point reads of the catalog run on the caller's
 //! task: they come from memory or the block cache nearly always, and a hop to another thread would cost more than
-//! they do; scans go through [`Exec`]. Blob bytes and upload sessions are the gateway's; HTTP is the API's.
+//! they do; scans go through [`Exec`]. Pulls are noted (`pulls`), not written. Blob bytes and upload sessions are the
+//! gateway's; HTTP is the API's.
 
 mod digest;
 mod error;
+mod insight;
 mod list;
 mod manifest;
+mod pulls;
 mod referrers;
 
 use std::fmt::Display;
@@ -26,9 +29,11 @@ pub use digest::compute;
 pub use error::RegistryError;
 pub use list::Page;
 pub use manifest::{Manifest, ManifestError, media_type, parse};
+pub use pulls::Pulls;
 pub use referrers::{Referrer, ReferrersPage};
 
 use crate::environment::Entropy;
+use crate::gateway::catalog::Records;
 
 /// Size from which a manifest is hashed and read off the asynchronous threads.
 const LARGE_BYTES: usize = 64 << 10;
@@ -82,16 +87,25 @@ pub struct Registry {
     catalog: Arc<Group<Catalog>>,
     exec: Exec,
     entropy: Arc<dyn Entropy>,
+    pulls: Pulls,
 }
 
 impl Registry {
     /// Works on this catalog.
     #[must_use]
     pub fn new(catalog: Arc<Group<Catalog>>, exec: Exec, entropy: Arc<dyn Entropy>) -> Self {
-        Self { catalog, exec, entropy }
+        let records: Arc<dyn Records> = Arc::<Group<Catalog>>::clone(&catalog);
+        let pulls = Pulls::new(records, Arc::clone(&entropy), exec);
+        Self { catalog, exec, entropy, pulls }
     }
 
-    /// The manifest with its bytes.
+    /// When manifests are pulled.
+    #[must_use]
+    pub const fn pulls(&self) -> &Pulls {
+        &self.pulls
+    }
+
+    /// The manifest with its bytes. Counts as a pull.
     ///
     /// # Errors
     /// [`RegistryError::ManifestUnknown`], or that the catalog cannot be reached.
@@ -103,9 +117,12 @@ impl Registry {
         if let Reference::Digest(digest) = reference
             && let Some(manifest) = read(&self.view(), repository, digest, true)?
         {
+            self.pulls.note(repository, digest);
             return Ok(manifest);
         }
-        self.confirmed(repository, reference, true).await
+        let manifest = self.confirmed(repository, reference, true).await?;
+        self.pulls.note(repository, &manifest.digest);
+        Ok(manifest)
     }
 
     /// The manifest without its bytes. The answer is true of the moment it was asked for.
@@ -123,8 +140,8 @@ impl Registry {
     /// Stores a manifest under its digest and sets tags on it: the one it is pushed by, and `tags`.
     ///
     /// # Errors
-    /// That it is not valid, does not have the digest it is pushed by, or uses blobs that are not there; or that the
-    /// catalog cannot be reached. Pushing again is harmless.
+    /// That it is not valid, does not have the digest it is pushed by, uses blobs that are not there, or is refused by a
+    /// quota or an immutable tag; or that the catalog cannot be reached. Pushing again is harmless.
     pub async fn put_manifest(
         &self,
         repository: &RepositoryName,
@@ -152,6 +169,7 @@ impl Registry {
             subject,
             artifact_type: manifest.artifact_type,
             annotations: manifest.annotations,
+            principal: None,
         };
         let response = if used.is_empty() {
             self.propose(Command::PutManifest(command)).await?
@@ -168,12 +186,17 @@ impl Registry {
     /// Removes a tag, not its manifest; or a manifest with the tags that point to it.
     ///
     /// # Errors
-    /// [`RegistryError::ManifestUnknown`], or that the catalog cannot be reached.
+    /// [`RegistryError::ManifestUnknown`], that the policy of its namespace keeps it, or that the catalog cannot be
+    /// reached.
     pub async fn delete(&self, repository: &RepositoryName, reference: &Reference) -> Result<(), RegistryError> {
         let repository = repository.clone();
         let command = match reference {
-            Reference::Tag(tag) => Command::DeleteTag { repository: repository.clone(), tag: tag.clone() },
-            Reference::Digest(digest) => Command::DeleteManifest { repository: repository.clone(), digest: *digest },
+            Reference::Tag(tag) => {
+                Command::DeleteTag { repository: repository.clone(), tag: tag.clone(), principal: None }
+            }
+            Reference::Digest(digest) => {
+                Command::DeleteManifest { repository: repository.clone(), digest: *digest, principal: None }
+            }
         };
         if switch::broken("registry.delete.acknowledge_early") {
             let registry = self.clone();

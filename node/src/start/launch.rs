@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use raft::catalog::Catalog;
+use raft::directory::Directory;
 use raft::group::Group;
 use storage::disk::Disks;
 use tokio::sync::watch;
@@ -24,6 +25,7 @@ use crate::admin::{self, Admin, RemoteAdmin};
 use crate::background::{self, Background, Overview};
 use crate::cluster::{self, Admitter, AgreedTime, Certificates, Departures, Membership, Renewal};
 use crate::config::Settings;
+use crate::deletion::{Deletion, DeletionMetrics, DirectoryRecords};
 use crate::environment::Environment;
 use crate::gateway::Gateway;
 use crate::identity::{Founding, Identity, PeerTls, Store};
@@ -70,10 +72,7 @@ impl Node {
         let peers = Peers::new(identity.node, network, security.client.clone(), peer_metrics.clone());
         let transport = Arc::new(peers.clone());
         let groups = NodeGroups::open(&environment, &settings, &identity, &store, transport).await?;
-        let (directory, catalog) = (Arc::clone(&groups.directory), Arc::clone(&groups.catalog));
-        metrics.register(|registry| {
-            registry.register_collector(Box::new(GroupMetrics { directory, catalog }));
-        });
+        register(&groups, &metrics);
         let info = cluster::node_info(&identity.name, &settings, &api_url, settings.peer_address(), &disks);
         let rooms = wire::rooms(Ground {
             environment: &environment,
@@ -90,14 +89,15 @@ impl Node {
         let readiness = watch::channel(Readiness::starting()).0;
         let (report, founding_failure) = watch::channel(None);
         let api = wire::api_router(&rooms, &settings, readiness.subscribe(), &metrics);
-        let Rooms { members, time, gateway, registry: _, local, admission } = rooms;
-        let background = background(&settings, &gateway, &time, &metrics);
+        let Rooms { members, time, gateway, registry, local, admission } = rooms;
+        let background = background(&settings, (&gateway, &groups.directory), &time, &metrics);
         let mut tasks = JoinSet::new();
         let keeper = Keeper { environment, settings, identity, store, members, groups };
         let local_disks = keeper.local_disks(&disks, &mut tasks);
         let scrub = keeper.scrub(local.clone(), metrics.register(scrub::Metrics::register));
+        let deletion = Deletion::new(&gateway, Arc::clone(&keeper.groups.directory), background.overviews());
         let machine = (local_disks.clone(), scrub.clone(), peers);
-        let admin = keeper.admin(&time, &metrics, background.overviews(), machine);
+        let admin = keeper.admin(&time, &metrics, background.overviews(), machine, deletion);
         let peer_router = keeper.peer_router(security.trust, local, admission, &admin, peer_metrics);
         let ports = Ports {
             api,
@@ -109,15 +109,11 @@ impl Node {
         if let Some(founding) = founding {
             tasks.spawn(keeper.found(founding, info.clone(), report));
         }
-        tasks.spawn(cluster::keep_info(
-            Arc::clone(&keeper.groups.directory),
-            keeper.identity.node,
-            info,
-            Arc::clone(&disks),
-            keeper.environment.clone(),
-        ));
+        tasks.spawn(keeper.info(info, Arc::clone(&disks)));
         let (directory, entropy) = (Arc::clone(&keeper.groups.directory), Arc::clone(&keeper.environment.entropy));
         tasks.spawn(cluster::keep_clock(directory, time.clone(), entropy));
+        let pulls = registry.pulls().clone();
+        tasks.spawn(pulls.clone().keep());
         tasks.spawn(keeper.membership().keep());
         tasks.spawn(keeper.readiness(founding_failure, readiness.clone(), process).keep());
         if let Some(tls) = tls {
@@ -133,6 +129,7 @@ impl Node {
             readiness,
             members,
             gateway,
+            pulls,
             background,
             scrub,
             local_disks,
@@ -149,16 +146,33 @@ impl Node {
     }
 }
 
-fn background(settings: &Settings, gateway: &Gateway, time: &AgreedTime, metrics: &Metrics) -> Background {
+/// Shows the groups to Prometheus.
+fn register(groups: &NodeGroups, metrics: &Metrics) {
+    let (directory, catalog) = (Arc::clone(&groups.directory), Arc::clone(&groups.catalog));
+    metrics.register(|registry| {
+        registry.register_collector(Box::new(DeletionMetrics { catalog: Arc::clone(&catalog) }));
+        registry.register_collector(Box::new(GroupMetrics { directory, catalog }));
+    });
+}
+
+fn background(
+    settings: &Settings,
+    (gateway, directory): (&Gateway, &Arc<Group<Directory>>),
+    time: &AgreedTime,
+    metrics: &Metrics,
+) -> Background {
     let options = background::Options {
         node_grace_seconds: settings.repair.node_grace_seconds,
         rewrite_grace_seconds: settings.repair.rewrite_grace_seconds,
         bytes_per_second: settings.repair.bytes_per_second,
         band_percent: settings.rebalance.band_percent,
+        garbage_items_per_second: settings.garbage.items_per_second,
+        reader_grace_seconds: settings.garbage.reader_grace_seconds,
     };
     let time = time.clone();
     let present = Arc::new(move || time.now());
-    Background::start(gateway, present, &options, &metrics.register(background::Metrics::register))
+    let directory: Arc<dyn DirectoryRecords> = Arc::<Group<Directory>>::clone(directory);
+    Background::start(gateway, &directory, present, &options, &metrics.register(background::Metrics::register))
 }
 
 /// What is served on each port.
@@ -237,6 +251,7 @@ impl Keeper {
         metrics: &Metrics,
         overviews: watch::Receiver<Arc<Overview>>,
         (disks, scrub, peers): (LocalDisks, Scrub, Peers),
+        deletion: Deletion,
     ) -> Admin {
         let (directory, catalog) = (Arc::clone(&self.groups.directory), Arc::clone(&self.groups.catalog));
         let collector = Collector {
@@ -258,6 +273,7 @@ impl Keeper {
             departures,
             disks,
             scrub,
+            deletion,
             directory,
             time: time.clone(),
             members: self.members.clone(),
@@ -306,6 +322,11 @@ impl Keeper {
             options: scrub::Options::from(&self.settings.scrub),
             metrics,
         })
+    }
+
+    fn info(&self, info: raft::directory::NodeInfo, disks: Arc<Disks>) -> impl Future<Output = ()> + use<> {
+        let directory = Arc::clone(&self.groups.directory);
+        cluster::keep_info(directory, self.identity.node, info, disks, self.environment.clone())
     }
 
     fn membership(&self) -> Membership {

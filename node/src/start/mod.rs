@@ -16,6 +16,8 @@ mod servers;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_deletion;
+#[cfg(test)]
 mod tests_departure;
 #[cfg(test)]
 mod tests_disks;

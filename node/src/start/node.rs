@@ -21,12 +21,15 @@ use crate::cluster::TokenError;
 use crate::gateway::Gateway;
 use crate::identity::Identity;
 use crate::members::Members;
+use crate::registry::Pulls;
 use crate::scrub::Scrub;
 use crate::shards::LocalDisks;
 use crate::status::Readiness;
 
 /// Bound on handing over leaderships at the end.
 const HAND_OVER: Duration = Duration::from_secs(5);
+/// Bound on writing down what was pulled of late.
+const LAST_PULLS: Duration = Duration::from_secs(2);
 /// Bound on tasks that were ended letting go of what they hold.
 const RELEASE: Duration = Duration::from_secs(5);
 /// Pause between two looks at whether they have.
@@ -41,6 +44,7 @@ pub struct Node {
     pub(super) readiness: watch::Sender<Readiness>,
     pub(super) members: Members,
     pub(super) gateway: Gateway,
+    pub(super) pulls: Pulls,
     pub(super) background: Background,
     pub(super) scrub: Scrub,
     pub(super) local_disks: LocalDisks,
@@ -156,7 +160,18 @@ impl Node {
     /// everything is closed. Takes some seconds longer than `shutdown.drain_seconds` at most.
     pub async fn shutdown(self) {
         let Self {
-            readiness, admin, members, gateway, background, scrub, local_disks, clients, peers, mut tasks, ..
+            readiness,
+            admin,
+            members,
+            gateway,
+            pulls,
+            background,
+            scrub,
+            local_disks,
+            clients,
+            peers,
+            mut tasks,
+            ..
         } = self;
         info!("shutting down");
         tasks.shutdown().await;
@@ -165,12 +180,15 @@ impl Node {
         if timeout(self.drain_timeout, gateway.drain()).await.is_err() {
             info!("uploads were cut off at the end of the drain");
         }
+        if !matches!(timeout(LAST_PULLS, pulls.flush()).await, Ok(Ok(()))) {
+            info!("pull times of the last minute are lost");
+        }
         background.stop().await;
         scrub.stop().await;
         let heirs: Vec<_> = members.live().iter().map(|member| member.id).filter(|id| *id != members.own()).collect();
         self.groups.hand_over(&heirs, HAND_OVER).await;
         peers.drain().await;
-        drop((admin, gateway, members, scrub, local_disks));
+        drop((admin, gateway, pulls, members, scrub, local_disks));
         self.groups.shutdown().await;
         let (groups, disks) = (self.groups, self.disks);
         let released = async {

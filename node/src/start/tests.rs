@@ -52,19 +52,25 @@ pub(super) async fn start(environment: &Environment, settings: &Settings) -> Nod
     node
 }
 
-struct Answer {
-    status: StatusCode,
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
     headers: http::HeaderMap,
-    body: Bytes,
+    pub(super) body: Bytes,
 }
 
-async fn call(node: &Node, method: Method, path: &str, content_type: &str, body: &[u8]) -> Answer {
+pub(super) async fn call(node: &Node, method: Method, path: &str, content_type: &str, body: &[u8]) -> Answer {
     #[expect(clippy::disallowed_methods, reason = "a client of the node, outside of its environment")]
     let stream = TcpStream::connect(node.api_address()).await.unwrap();
     call_over(stream, method, path, content_type, body).await
 }
 
-async fn call_over(stream: impl Stream, method: Method, path: &str, content_type: &str, body: &[u8]) -> Answer {
+pub(super) async fn call_over(
+    stream: impl Stream,
+    method: Method,
+    path: &str,
+    content_type: &str,
+    body: &[u8],
+) -> Answer {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
     let connection = tokio::spawn(connection);
     let request = Request::builder()
@@ -109,7 +115,7 @@ pub(super) async fn pull_blob(node: &Node, digest: &str) -> Bytes {
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
-async fn push_manifest(node: &Node, config: &[u8], layer: &[u8], tag: &str) -> Vec<u8> {
+pub(super) async fn push_manifest(node: &Node, config: &[u8], layer: &[u8], tag: &str) -> Vec<u8> {
     let (config_digest, layer_digest) = (push_blob(node, config).await, push_blob(node, layer).await);
     let manifest = serde_json::to_vec(&serde_json::json!({
         "schemaVersion": 2,

@@ -111,6 +111,7 @@ pub(super) async fn rooms(ground: Ground<'_>) -> Rooms {
         shards,
         members: members.clone(),
         entropy: Arc::clone(&environment.entropy),
+        clock: Arc::clone(&environment.clock),
         exec,
         options: gateway::Options {
             block_size_bytes: settings.storage.block_size_bytes,
@@ -142,7 +143,6 @@ pub(super) fn api_router(
         options: ApiOptions {
             manifest_bytes_max: settings.manifest.max_size_bytes,
             idle_body_timeout: settings.idle_body_timeout(),
-            ..ApiOptions::default()
         },
         metrics: metrics.register(api::Metrics::register),
     });

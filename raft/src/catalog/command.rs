@@ -4,11 +4,14 @@ use serde::{Deserialize, Serialize};
 use storage::kv::Bytes;
 use storage::shard::{Attempt, DiskId, ExtentIndex, ObjectId, ShardIndex};
 
+use super::history::RestoreTarget;
+use super::job::{JobId, JobStep, StartJob};
 use super::layout::{CodedExtent, ExtentBody, PlacementKey, ShardLocation};
 use super::name::{Algorithm, Digest, RepositoryName, SessionId, Tag};
 use super::record::UploadPosition;
 use super::shortfall::ShortfallReason;
 use crate::id::NodeId;
+use crate::policy::{NamespacePolicy, QuotaResource};
 use crate::time::Timestamp;
 
 /// A change to a region's catalog.
@@ -68,6 +71,8 @@ pub enum Command {
         repository: RepositoryName,
         /// The blob.
         digest: Digest,
+        /// Who asks; `None` if nobody knows.
+        principal: Option<String>,
     },
     /// Stores a manifest and sets tags on it.
     PutManifest(PutManifest),
@@ -77,6 +82,8 @@ pub enum Command {
         repository: RepositoryName,
         /// The tag.
         tag: Tag,
+        /// Who asks; `None` if nobody knows.
+        principal: Option<String>,
     },
     /// Removes a manifest with the tags that point to it.
     DeleteManifest {
@@ -84,6 +91,8 @@ pub enum Command {
         repository: RepositoryName,
         /// The manifest.
         digest: Digest,
+        /// Who asks; `None` if nobody knows.
+        principal: Option<String>,
     },
     /// Puts new shards in the place of an extent's old ones, which are discarded.
     ReplaceExtent {
@@ -164,6 +173,52 @@ pub enum Command {
         extent: ExtentIndex,
         /// Layout that was judged; if another one is current, nothing happens.
         expected: Attempt,
+    },
+    /// Takes garbage out whose deadline has passed, the oldest first.
+    CollectGarbage {
+        /// Most items; never more than [`GARBAGE_COLLECTED_PER_COMMAND`](super::GARBAGE_COLLECTED_PER_COMMAND), and
+        /// fewer when they hold many rows.
+        limit: u32,
+    },
+    /// Takes a deletion back, within its window.
+    Restore {
+        /// Repository.
+        repository: RepositoryName,
+        /// What was deleted.
+        target: RestoreTarget,
+        /// Who asks; `None` if nobody knows.
+        principal: Option<String>,
+    },
+    /// Notes that manifests were pulled. Those that do not exist are passed over.
+    RecordPulls {
+        /// The manifests, at most [`PULLS_PER_COMMAND`](super::PULLS_PER_COMMAND).
+        pulls: Vec<(RepositoryName, Digest)>,
+    },
+    /// Brings the catalog's copy of the namespaces' policies up to the directory's, page by page. A version that is older
+    /// than one that was begun, or that is complete, is refused as stale; so a first page without changes makes sure that
+    /// no delayed page of an older version can come after it.
+    SyncPolicies {
+        /// Version of the directory that the changes belong to.
+        version: u64,
+        /// What differs, by prefix: the policy there, or none. At most
+        /// [`POLICIES_PER_COMMAND`](super::POLICIES_PER_COMMAND).
+        changes: Vec<(String, Option<NamespacePolicy>)>,
+        /// Whether this is the last page.
+        complete: bool,
+    },
+    /// Looks again at manifests that nothing holds, where the policy of untagged manifests has changed.
+    WalkPolicies {
+        /// Most manifests; never more than [`WALKED_PER_COMMAND`](super::WALKED_PER_COMMAND).
+        limit: u32,
+    },
+    /// Begins to delete tags in the background.
+    StartJob(StartJob),
+    /// Goes one step on with a job.
+    JobStep(JobStep),
+    /// Ends a job before it is done. What it deleted stays deleted.
+    CancelJob {
+        /// The job.
+        job: JobId,
     },
 }
 
@@ -265,6 +320,8 @@ pub struct PutManifest {
     pub artifact_type: Option<String>,
     /// Its annotations in key order, for the list of referrers.
     pub annotations: Vec<(String, String)>,
+    /// Who pushes; `None` if nobody knows.
+    pub principal: Option<String>,
 }
 
 /// Names a discarded shard set.
@@ -349,6 +406,70 @@ pub enum Response {
         /// Where to go on; `None` at the end.
         next: Option<PlacementKey>,
     },
+    /// The repository's namespace does not allow deletions.
+    DeletesOff {
+        /// Prefix whose policy says so.
+        namespace: String,
+    },
+    /// The tag can be neither moved nor deleted.
+    Immutable {
+        /// The tag.
+        tag: Tag,
+        /// Manifest that it points to.
+        digest: Digest,
+        /// Prefix whose policy says so.
+        namespace: String,
+        /// The rule's pattern.
+        pattern: String,
+    },
+    /// Garbage was collected.
+    Collected {
+        /// How much.
+        items: u64,
+        /// Bytes of the blobs among it.
+        bytes: u64,
+        /// Whether more is due.
+        more: bool,
+    },
+    /// A deletion was taken back.
+    Restored {
+        /// The manifest.
+        digest: Digest,
+        /// Tags that were set on it.
+        tags: Vec<Tag>,
+    },
+    /// Nothing of this name was deleted, its time has passed, or it exists.
+    NothingToRestore,
+    /// There would be more in a namespace than its quota allows.
+    QuotaExceeded {
+        /// Prefix that sets the quota.
+        namespace: String,
+        /// What there would be too much of.
+        resource: QuotaResource,
+        /// How much there is.
+        used: u64,
+        /// How much there may be.
+        limit: u64,
+        /// How much more the command needs.
+        needed: u64,
+    },
+    /// The job has begun.
+    JobStarted {
+        /// The job.
+        job: JobId,
+    },
+    /// A job with the same scope and of the same kind runs already.
+    JobRunning {
+        /// That job.
+        job: JobId,
+    },
+    /// As many jobs run as may.
+    TooManyJobs {
+        /// So many.
+        limit: u64,
+    },
+    /// There is no such job, or it was forgotten.
+    JobUnknown,
 }
 
 crate::versioned! {

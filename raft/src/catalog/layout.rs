@@ -172,6 +172,8 @@ pub struct PlacementTotals {
 pub struct DiscardRecord {
     /// The shards, each with where it rests and the attempt that wrote it, in order.
     pub shards: Vec<(ShardIndex, ShardLocation)>,
+    /// Bytes of their blocks, without headers and checksums.
+    pub bytes: u64,
 }
 
 crate::versioned! {

@@ -3,13 +3,22 @@
 /// Seconds that a discarded shard set is kept, so that readers who hold its extent can finish.
 pub const DISCARD_GRACE_SECONDS: u64 = 600;
 
-/// Seconds between the last moment at which a client could have learned of something that nothing holds, and its
-/// deadline in the garbage queue.
-pub const GARBAGE_GRACE_SECONDS: u64 = 24 * 3600;
+/// Most seconds between two touches of the same thing that change something: touches are coalesced, within an eighth of
+/// the grace.
+pub const TOUCH_INTERVAL_SECONDS_MAX: u64 = 3600;
 
-/// A touch that comes sooner than this after the last one changes nothing: touches are coalesced. What a client was
-/// told exists stays for at least the grace without this.
-pub const TOUCH_INTERVAL_SECONDS: u64 = 3600;
+/// Most garbage that one command collects.
+pub const GARBAGE_COLLECTED_PER_COMMAND: u32 = 1024;
+
+/// Most extents, edges and history rows that a collection removes before it leaves the rest to the next command. One
+/// item is always collected, whatever it holds.
+pub const ROWS_COLLECTED_PER_COMMAND: usize = 4096;
+
+/// Changes of a tag that are remembered.
+pub const TAG_CHANGES_KEPT: u64 = 100;
+
+/// Most pulls that one command takes.
+pub const PULLS_PER_COMMAND: usize = 1024;
 
 /// Seconds that events of the change feed are kept.
 pub const EVENT_RETENTION_SECONDS: u64 = 7 * 24 * 3600;
@@ -40,3 +49,18 @@ pub const LOCATION_SHARDS_MAX: u32 = 256;
 
 /// Most tags, and most indexes, that are named with one use of a damaged blob.
 pub const DAMAGED_NAMES_MAX: usize = 64;
+
+/// Most changed policies in one command.
+pub const POLICIES_PER_COMMAND: usize = 256;
+
+/// Most unheld manifests that one command looks at again.
+pub const WALKED_PER_COMMAND: u32 = 256;
+
+/// Most tags that one step of a job deletes.
+pub const TAGS_PER_STEP: usize = 256;
+
+/// Most jobs that run at once.
+pub const JOBS_RUNNING_MAX: u64 = 64;
+
+/// Ended jobs that are kept for reading.
+pub const JOBS_ENDED_KEPT: u64 = 100;

@@ -1,5 +1,5 @@
 //! The catalog's records: what each key kind holds. Frozen by golden files; fields are only ever added by a new
-//! version. Those of layouts and shortfalls have files of their own.
+//! version. Those of layouts, shortfalls, garbage and history have files of their own.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use storage::kv::Bytes;
 use storage::shard::ObjectId;
 
+use super::garbage::GarbageTotals;
 use super::name::{Algorithm, Digest, RepositoryName};
 use crate::id::RequestId;
 use crate::time::Timestamp;
@@ -67,15 +68,6 @@ pub struct UploadPosition {
     pub epoch: u64,
 }
 
-/// Whether a blob can be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum BlobState {
-    /// It exists.
-    Live,
-    /// Condemned: it does not exist for clients; its shards are about to go.
-    Condemned,
-}
-
 /// A blob. Key: digest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlobRecord {
@@ -89,10 +81,8 @@ pub struct BlobRecord {
     pub links: u64,
     /// Grows each time that the blob comes to exist or gets a new object.
     pub generation: u64,
-    /// Last time that a client may have learned that it exists without a reference to it.
+    /// Last time that a client may have learned that it exists by a link that is gone since.
     pub touched: Timestamp,
-    /// Whether it can be used.
-    pub state: BlobState,
 }
 
 /// A repository's link to a blob: visibility, not a reference. Key: repository, digest.
@@ -100,8 +90,13 @@ pub struct BlobRecord {
 pub struct LinkRecord {
     /// Manifests of the repository that use the blob.
     pub uses: u64,
-    /// Last time that a client of this repository learned of it.
+    /// Last time that a client of this repository may have learned of it without a manifest that uses it.
     pub touched: Timestamp,
+    /// Not to go before this time, so that a deleted manifest can be restored that used it.
+    pub keep_until: Timestamp,
+    /// Whether its bytes count against the quotas of its namespaces: from its creation until its last use ends, and
+    /// again as soon as a manifest uses it.
+    pub counted: bool,
 }
 
 /// A manifest without its bytes. Key: repository, digest.
@@ -134,6 +129,8 @@ pub struct TagRecord {
     pub updated: Timestamp,
     /// Sequence number of the event that set it.
     pub sequence: u64,
+    /// Number of the change that set it, in its history.
+    pub revision: u64,
 }
 
 /// A referrer as listed under its subject. Key: repository, subject, referrer.
@@ -164,34 +161,6 @@ pub struct RepositoryRecord {
     pub created: Timestamp,
 }
 
-/// What waits for its deadline in the garbage queue. Key: deadline, item.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum GarbageItem {
-    /// A blob that nothing references.
-    Blob {
-        /// The blob.
-        digest: Digest,
-        /// Its generation when it was queued.
-        generation: u64,
-    },
-    /// A link that no manifest of its repository needs.
-    Link {
-        /// Repository.
-        repository: RepositoryName,
-        /// The blob.
-        digest: Digest,
-    },
-    /// A manifest without tag, parent or subject.
-    Manifest {
-        /// Repository.
-        repository: RepositoryName,
-        /// The manifest.
-        digest: Digest,
-        /// Its generation when it was queued.
-        generation: u64,
-    },
-}
-
 /// The catalog's clock and counters. One record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClockRecord {
@@ -207,6 +176,8 @@ pub struct ClockRecord {
     pub next_generation: u64,
     /// When the oldest remembered request is forgotten; none if none is remembered.
     pub first_request_expiry: Option<Timestamp>,
+    /// Nothing in the garbage queue has a deadline before this one: where its scans begin.
+    pub first_garbage: Timestamp,
 }
 
 /// Totals of the catalog, kept exact with each command.
@@ -218,10 +189,14 @@ pub struct TotalsRecord {
     pub manifests: u64,
     /// Tags.
     pub tags: u64,
-    /// Live blobs.
+    /// Blobs.
     pub blobs: u64,
-    /// Bytes of live blobs.
+    /// Bytes of blobs.
     pub blob_bytes: u64,
+    /// Blobs that no manifest uses.
+    pub unreferenced_blobs: u64,
+    /// Bytes of blobs that no manifest uses: what comes back in time, unless somebody uses it.
+    pub unreferenced_bytes: u64,
     /// Open upload sessions.
     pub uploads: u64,
     /// Extents below their redundancy.
@@ -230,6 +205,16 @@ pub struct TotalsRecord {
     pub shortfalls_by_spare: BTreeMap<u8, u64>,
     /// Shard sets waiting to be unlinked.
     pub discards: u64,
+    /// Bytes of their shards.
+    pub discarded_bytes: u64,
+    /// What is in the garbage queue.
+    pub garbage: GarbageTotals,
+    /// Items that were ever collected.
+    pub collected_items: u64,
+    /// Bytes of the blobs among them.
+    pub collected_bytes: u64,
+    /// When something was last collected.
+    pub last_collected: Option<Timestamp>,
 }
 
 crate::versioned! {
@@ -242,6 +227,5 @@ crate::versioned! {
     ReferrerRecord = 1, "referrer record";
     RepositoryRecord = 1, "repository record";
     ClockRecord = 1, "clock record";
-    GarbageItem = 1, "garbage item";
     TotalsRecord = 1, "totals record";
 }

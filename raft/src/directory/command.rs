@@ -6,6 +6,7 @@ use storage::shard::DiskId;
 
 use super::record::{DiskState, NamespaceRecord, NodeInfo, NodeState};
 use crate::id::{NodeId, RegionId};
+use crate::policy::PolicyError;
 
 /// A change to the cluster's directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,7 +71,7 @@ pub enum Command {
         /// The new level.
         level: u32,
     },
-    /// Sets a namespace's policy. Of the root, fields that are left out keep their value.
+    /// Sets a namespace as a whole. Of the root, a home and a residency that are left out keep their value.
     SetNamespace {
         /// Its prefix, empty for the root.
         prefix: String,
@@ -96,6 +97,11 @@ pub enum Command {
         disk: DiskId,
         /// The new state.
         state: DiskState,
+    },
+    /// Forgets what is set at a prefix: the next shorter one holds. The root stays.
+    RemoveNamespace {
+        /// The prefix.
+        prefix: String,
     },
 }
 
@@ -178,6 +184,18 @@ pub enum Refusal {
     /// The node has no such disk, or it was removed.
     #[error("node {0} has no disk {1}")]
     DiskUnknown(NodeId, DiskId),
+    /// A value of the policy makes no sense.
+    #[error(transparent)]
+    PolicyInvalid(PolicyError),
+    /// Nothing is set at the prefix.
+    #[error("nothing is set at the namespace {0:?}")]
+    NamespaceUnknown(String),
+    /// The root always exists.
+    #[error("the root namespace cannot be removed: set what should be different there")]
+    RootStays,
+    /// There are as many namespaces as may be.
+    #[error("there are {0} namespaces already, the most that may be: remove one that is not needed")]
+    TooManyNamespaces(u64),
 }
 
 crate::versioned! {

@@ -1,10 +1,11 @@
 //! The directory: the cluster-wide group. Nodes, regions, join tokens, namespaces.
 //!
 //! `command` says what can be asked, `apply` what it does, `table` what is kept under which key, `record` what the rows
-//! hold, `view` how they are read.
+//! hold, `view` how they are read, `limit` every constant.
 
 mod apply;
 mod command;
+mod limit;
 mod record;
 mod table;
 mod view;
@@ -14,6 +15,7 @@ mod tests;
 
 pub use apply::Directory;
 pub use command::{Command, Refusal, Response};
+pub use limit::*;
 pub use record::*;
 pub use view::{Namespace, View};
 

@@ -5,6 +5,7 @@ use storage::kv::Bytes;
 use storage::shard::DiskId;
 
 use crate::id::{NodeId, RegionId, RequestId};
+use crate::policy::NamespacePolicy;
 use crate::time::Timestamp;
 
 /// The cluster itself. One record.
@@ -200,12 +201,21 @@ pub enum Residency {
 }
 
 /// A namespace with its policy. Key: prefix, empty for the root. Unset fields inherit from the next shorter prefix.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NamespaceRecord {
     /// Region whose catalog owns it.
     pub home: Option<RegionId>,
     /// Where its data may rest.
     pub residency: Option<Residency>,
+    /// What becomes of its content. The catalogs enforce it, each by its own copy.
+    pub policy: NamespacePolicy,
+}
+
+/// How often namespaces have changed. One record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyVersionRecord {
+    /// Grows with each change.
+    pub version: u64,
 }
 
 crate::versioned! {
@@ -214,4 +224,5 @@ crate::versioned! {
     NodeRecord = 1, "node record";
     JoinTokenRecord = 1, "join token record";
     NamespaceRecord = 1, "namespace record";
+    PolicyVersionRecord = 1, "policy version record";
 }

@@ -1,16 +1,17 @@
 //! The directory's read side: typed reads over a group's state engine or over a transaction.
 //!
-//! Nodes, regions and namespaces are few; lists of them are whole. A view says what this replica has applied.
+//! Nodes and regions are few, lists of them are whole; namespaces come by pages. A view says what this replica has
+//! applied.
 
 use super::record::{ClusterRecord, JoinTokenRecord, NamespaceRecord, NodeRecord, RegionRecord, Residency};
-use super::table::{Cluster, DirectoryClock, JoinTokens, Namespaces, NodeNames, Nodes, Regions};
+use super::table::{Cluster, DirectoryClock, JoinTokens, Namespaces, NodeNames, Nodes, PolicyVersion, Regions};
 use crate::catalog::RepositoryName;
 use crate::id::{NodeId, RegionId};
 use crate::machine::State;
 use crate::table::{StateError, Table};
 use crate::time::Timestamp;
 
-/// The policy that holds for a repository: the longest matching prefix, unset fields inherited from shorter ones.
+/// Where the data of a repository rests: the longest matching prefix, unset fields inherited from shorter ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Namespace {
     /// The longest prefix that is set, empty for the root.
@@ -79,16 +80,22 @@ impl<S: State> View<S> {
         Namespaces::get(&self.state, &prefix.to_owned())
     }
 
-    /// All namespaces that are set, by prefix.
-    pub fn namespaces(&self) -> Result<Vec<(String, NamespaceRecord)>, StateError> {
-        Namespaces::scan::<()>(&self.state, (), None, usize::MAX)
+    /// Namespaces that are set, by prefix, the root first, behind `after`.
+    pub fn namespaces(&self, after: Option<&str>, limit: usize) -> Result<Vec<(String, NamespaceRecord)>, StateError> {
+        let after = after.map(ToOwned::to_owned);
+        Namespaces::scan::<()>(&self.state, (), after.as_ref(), limit)
     }
 
-    /// The policy that holds for a repository; `None` before the cluster is founded.
+    /// Grows with each change of a namespace; 0 before the first.
+    pub fn policy_version(&self) -> Result<u64, StateError> {
+        Ok(PolicyVersion::get(&self.state, ())?.unwrap_or_default().version)
+    }
+
+    /// Where the data of a repository rests; `None` before the cluster is founded.
     pub fn namespace_of(&self, repository: &RepositoryName) -> Result<Option<Namespace>, StateError> {
         let mut prefix = repository.as_str();
         let mut longest: Option<&str> = None;
-        let mut found = NamespaceRecord { home: None, residency: None };
+        let mut found = NamespaceRecord::default();
         loop {
             if let Some(record) = self.namespace(prefix)? {
                 longest = longest.or(Some(prefix));

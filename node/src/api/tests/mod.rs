@@ -1,5 +1,6 @@
 //! Tests of the whole API over a catalog and a gateway of one node.
 
+mod insight;
 mod manifests;
 mod reads;
 mod uploads;
@@ -15,9 +16,10 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
-use raft::catalog::{Algorithm, Catalog, Digest};
+use raft::catalog::{Algorithm, Catalog, Command, Digest, Response, View};
 use raft::group::{Group, GroupOptions, GroupResources, LogStore, Transport, TransportError};
-use raft::id::{GroupId, NodeId, RegionId};
+use raft::id::{GroupId, NodeId, RegionId, RequestId};
+use raft::policy::NamespacePolicy;
 use storage::disk::RealFiles;
 use storage::exec::Exec;
 use storage::kv::{Engines, MemoryEngines};
@@ -34,6 +36,7 @@ use crate::registry::{Registry, compute};
 /// A registry of one node.
 struct Rig {
     router: Router,
+    catalog: Arc<Group<Catalog>>,
     _node: TestNode,
 }
 
@@ -101,13 +104,14 @@ impl Rig {
             shards: node.shards.clone(),
             members: node.members.clone(),
             entropy: environment.entropy.clone(),
+            clock: environment.clock.clone(),
             exec,
             options: crate::gateway::Options::default(),
             metrics: crate::gateway::Metrics::default(),
         });
-        let registry = Registry::new(catalog, exec, environment.entropy);
+        let registry = Registry::new(catalog.clone(), exec, environment.entropy);
         let router = router(ApiParts { gateway, registry, options, metrics: Metrics::unregistered() });
-        Self { router, _node: node }
+        Self { router, catalog, _node: node }
     }
 
     /// Sends a request. Every answer has the header that clients look for.
@@ -136,6 +140,15 @@ impl Rig {
 
     async fn delete(&self, path: &str) -> Reply {
         self.send(Method::DELETE, path, &[], Body::empty()).await
+    }
+
+    /// Sets a policy, as the background work brings it from the directory.
+    async fn set_policy(&self, prefix: &str, policy: NamespacePolicy) {
+        let version = View::new(self.catalog.state()).policy_version().unwrap() + 1;
+        let changes = vec![(prefix.to_owned(), Some(policy))];
+        let command = Command::SyncPolicies { version, changes, complete: true };
+        let request = RequestId(version.to_be_bytes().repeat(2).try_into().unwrap());
+        assert_eq!(self.catalog.propose(request, command).await.unwrap(), Response::Done);
     }
 
     /// Pushes a blob with one request.

@@ -2,9 +2,9 @@
 
 use axum::body::Body;
 use http::Method;
+use raft::policy::{ImmutableRule, NamespacePolicy, Quota};
 
-use super::{Rig, content};
-use crate::api::ApiOptions;
+use super::{Rig, content, sha256};
 
 #[tokio::test]
 async fn the_ping_is_answered() {
@@ -85,10 +85,46 @@ async fn a_deleted_blob_is_gone_from_its_repository_alone() {
 
 #[tokio::test]
 async fn deletes_can_be_switched_off() {
-    let rig = Rig::with(ApiOptions { deletes: false, ..ApiOptions::default() }).await;
+    let rig = Rig::start().await;
+    rig.set_policy("a", NamespacePolicy { deletes: Some(false), ..NamespacePolicy::default() }).await;
     let digest = rig.push_blob("a", "abc").await;
     rig.delete(&format!("/v2/a/blobs/{digest}")).await.expect_error(405, "UNSUPPORTED");
-    rig.delete("/v2/a/manifests/latest").await.expect_error(405, "UNSUPPORTED");
+    let reply = rig.delete("/v2/a/manifests/latest").await.expect_error(405, "UNSUPPORTED");
+    assert_eq!(reply.header("allow"), "GET, HEAD");
+    assert_eq!(reply.json()["errors"][0]["detail"]["namespace"], "a");
+}
+
+#[tokio::test]
+async fn quotas_and_immutable_tags_are_denied_with_what_is_allowed() {
+    let rig = Rig::start().await;
+    let quota = Quota { bytes: Some(100), ..Quota::default() };
+    let rule = ImmutableRule { tags: "v*".parse().unwrap(), except: Vec::new() };
+    rig.set_policy("a", NamespacePolicy { quota, immutable: Some(vec![rule]), ..NamespacePolicy::default() }).await;
+    let large = content(101);
+    let path = format!("/v2/a/b/blobs/uploads/?digest={}", sha256(&large));
+    let reply = rig.send(Method::POST, &path, &[], large).await.expect_error(403, "DENIED");
+    let detail = serde_json::json!({ "namespace": "a", "resource": "bytes", "used": 0, "allowed": 100, "needed": 101 });
+    assert_eq!(reply.json()["errors"][0]["detail"], detail);
+    let config = rig.push_blob("a/b", content(60)).await;
+    rig.push_blob("a/c", content(60)).await;
+    let other = content(61);
+    let path = format!("/v2/a/c/blobs/uploads/?digest={}", sha256(&other));
+    let reply = rig.send(Method::POST, &path, &[], other).await.expect_error(403, "DENIED");
+    assert_eq!(reply.json()["errors"][0]["detail"]["used"], 60);
+    assert_eq!(reply.json()["errors"][0]["detail"]["needed"], 61);
+
+    let media_type = "application/vnd.oci.image.manifest.v1+json";
+    let manifest = |name: &str| {
+        format!(
+            r#"{{"schemaVersion":2,"config":{{"mediaType":"x/y","digest":"{config}","size":60}},"layers":[],"annotations":{{"name":"{name}"}}}}"#
+        )
+    };
+    rig.put("/v2/a/b/manifests/v1", media_type, &manifest("one")).await.expect(201);
+    rig.put("/v2/a/b/manifests/v1", media_type, &manifest("one")).await.expect(201);
+    let reply = rig.put("/v2/a/b/manifests/v1", media_type, &manifest("two")).await.expect_error(403, "DENIED");
+    assert_eq!(reply.json()["errors"][0]["detail"]["tag"], "v1");
+    assert_eq!(reply.json()["errors"][0]["detail"]["pattern"], "v*");
+    rig.delete("/v2/a/b/manifests/v1").await.expect_error(403, "DENIED");
 }
 
 #[tokio::test]

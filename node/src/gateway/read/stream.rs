@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, stream};
-use raft::catalog::{BlobRecord, BlobState, Digest, ExtentBody};
+use raft::catalog::{BlobRecord, Digest, ExtentBody};
 use storage::shard::{ExtentIndex, ObjectId};
 use storage::switch;
 use tokio::time::timeout;
@@ -263,7 +263,7 @@ impl Reader {
     /// Whether the blob has another object by now, as far as this replica knows; it is read from then on.
     fn look_elsewhere(&mut self) -> Result<bool, ReadError> {
         let blob = self.core().records.view().blob(&self.digest).map_err(CatalogError::from)?;
-        let Some(blob) = blob.filter(|blob| blob.state == BlobState::Live && blob.object != self.object) else {
+        let Some(blob) = blob.filter(|blob| blob.object != self.object) else {
             return Ok(false);
         };
         self.object = blob.object;

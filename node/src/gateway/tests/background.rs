@@ -10,12 +10,14 @@ use storage::shard::{Attempt, DiskId, Geometry};
 use tokio::time::{Instant, sleep};
 
 use super::world::*;
+use super::world_directory::directory;
 use crate::background::{Background, Metrics, Options};
 use crate::gateway::write::Pace;
 
 /// Lets the background work run for some virtual time.
 async fn work(gateway: &crate::gateway::Gateway, metrics: &Metrics, seconds: u64) {
-    let background = Background::start(gateway, std::sync::Arc::new(|| None), &Options::default(), metrics);
+    let background =
+        Background::start(gateway, &directory(), std::sync::Arc::new(|| None), &Options::default(), metrics);
     sleep(Duration::from_secs(seconds)).await;
     background.stop().await;
     settle(gateway).await;

@@ -2,13 +2,19 @@
 
 mod background;
 mod blobs;
+mod collection;
 mod failures;
+mod jobs;
 mod moved;
 mod nodes;
+mod policies;
+mod pulls;
 mod reads;
 mod rebalance;
 mod repair;
 mod uploads;
 mod world;
+mod world_directory;
+mod world_images;
 mod world_nodes;
 mod world_shards;

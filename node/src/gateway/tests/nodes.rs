@@ -45,7 +45,7 @@ impl Cluster {
             Arc::clone(&self.catalog) as _,
             Arc::new(self.nodes[node].shards.clone()),
             Arc::new(self.nodes[node].members.clone()),
-            Arc::new(Counting(AtomicU64::new(0))),
+            (Arc::new(Counting(AtomicU64::new(0))), Arc::clone(&self.catalog) as _),
             Exec::threads(),
             options,
             Metrics::default(),

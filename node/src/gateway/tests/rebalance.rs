@@ -8,6 +8,7 @@ use raft::id::NodeId;
 use tokio::time::sleep;
 
 use super::world::*;
+use super::world_directory::directory;
 use crate::background::{Background, Metrics, Options};
 
 #[tokio::test(start_paused = true)]
@@ -27,7 +28,7 @@ async fn a_node_that_joins_gets_its_share_and_then_nothing_moves() {
     world.join(8);
     // Small enough that the shards count.
     world.set_capacities(all / 4);
-    let background = Background::start(&gateway, Arc::new(|| None), &Options::default(), &metrics);
+    let background = Background::start(&gateway, &directory(), Arc::new(|| None), &Options::default(), &metrics);
     // Seen before anything has moved.
     sleep(Duration::from_millis(1)).await;
     let preview = background.overview().rebalance.clone();

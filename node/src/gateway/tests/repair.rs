@@ -10,6 +10,7 @@ use storage::shard::ObjectId;
 use tokio::time::{Instant, sleep};
 
 use super::world::*;
+use super::world_directory::directory;
 use crate::background::{Background, Cause, Metrics, Options};
 use crate::gateway::Gateway;
 use crate::gateway::placement::Standing;
@@ -21,7 +22,7 @@ fn options() -> Options {
 }
 
 fn start(gateway: &Gateway, options: &Options, metrics: &Metrics) -> Background {
-    Background::start(gateway, Arc::new(|| None), options, metrics)
+    Background::start(gateway, &directory(), Arc::new(|| None), options, metrics)
 }
 
 async fn seconds(seconds: u64) {

@@ -14,7 +14,7 @@ use raft::catalog::{
 };
 use raft::id::{NodeId, RequestId};
 use raft::machine::{Machine, Stamp, Transaction};
-use raft::time::Timestamp;
+use raft::time::{Clock, Timestamp};
 use storage::codec::Profile;
 use storage::disk::RealFiles;
 use storage::exec::Exec;
@@ -174,7 +174,7 @@ impl World {
             Arc::clone(self) as Arc<dyn Records>,
             Arc::new(Arc::clone(self)),
             Arc::new(own),
-            entropy,
+            (entropy, Arc::clone(self) as Arc<dyn Clock>),
             Exec::inline(),
             options,
             Metrics::default(),
@@ -373,6 +373,12 @@ impl World {
         state.live.remove(&node);
         drop(state);
         Err(ShardError::Unreachable { place, message: "connection reset".to_owned() })
+    }
+}
+
+impl Clock for World {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.now.load(Ordering::Relaxed))
     }
 }
 

@@ -15,7 +15,6 @@ use super::leftovers::{discard, discard_unless_current};
 use super::object::ObjectWriter;
 use super::task::{Outcome, Purpose, Writing};
 use crate::gateway::catalog::CatalogError;
-use crate::gateway::core::unexpected;
 use crate::gateway::error::UploadError;
 use crate::gateway::read::digest_of;
 
@@ -154,7 +153,7 @@ impl Writing {
         match refusal {
             Response::UploadMoved { position } => Err(UploadError::Moved { offset_bytes: position.offset_bytes }),
             Response::UploadUnknown => Err(UploadError::Unknown),
-            refusal => Err(unexpected(refusal).into()),
+            refusal => Err(UploadError::other(refusal)),
         }
     }
 }

@@ -1,5 +1,6 @@
-//! How fast extents are moved and written anew in the background: within a budget of bytes per second that all jobs
-//! share, and no more than half of the time while any node serves clients.
+//! How fast the background works: within a budget per second that all jobs of a kind share, and no more than half of the
+//! time while any node serves clients. Bytes are counted where extents are moved and written anew, things where garbage
+//! goes.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use crate::gateway::core::Core;
 /// Longest rest of a job for the sake of clients, at one time.
 const YIELD_MAX: Duration = Duration::from_secs(1);
 
-/// Tokens: bytes that may be moved now. Goes below zero, and who took it there waits until it is zero again.
+/// Tokens: what may be done now. Goes below zero, and who took it there waits until it is zero again.
 #[derive(Debug)]
 struct Bucket {
     level: f64,
@@ -22,14 +23,14 @@ struct Bucket {
 #[derive(Debug)]
 pub(crate) struct Pace {
     /// Zero: without limit.
-    bytes_per_second: u64,
+    per_second: u64,
     bucket: Mutex<Bucket>,
 }
 
 impl Pace {
-    /// A budget of so many bytes per second, read and written together; zero is without limit.
-    pub(crate) fn new(bytes_per_second: u64) -> Arc<Self> {
-        Arc::new(Self { bytes_per_second, bucket: Mutex::new(Bucket { level: 0.0, at: Instant::now() }) })
+    /// A budget of so much per second: of bytes, those read and written together; zero is without limit.
+    pub(crate) fn new(per_second: u64) -> Arc<Self> {
+        Arc::new(Self { per_second, bucket: Mutex::new(Bucket { level: 0.0, at: Instant::now() }) })
     }
 
     /// A job within the budget.
@@ -37,17 +38,17 @@ impl Pace {
         Stint { pace: Some(Arc::clone(self)), since: Instant::now(), read_bytes: 0, written_bytes: 0 }
     }
 
-    /// Takes bytes out of the budget. Returns how long to wait for them.
+    /// Takes so much out of the budget. Returns how long to wait for it.
     #[expect(clippy::cast_precision_loss, reason = "a rate needs no more than 52 bits")]
-    fn take(&self, bytes: u64, now: Instant) -> Duration {
-        if self.bytes_per_second == 0 {
+    fn take(&self, amount: u64, now: Instant) -> Duration {
+        if self.per_second == 0 {
             return Duration::ZERO;
         }
-        let rate = self.bytes_per_second as f64;
+        let rate = self.per_second as f64;
         let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
         let earned = now.saturating_duration_since(bucket.at).as_secs_f64() * rate;
         // What was not used for more than a second is forgotten.
-        bucket.level = (bucket.level + earned).min(rate) - bytes as f64;
+        bucket.level = (bucket.level + earned).min(rate) - amount as f64;
         bucket.at = now;
         Duration::from_secs_f64((-bucket.level / rate).max(0.0))
     }
@@ -74,10 +75,15 @@ impl Stint {
     pub(crate) async fn moved(&mut self, core: &Core, read_bytes: u64, written_bytes: u64) {
         self.read_bytes += read_bytes;
         self.written_bytes += written_bytes;
+        self.done(core, read_bytes.saturating_add(written_bytes)).await;
+    }
+
+    /// So much was done since the last call. Waits until more may be.
+    pub(crate) async fn done(&mut self, core: &Core, amount: u64) {
         let Some(pace) = &self.pace else { return };
         let yielded =
             if core.roster.clients_are_served() { self.since.elapsed().min(YIELD_MAX) } else { Duration::ZERO };
-        let rest = pace.take(read_bytes.saturating_add(written_bytes), Instant::now()).max(yielded);
+        let rest = pace.take(amount, Instant::now()).max(yielded);
         if !rest.is_zero() {
             sleep(rest).await;
         }

@@ -20,6 +20,7 @@ use crate::gateway::Body;
 use crate::gateway::core::Core;
 use crate::gateway::error::{BodyError, UploadError};
 use crate::gateway::hash::RunningDigest;
+use crate::gateway::room::Room;
 use crate::members::Client;
 
 /// Batches that wait for the task.
@@ -56,7 +57,6 @@ pub(in crate::gateway) struct UploadTask {
     steps: mpsc::Sender<Step>,
     task: JoinHandle<Result<Outcome, UploadError>>,
     stripe_bytes: Arc<AtomicUsize>,
-    room_bytes: u64,
 }
 
 impl UploadTask {
@@ -69,26 +69,23 @@ impl UploadTask {
         hash: RunningDigest,
         purpose: Purpose,
     ) -> Self {
-        let room_bytes = core.options.object_size_bytes_max.saturating_sub(record.position.offset_bytes);
         let writer = ObjectWriter::new(core, record.object, ExtentIndex(extents), hash);
         let stripe_bytes = writer.stripe_bytes();
         let (steps, queue) = mpsc::channel(QUEUE_BATCHES);
         let writing =
             Writing { _active: ActiveUpload::new(core), core: Arc::clone(core), session, record, extents, purpose };
         let task = core.tasks.spawn(writing.run(writer, queue));
-        Self { core: Arc::clone(core), steps, task, stripe_bytes, room_bytes }
+        Self { core: Arc::clone(core), steps, task, stripe_bytes }
     }
 
-    /// Takes the body in and waits for what becomes of it.
-    pub(in crate::gateway) async fn receive(self, mut body: Body) -> Result<Outcome, UploadError> {
+    /// Takes the body in, as far as there is room for it, and waits for what becomes of it.
+    pub(in crate::gateway) async fn receive(self, mut body: Body, room: &Room) -> Result<Outcome, UploadError> {
         let mut gather = Gather::default();
         let mut received = 0;
         while let Some(frame) = body.next().await {
             let mut frame = frame?;
             received += frame.len() as u64;
-            if received > self.room_bytes {
-                return Err(UploadError::TooLarge { limit_bytes: self.core.options.object_size_bytes_max });
-            }
+            room.check(received)?;
             while !frame.is_empty() {
                 // Asked each time: when other uploads begin, this one takes less memory from now on.
                 let size = batch_size(&self.core, self.stripe_bytes.load(Ordering::Relaxed));

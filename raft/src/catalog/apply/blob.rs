@@ -1,10 +1,10 @@
-//! Mount, touch and unlink: commands on a blob that exists. A condemned blob does not exist.
+//! Mount, touch and unlink: commands on a blob that exists.
 
 use super::context::Context;
-use super::link;
+use super::{link, policy, usage};
 use crate::catalog::command::Response;
 use crate::catalog::name::{Digest, RepositoryName};
-use crate::catalog::table::{Links, ManifestUses};
+use crate::catalog::table::{Blobs, Links, ManifestUses};
 use crate::machine::ApplyError;
 use crate::table::{Table, inconsistent};
 
@@ -16,7 +16,7 @@ pub(super) fn mount(
     digest: &Digest,
     from: Option<RepositoryName>,
 ) -> Result<Response, ApplyError> {
-    let Some(blob) = link::live(context, digest)? else { return Ok(Response::BlobUnknown) };
+    let Some(blob) = Blobs::get(context.state, digest)? else { return Ok(Response::BlobUnknown) };
     let visible = match &from {
         Some(from) => Links::contains(context.state, (from, digest))?,
         None => blob.links > 0,
@@ -25,8 +25,25 @@ pub(super) fn mount(
         return Ok(Response::BlobUnknown);
     }
     let length_bytes = blob.length_bytes;
+    if let Some(refusal) = refuse_link(context, repository, digest, length_bytes)? {
+        return Ok(refusal);
+    }
     link::link(context, repository, digest, blob, from)?;
     Ok(Response::Mounted { length_bytes })
+}
+
+/// What a quota says against a link that does not exist yet.
+pub(super) fn refuse_link(
+    context: &Context<'_, '_>,
+    repository: &RepositoryName,
+    digest: &Digest,
+    length_bytes: u64,
+) -> Result<Option<Response>, ApplyError> {
+    if Links::contains(context.state, (repository, digest))? {
+        return Ok(None);
+    }
+    let demand = usage::Demand { blobs: vec![(*digest, length_bytes)], ..usage::Demand::default() };
+    usage::refuse(context, repository, &demand)
 }
 
 /// Renews the grace of a blob that a client was told exists. Coalesced.
@@ -35,9 +52,8 @@ pub(super) fn touch(
     repository: &RepositoryName,
     digest: &Digest,
 ) -> Result<Response, ApplyError> {
-    let Some(blob) = link::live(context, digest)? else { return Ok(Response::BlobUnknown) };
     let Some(record) = Links::get(context.state, (repository, digest))? else { return Ok(Response::BlobUnknown) };
-    link::touch(context, repository, digest, record, blob)?;
+    link::touch(context, repository, digest, record)?;
     Ok(Response::Done)
 }
 
@@ -46,8 +62,11 @@ pub(super) fn unlink(
     context: &mut Context<'_, '_>,
     repository: &RepositoryName,
     digest: &Digest,
+    principal: Option<&str>,
 ) -> Result<Response, ApplyError> {
-    let Some(blob) = link::live(context, digest)? else { return Ok(Response::BlobUnknown) };
+    if let Some(refusal) = policy::refuse_delete(context, repository, principal)? {
+        return Ok(refusal);
+    }
     let Some(record) = Links::get(context.state, (repository, digest))? else { return Ok(Response::BlobUnknown) };
     if record.uses > 0 {
         let uses = ManifestUses::scan::<(RepositoryName, Digest)>(context.state, (repository, digest), None, 1)?;
@@ -56,6 +75,8 @@ pub(super) fn unlink(
         };
         return Ok(Response::BlobInUse { manifest });
     }
-    link::unlink(context, repository, digest, blob)?;
+    let blob = Blobs::require(context.state, digest)?;
+    let learned = context.now;
+    link::unlink(context, repository, digest, &record, blob, learned)?;
     Ok(Response::Done)
 }

@@ -40,6 +40,7 @@ impl<'t, 'e> Context<'t, 'e> {
             first_event: now,
             next_generation: 1,
             first_request_expiry: None,
+            first_garbage: Timestamp(0),
         };
         let clock = ClockRecord { now, ..clock.unwrap_or(fresh) };
         let totals = Totals::get(state, ())?.unwrap_or_default();

@@ -1,26 +1,51 @@
-//! Deletion of tags and manifests. What they held goes to the garbage queue; nothing is swept here.
+//! Deletion of tags and manifests. What they held goes to the garbage queue; what was deleted can be restored for a
+//! while. The collector removes manifests by the same steps, without a trace.
 
 use storage::switch;
 
 use super::context::{Context, subtract};
-use super::{garbage, manifest, repository, tag};
+use super::history::Actor;
+use super::unheld::Parting;
+use super::{history, manifest, policy, repository, tag, tombstone, unheld};
 use crate::catalog::command::Response;
 use crate::catalog::event::EventKind;
+use crate::catalog::history::ChangeCause;
 use crate::catalog::name::{Digest, RepositoryName, Tag};
-use crate::catalog::table::{ManifestContents, ManifestTags, Manifests, Tags};
+use crate::catalog::record::{ManifestRecord, TagRecord};
+use crate::catalog::table::{ManifestContents, ManifestTags, Manifests, Pulls, Tags};
 use crate::machine::ApplyError;
 use crate::table::{Table, inconsistent};
+use crate::time::Timestamp;
+
+/// What became of a tag that a job wanted to delete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Deleted {
+    /// It is gone; its manifest is there.
+    Tag,
+    /// It is gone, and its manifest with it, since nothing else held that.
+    TagAndManifest,
+    /// It does not exist any more, or points to another manifest.
+    Changed,
+    /// It cannot be deleted.
+    Immutable,
+}
 
 /// Removes a tag, not its manifest.
 pub(super) fn delete_tag(
     context: &mut Context<'_, '_>,
     repository: &RepositoryName,
     tag: &Tag,
+    principal: Option<String>,
 ) -> Result<Response, ApplyError> {
+    if let Some(refusal) = policy::refuse_delete(context, repository, principal.as_deref())? {
+        return Ok(refusal);
+    }
     let Some(record) = Tags::get(context.state, (repository, tag))? else { return Ok(Response::TagUnknown) };
-    remove_tag(context, repository, tag, &record.digest)?;
-    tag::lose(context, repository, &record.digest)?;
-    repository::change(context, repository, |counts| subtract(&mut counts.tags, 1, "tags of a repository"))?;
+    if let Some(refusal) = policy::refuse_change(context, repository, tag, &record.digest, principal.as_deref())? {
+        return Ok(refusal);
+    }
+    let actor = Actor { principal, cause: ChangeCause::Delete };
+    drop_tag(context, repository, tag, &record, &actor)?;
     Ok(Response::Done)
 }
 
@@ -30,29 +55,112 @@ pub(super) fn delete_manifest(
     context: &mut Context<'_, '_>,
     repository: &RepositoryName,
     digest: &Digest,
+    principal: Option<String>,
 ) -> Result<Response, ApplyError> {
+    if let Some(refusal) = policy::refuse_delete(context, repository, principal.as_deref())? {
+        return Ok(refusal);
+    }
     let Some(record) = Manifests::get(context.state, (repository, digest))? else {
         return Ok(Response::ManifestUnknown);
     };
-    let tags = ManifestTags::scan::<(RepositoryName, Digest)>(context.state, (repository, digest), None, usize::MAX)?;
+    let rows = ManifestTags::scan::<(RepositoryName, Digest)>(context.state, (repository, digest), None, usize::MAX)?;
+    let tags: Vec<Tag> = rows.into_iter().map(|((_, _, tag), ())| tag).collect();
+    for tag in &tags {
+        if let Some(refusal) = policy::refuse_change(context, repository, tag, digest, principal.as_deref())? {
+            return Ok(refusal);
+        }
+    }
+    let actor = Actor { principal, cause: ChangeCause::Delete };
+    remove(context, repository, digest, &record, tags, Some(&actor))?;
+    Ok(Response::Done)
+}
+
+/// Removes a tag that still points to this manifest, and the manifest too if nothing else holds it: a step of a job.
+pub(super) fn delete_tagged(
+    context: &mut Context<'_, '_>,
+    repository: &RepositoryName,
+    tag: &Tag,
+    digest: &Digest,
+    actor: &Actor,
+) -> Result<Deleted, ApplyError> {
+    let present = Tags::get(context.state, (repository, tag))?;
+    let Some(record) = present.filter(|record| record.digest == *digest) else { return Ok(Deleted::Changed) };
+    if policy::refuse_change(context, repository, tag, digest, actor.principal.as_deref())?.is_some() {
+        return Ok(Deleted::Immutable);
+    }
+    let manifest = Manifests::require(context.state, (repository, digest))?;
+    let without = ManifestRecord { tags: manifest.tags.saturating_sub(1), ..manifest.clone() };
+    if unheld::is_held(context, repository, digest, &without)? {
+        drop_tag(context, repository, tag, &record, actor)?;
+        return Ok(Deleted::Tag);
+    }
+    remove(context, repository, digest, &manifest, vec![tag.clone()], Some(actor))?;
+    Ok(Deleted::TagAndManifest)
+}
+
+/// Removes a manifest that nothing holds. Nothing is kept of it.
+pub(super) fn collect_manifest(
+    context: &mut Context<'_, '_>,
+    repository: &RepositoryName,
+    digest: &Digest,
+    record: &ManifestRecord,
+) -> Result<(), ApplyError> {
+    remove(context, repository, digest, record, Vec::new(), None)
+}
+
+/// Removes a manifest with its tags, which are all that point to it. Without an actor it is collected: nothing is kept of
+/// it, and what it listed goes too.
+fn remove(
+    context: &mut Context<'_, '_>,
+    repository: &RepositoryName,
+    digest: &Digest,
+    record: &ManifestRecord,
+    tags: Vec<Tag>,
+    actor: Option<&Actor>,
+) -> Result<(), ApplyError> {
     if record.tags != tags.len() as u64 {
         return Err(inconsistent("manifest", "it counts other tags than those that point to it"));
     }
-    for ((_, _, tag), ()) in &tags {
-        remove_tag(context, repository, tag, digest)?;
+    let mut keep_until = Timestamp(0);
+    if let Some(actor) = actor {
+        for tag in &tags {
+            let present = Tags::require(context.state, (repository, tag))?;
+            remove_tag(context, repository, tag, &present, actor)?;
+        }
+        let restore_seconds = policy::of(context, repository)?.restore_seconds;
+        if restore_seconds > 0 {
+            keep_until = context.now.plus_seconds(restore_seconds);
+            tombstone::keep(context, repository, digest, record, tags, actor, keep_until)?;
+        }
     }
-    garbage::dequeue(context, &manifest::item(repository, digest, &record))?;
+    unheld::hold(context, repository, digest, record)?;
     Manifests::delete(context.state, (repository, digest));
     ManifestContents::delete(context.state, (repository, digest));
-    manifest::detach(context, repository, digest, &record)?;
-    manifest::settle_referrers(context, repository, digest)?;
+    Pulls::delete(context.state, (repository, digest));
+    let deleted = actor.is_some();
+    let whole = actor.is_none_or(|actor| matches!(actor.cause, ChangeCause::Retention | ChangeCause::BulkDeletion));
+    manifest::detach(context, repository, digest, record, Parting { orphaned: whole, deleted }, keep_until)?;
+    unheld::settle_referrers(context, repository, digest, Parting { orphaned: true, deleted })?;
     repository::change(context, repository, |counts| {
         subtract(&mut counts.manifests, 1, "manifests of a repository")?;
         subtract(&mut counts.tags, record.tags, "tags of a repository")
     })?;
     subtract(&mut context.totals.manifests, 1, "manifests in total")?;
     context.emit(EventKind::ManifestDeleted { repository: repository.clone(), digest: *digest });
-    Ok(Response::Done)
+    Ok(())
+}
+
+/// Removes a tag; its manifest counts it no more.
+fn drop_tag(
+    context: &mut Context<'_, '_>,
+    repository: &RepositoryName,
+    tag: &Tag,
+    record: &TagRecord,
+    actor: &Actor,
+) -> Result<(), ApplyError> {
+    remove_tag(context, repository, tag, record, actor)?;
+    tag::lose(context, repository, &record.digest, Parting { orphaned: false, deleted: true })?;
+    repository::change(context, repository, |counts| subtract(&mut counts.tags, 1, "tags of a repository"))
 }
 
 /// Removes the rows of a tag.
@@ -60,13 +168,15 @@ fn remove_tag(
     context: &mut Context<'_, '_>,
     repository: &RepositoryName,
     tag: &Tag,
-    digest: &Digest,
+    record: &TagRecord,
+    actor: &Actor,
 ) -> Result<(), ApplyError> {
+    let digest = record.digest;
     if !switch::broken("catalog.tag.keep_on_delete") {
         Tags::delete(context.state, (repository, tag));
     }
-    ManifestTags::delete(context.state, (repository, digest, tag));
+    ManifestTags::delete(context.state, (repository, &digest, tag));
     subtract(&mut context.totals.tags, 1, "tags in total")?;
-    context.emit(EventKind::TagDeleted { repository: repository.clone(), tag: tag.clone(), digest: *digest });
-    Ok(())
+    context.emit(EventKind::TagDeleted { repository: repository.clone(), tag: tag.clone(), digest });
+    history::deleted(context, repository, tag, (record.revision, digest), actor)
 }

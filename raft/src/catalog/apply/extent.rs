@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use storage::shard::{Attempt, ExtentIndex, ObjectId, ShardIndex};
 use storage::switch;
 
-use super::context::Context;
+use super::context::{Context, subtract};
 use super::{placement, redundancy};
 use crate::catalog::command::Shortfall;
 use crate::catalog::layout::{CodedExtent, DiscardRecord, ExtentBody, ExtentRecord, ShardLocation};
@@ -135,23 +135,25 @@ fn discard_shards(
         placement::remove(context, object, index, coded, shard, location)?;
     }
     let shards = coded.numbered().map(|(shard, location)| (shard, *location)).collect();
-    discard(context, object, index, coded.attempt, shards)
+    discard(context, object, index, coded, shards)
 }
 
-/// Has shards unlinked, once no reader can hold them. `attempt` is that of the layout that referred to them: a layout is
-/// left once.
+/// Has shards of a layout unlinked, once no reader can hold them. A layout is left once.
 pub(super) fn discard(
     context: &mut Context<'_, '_>,
     object: ObjectId,
     index: ExtentIndex,
-    attempt: Attempt,
+    layout: &CodedExtent,
     shards: Vec<(ShardIndex, ShardLocation)>,
 ) -> Result<(), ApplyError> {
     let not_before = context.now.plus_seconds(DISCARD_GRACE_SECONDS);
-    let key = (&not_before, &object, &index, &attempt);
-    if !Discards::contains(context.state, key)? {
-        context.totals.discards += 1;
+    let key = (&not_before, &object, &index, &layout.attempt);
+    match Discards::get(context.state, key)? {
+        Some(present) => subtract(&mut context.totals.discarded_bytes, present.bytes, "discarded bytes")?,
+        None => context.totals.discards += 1,
     }
-    Discards::put(context.state, key, &DiscardRecord { shards });
+    let bytes = layout.geometry.shard_length_bytes().saturating_mul(shards.len() as u64);
+    context.totals.discarded_bytes += bytes;
+    Discards::put(context.state, key, &DiscardRecord { shards, bytes });
     Ok(())
 }

@@ -1,30 +1,46 @@
 //! Manifests: stored with their bytes, their edges to blobs, children and subject, and their tags.
 //!
-//! A manifest is held by a tag, by an index that lists it, or by a subject that exists; one that nothing holds is in
-//! the garbage queue.
+//! A manifest is held by a tag, by an index that lists it, or by a subject that exists; `unheld` sees to the others.
 
 use std::collections::BTreeSet;
 
 use storage::switch;
 
 use super::context::Context;
+use super::history::Actor;
 use super::tag::Set;
-use super::{garbage, link, malformed, repository, tag};
+use super::unheld::Parting;
+use super::usage::Demand;
+use super::{link, malformed, policy, repository, tag, tombstone, unheld, usage};
 use crate::catalog::command::{PutManifest, Response};
 use crate::catalog::event::EventKind;
+use crate::catalog::history::ChangeCause;
 use crate::catalog::limit::UNKNOWN_BLOBS_NAMED;
-use crate::catalog::name::{Digest, RepositoryName};
-use crate::catalog::record::{BlobRecord, GarbageItem, LinkRecord, ManifestRecord, ReferrerRecord};
-use crate::catalog::table::{Links, ManifestContents, ManifestParents, ManifestUses, Manifests, Referrers};
+use crate::catalog::name::{Digest, RepositoryName, Tag};
+use crate::catalog::record::{BlobRecord, LinkRecord, ManifestRecord, ReferrerRecord};
+use crate::catalog::table::{
+    Blobs, Links, ManifestContents, ManifestParents, ManifestUses, Manifests, Referrers, Tags,
+};
 use crate::machine::ApplyError;
 use crate::table::Table;
+use crate::time::Timestamp;
 
 /// A blob that a manifest uses, as it is before the manifest counts.
 type Use = (Digest, LinkRecord, BlobRecord);
 
+/// Stores a manifest that a client pushes, and sets its tags.
+pub(super) fn put(context: &mut Context<'_, '_>, put: PutManifest) -> Result<Response, ApplyError> {
+    let actor = Actor { principal: put.principal.clone(), cause: ChangeCause::Push };
+    store(context, put, &actor)
+}
+
 /// Stores a manifest and sets its tags. Pushed again, it only moves tags, and renews its grace if nothing holds it;
 /// under another media type it is described anew.
-pub(super) fn put(context: &mut Context<'_, '_>, mut put: PutManifest) -> Result<Response, ApplyError> {
+pub(super) fn store(
+    context: &mut Context<'_, '_>,
+    mut put: PutManifest,
+    actor: &Actor,
+) -> Result<Response, ApplyError> {
     keep_first(&mut put.blobs);
     keep_first(&mut put.children);
     keep_first(&mut put.tags);
@@ -37,23 +53,16 @@ pub(super) fn put(context: &mut Context<'_, '_>, mut put: PutManifest) -> Result
     };
     let present = Manifests::get(context.state, (&put.repository, &put.digest))?;
     let created = present.is_none();
+    let blobs = uses.iter().map(|(digest, _, blob)| (*digest, blob.length_bytes)).collect();
+    let demand = Demand { manifests: u64::from(created), tags: 0, blobs };
+    if let Some(refusal) = refuse(context, &put.repository, &put.digest, &put.tags, demand, actor)? {
+        return Ok(refusal);
+    }
     let mut record = match present {
         Some(present) if describes(&present, &put) => present,
-        present => store(context, &put, uses, present)?,
+        present => write(context, &put, uses, present)?,
     };
-    let mut added = 0;
-    for name in &put.tags {
-        match tag::set(context, &put.repository, name, &put.digest)? {
-            Set::Unchanged => {}
-            Set::Added => {
-                record.tags += 1;
-                added += 1;
-            }
-            Set::Moved => record.tags += 1,
-        }
-    }
-    Manifests::put(context.state, (&put.repository, &put.digest), &record);
-    settle(context, &put.repository, &put.digest, &record)?;
+    let added = set_tags(context, &put.repository, &put.digest, &mut record, &put.tags, actor)?;
     if created || added > 0 {
         repository::change(context, &put.repository, |counts| {
             counts.manifests += u64::from(created);
@@ -63,83 +72,105 @@ pub(super) fn put(context: &mut Context<'_, '_>, mut put: PutManifest) -> Result
     }
     if created {
         context.totals.manifests += 1;
-        settle_referrers(context, &put.repository, &put.digest)?;
+        tombstone::replaced(context, &put.repository, &put.digest)?;
+        unheld::settle_referrers(context, &put.repository, &put.digest, Parting::default())?;
     }
     Ok(Response::ManifestStored { created })
 }
 
-/// Puts a manifest that is not in the garbage queue there if nothing holds it, and takes out one that something holds.
-pub(super) fn settle(
+/// Sets tags on a manifest that exists; answers why not, if it may not be.
+pub(super) fn retag(
     context: &mut Context<'_, '_>,
     repository: &RepositoryName,
     digest: &Digest,
-    record: &ManifestRecord,
-) -> Result<(), ApplyError> {
-    let item = item(repository, digest, record);
-    if is_held(context, repository, digest, record)? {
-        garbage::dequeue(context, &item)
-    } else {
-        garbage::queue(context, &item)
+    tags: &[Tag],
+    actor: &Actor,
+) -> Result<Option<Response>, ApplyError> {
+    if let Some(refusal) = refuse(context, repository, digest, tags, Demand::default(), actor)? {
+        return Ok(Some(refusal));
     }
+    let mut record = Manifests::require(context.state, (repository, digest))?;
+    let added = set_tags(context, repository, digest, &mut record, tags, actor)?;
+    repository::change(context, repository, |counts| {
+        counts.tags += added;
+        Ok(())
+    })?;
+    Ok(None)
 }
 
-/// The same for the manifests that refer to this one, which has come or gone.
-pub(super) fn settle_referrers(
+/// Why these tags cannot be set: one points elsewhere and must not be moved, or a quota is exceeded.
+fn refuse(
+    context: &Context<'_, '_>,
+    repository: &RepositoryName,
+    digest: &Digest,
+    tags: &[Tag],
+    mut demand: Demand,
+    actor: &Actor,
+) -> Result<Option<Response>, ApplyError> {
+    for tag in tags {
+        match Tags::get(context.state, (repository, tag))? {
+            None => demand.tags += 1,
+            Some(present) if present.digest == *digest => {}
+            Some(present) => {
+                let principal = actor.principal.as_deref();
+                let refusal = policy::refuse_change(context, repository, tag, &present.digest, principal)?;
+                if refusal.is_some() {
+                    return Ok(refusal);
+                }
+            }
+        }
+    }
+    usage::refuse(context, repository, &demand)
+}
+
+/// Points tags to a manifest, stores its record and settles it. Returns how many of the tags are new.
+fn set_tags(
     context: &mut Context<'_, '_>,
     repository: &RepositoryName,
-    subject: &Digest,
-) -> Result<(), ApplyError> {
-    let referrers =
-        Referrers::scan::<(RepositoryName, Digest)>(context.state, (repository, subject), None, usize::MAX)?;
-    for ((_, _, referrer), _) in referrers {
-        let record = Manifests::require(context.state, (repository, &referrer))?;
-        settle(context, repository, &referrer, &record)?;
+    digest: &Digest,
+    record: &mut ManifestRecord,
+    tags: &[Tag],
+    actor: &Actor,
+) -> Result<u64, ApplyError> {
+    let mut added = 0;
+    for tag in tags {
+        match tag::set(context, repository, tag, digest, actor)? {
+            Set::Unchanged => {}
+            Set::Added => {
+                record.tags += 1;
+                added += 1;
+            }
+            Set::Moved => record.tags += 1,
+        }
     }
-    Ok(())
+    Manifests::put(context.state, (repository, digest), record);
+    unheld::settle(context, repository, digest, record, Parting::default())?;
+    Ok(added)
 }
 
-/// Removes the edges of a manifest; what they held may go to the garbage queue.
+/// Removes the edges of a manifest: its blobs stay until `keep_until` at least, and what it listed parts from it so.
 pub(super) fn detach(
     context: &mut Context<'_, '_>,
     repository: &RepositoryName,
     digest: &Digest,
     record: &ManifestRecord,
+    parting: Parting,
+    keep_until: Timestamp,
 ) -> Result<(), ApplyError> {
     for blob in &record.blobs {
         ManifestUses::delete(context.state, (repository, blob, digest));
-        link::release(context, repository, blob)?;
+        link::release(context, repository, blob, keep_until)?;
     }
     for child in &record.children {
         ManifestParents::delete(context.state, (repository, child, digest));
         if let Some(held) = Manifests::get(context.state, (repository, child))? {
-            settle(context, repository, child, &held)?;
+            unheld::settle(context, repository, child, &held, parting)?;
         }
     }
     if let Some(subject) = &record.subject {
         Referrers::delete(context.state, (repository, subject, digest));
     }
     Ok(())
-}
-
-/// The manifest's place in the garbage queue.
-pub(super) fn item(repository: &RepositoryName, digest: &Digest, record: &ManifestRecord) -> GarbageItem {
-    GarbageItem::Manifest { repository: repository.clone(), digest: *digest, generation: record.generation }
-}
-
-fn is_held(
-    context: &Context<'_, '_>,
-    repository: &RepositoryName,
-    digest: &Digest,
-    record: &ManifestRecord,
-) -> Result<bool, ApplyError> {
-    if record.tags > 0 {
-        return Ok(true);
-    }
-    let parent = ManifestParents::scan::<(RepositoryName, Digest)>(context.state, (repository, digest), None, 1)?;
-    if !parent.is_empty() {
-        return Ok(true);
-    }
-    record.subject.as_ref().map_or(Ok(false), |subject| Manifests::contains(context.state, (repository, subject)))
 }
 
 /// The blobs of a manifest as they are, or those that are not visible in the repository, the first few of them.
@@ -151,7 +182,7 @@ fn visible(
     let mut uses = Vec::with_capacity(blobs.len());
     let mut unknown = Vec::new();
     for digest in blobs {
-        match (Links::get(context.state, (repository, digest))?, link::live(context, digest)?) {
+        match (Links::get(context.state, (repository, digest))?, Blobs::get(context.state, digest)?) {
             (Some(link), Some(blob)) => uses.push((*digest, link, blob)),
             _ => unknown.push(*digest),
         }
@@ -171,7 +202,7 @@ fn describes(record: &ManifestRecord, put: &PutManifest) -> bool {
 
 /// Stores the bytes and edges of a manifest that is new, or that is described in another way than before. The caller
 /// stores the record.
-fn store(
+fn write(
     context: &mut Context<'_, '_>,
     put: &PutManifest,
     uses: Vec<Use>,
@@ -185,7 +216,7 @@ fn store(
             ((0, context.now, context.next_generation()), uses)
         }
         Some(present) => {
-            detach(context, &put.repository, &put.digest, &present)?;
+            detach(context, &put.repository, &put.digest, &present, Parting::default(), Timestamp(0))?;
             let kept = (present.tags, present.pushed, present.generation);
             // The counts have changed; the blobs are as visible as before.
             (kept, visible(context, &put.repository, &put.blobs)?.unwrap_or_default())
@@ -222,7 +253,7 @@ fn attach(context: &mut Context<'_, '_>, put: &PutManifest, uses: Vec<Use>) -> R
     for child in &put.children {
         ManifestParents::put(context.state, (&put.repository, child, &put.digest), &());
         if let Some(held) = Manifests::get(context.state, (&put.repository, child))? {
-            garbage::dequeue(context, &item(&put.repository, child, &held))?;
+            unheld::hold(context, &put.repository, child, &held)?;
         }
     }
     if let Some(subject) = &put.subject {

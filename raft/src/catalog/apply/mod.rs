@@ -7,22 +7,33 @@
 //! the replica.
 
 mod blob;
+mod collect;
 mod context;
 mod deletion;
 mod extent;
 mod garbage;
+mod history;
+mod job;
 mod link;
 mod location;
 mod manifest;
 mod moves;
 mod once;
 mod placement;
+mod policy;
 mod publish;
+mod pulls;
 mod redundancy;
 mod repository;
+mod restore;
+mod retention;
 mod sweep;
+mod sync;
 mod tag;
+mod tombstone;
+mod unheld;
 mod upload;
+mod usage;
 
 use storage::kv::Column;
 
@@ -31,6 +42,8 @@ use super::table;
 use crate::machine::{ApplyError, Machine, Stamp, Transaction};
 use context::Context;
 use location::Page;
+
+pub(super) use policy::{layers, resolved};
 
 /// The catalog's state machine.
 #[derive(Clone, Copy, Debug)]
@@ -61,10 +74,16 @@ fn dispatch(context: &mut Context<'_, '_>, command: Command) -> Result<Response,
         Command::ExpireUploads { limit } => upload::expire(context, limit),
         Command::MountBlob { repository, digest, from } => blob::mount(context, &repository, &digest, from),
         Command::TouchBlob { repository, digest } => blob::touch(context, &repository, &digest),
-        Command::UnlinkBlob { repository, digest } => blob::unlink(context, &repository, &digest),
+        Command::UnlinkBlob { repository, digest, principal } => {
+            blob::unlink(context, &repository, &digest, principal.as_deref())
+        }
         Command::PutManifest(put) => manifest::put(context, put),
-        Command::DeleteTag { repository, tag } => deletion::delete_tag(context, &repository, &tag),
-        Command::DeleteManifest { repository, digest } => deletion::delete_manifest(context, &repository, &digest),
+        Command::DeleteTag { repository, tag, principal } => {
+            deletion::delete_tag(context, &repository, &tag, principal)
+        }
+        Command::DeleteManifest { repository, digest, principal } => {
+            deletion::delete_manifest(context, &repository, &digest, principal)
+        }
         Command::ReplaceExtent { object, extent, expected, body, shortfall } => {
             redundancy::replace(context, object, extent, expected, body, shortfall)
         }
@@ -82,6 +101,16 @@ fn dispatch(context: &mut Context<'_, '_>, command: Command) -> Result<Response,
             location::forgive(context, &Page { node, disk, after, limit }, reason)
         }
         Command::AcceptProfile { object, extent, expected } => redundancy::accept(context, object, extent, expected),
+        Command::SyncPolicies { version, changes, complete } => sync::sync(context, version, changes, complete),
+        Command::WalkPolicies { limit } => sync::walk(context, limit),
+        Command::StartJob(start) => job::start(context, start),
+        Command::JobStep(step) => job::step(context, step),
+        Command::CancelJob { job } => job::cancel(context, job),
+        Command::CollectGarbage { limit } => collect::collect(context, limit),
+        Command::Restore { repository, target, principal } => {
+            restore::restore(context, &repository, &target, principal)
+        }
+        Command::RecordPulls { pulls } => pulls::record(context, &pulls),
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) fn move_shards(
         placement::add(context, object, index, &new, *shard, to)?;
         discarded.push((*shard, *from));
     }
-    extent::discard(context, object, index, old.attempt, discarded)?;
+    extent::discard(context, object, index, &old, discarded)?;
     redundancy::moved(context, object, index, &old, &new, moves)?;
     Extents::put(context.state, (&object, &index), &ExtentRecord { offset_bytes, body: ExtentBody::Coded(new) });
     Ok(Response::Done)

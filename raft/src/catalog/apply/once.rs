@@ -27,8 +27,10 @@ pub(super) fn applies(command: &Command) -> bool {
             | Command::UnlinkBlob { .. }
             | Command::CancelUpload { .. }
             | Command::MountBlob { .. }
+            | Command::Restore { .. }
             | Command::ReportLocation { .. }
             | Command::ForgiveLocation { .. }
+            | Command::StartJob(_)
     )
 }
 

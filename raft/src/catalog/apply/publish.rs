@@ -4,10 +4,10 @@ use storage::kv::Bytes;
 use storage::shard::ObjectId;
 
 use super::context::{Context, subtract};
-use super::{extent, garbage, link, malformed, redundancy, upload};
+use super::{blob, extent, link, malformed, redundancy, upload};
 use crate::catalog::command::{Advance, Response};
 use crate::catalog::name::{Digest, SessionId};
-use crate::catalog::record::{BlobRecord, BlobState, ObjectRecord, ObjectState, UploadRecord};
+use crate::catalog::record::{BlobRecord, ObjectRecord, ObjectState, UploadRecord};
 use crate::catalog::table::{Blobs, Links, Objects, Uploads};
 use crate::machine::ApplyError;
 use crate::table::Table;
@@ -34,6 +34,9 @@ pub(super) fn finish(
     if existing.as_ref().is_some_and(|blob| blob.length_bytes != length_bytes) {
         return Ok(malformed(format!("{length_bytes} bytes published under the digest of another length")));
     }
+    if let Some(refusal) = blob::refuse_link(context, &upload.repository, digest, length_bytes)? {
+        return Ok(refusal);
+    }
 
     let parity = advance.parity;
     let object = upload::commit(context, session, &mut upload, advance)?;
@@ -52,18 +55,19 @@ fn repeated(context: &mut Context<'_, '_>, upload: &UploadRecord, digest: &Diges
     if upload.finished != Some(*digest) {
         return Ok(Response::UploadUnknown);
     }
-    let Some(blob) = link::live(context, digest)? else { return Ok(Response::UploadUnknown) };
     let Some(record) = Links::get(context.state, (&upload.repository, digest))? else {
         return Ok(Response::UploadUnknown);
     };
+    let blob = Blobs::require(context.state, digest)?;
     let new_object = blob.object == upload.object && upload.last_request == context.request;
     let length_bytes = blob.length_bytes;
-    link::touch(context, &upload.repository, digest, record, blob)?;
+    link::touch(context, &upload.repository, digest, record)?;
     Ok(Response::Published { new_object, length_bytes })
 }
 
 /// Decides whose bytes the blob has from now on, and discards the others: the old ones stay if they are whole and have
-/// the parity that the new ones have at least. Returns the blob, stored, and whether the new object is used.
+/// the parity that the new ones have at least. Returns the blob, stored, and whether the new object is used. The caller
+/// links it.
 fn publish(
     context: &mut Context<'_, '_>,
     new: ObjectId,
@@ -73,7 +77,6 @@ fn publish(
     existing: Option<&BlobRecord>,
 ) -> Result<(BlobRecord, bool), ApplyError> {
     if let Some(blob) = existing
-        && blob.state == BlobState::Live
         && redundancy::is_whole(context, blob.object, parity)?
     {
         extent::discard_object(context, new)?;
@@ -82,13 +85,14 @@ fn publish(
     object.state = ObjectState::Published(*digest);
     Objects::put(context.state, &new, &object);
     if let Some(old) = existing {
-        // Damaged, below its redundancy, or condemned: a push heals.
+        // Damaged, or below its redundancy: a push heals.
         extent::discard_object(context, old.object)?;
-        garbage::dequeue(context, &link::blob_item(digest, old))?;
-    }
-    if existing.is_none_or(|old| old.state == BlobState::Condemned) {
+        link::spare(context, digest, old)?;
+    } else {
         context.totals.blobs += 1;
         context.totals.blob_bytes += object.length_bytes;
+        context.totals.unreferenced_blobs += 1;
+        context.totals.unreferenced_bytes += object.length_bytes;
     }
     let blob = BlobRecord {
         object: new,
@@ -97,11 +101,7 @@ fn publish(
         links: existing.map_or(0, |old| old.links),
         generation: context.next_generation(),
         touched: context.now,
-        state: BlobState::Live,
     };
-    if blob.references == 0 {
-        garbage::queue(context, &link::blob_item(digest, &blob))?;
-    }
     Blobs::put(context.state, digest, &blob);
     Ok((blob, true))
 }

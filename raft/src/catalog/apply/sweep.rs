@@ -11,9 +11,10 @@ pub(super) fn swept(context: &mut Context<'_, '_>, discards: &[DiscardKey]) -> R
     let mut count = 0;
     for discard in discards {
         let key = (&discard.not_before, &discard.object, &discard.extent, &discard.attempt);
-        if Discards::contains(context.state, key)? {
+        if let Some(record) = Discards::get(context.state, key)? {
             Discards::delete(context.state, key);
             subtract(&mut context.totals.discards, 1, "discards in total")?;
+            subtract(&mut context.totals.discarded_bytes, record.bytes, "discarded bytes")?;
             count += 1;
         }
     }

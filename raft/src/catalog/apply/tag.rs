@@ -3,7 +3,9 @@
 use storage::switch;
 
 use super::context::{Context, subtract};
-use super::manifest;
+use super::history::Actor;
+use super::unheld::Parting;
+use super::{history, unheld};
 use crate::catalog::event::EventKind;
 use crate::catalog::name::{Digest, RepositoryName, Tag};
 use crate::catalog::record::TagRecord;
@@ -29,22 +31,26 @@ pub(super) fn set(
     repository: &RepositoryName,
     tag: &Tag,
     digest: &Digest,
+    actor: &Actor,
 ) -> Result<Set, ApplyError> {
-    let previous = Tags::get(context.state, (repository, tag))?.map(|record| record.digest);
+    let present = Tags::get(context.state, (repository, tag))?;
+    let previous = present.as_ref().map(|record| record.digest);
     if previous == Some(*digest) {
         return Ok(Set::Unchanged);
     }
+    let before = present.map(|record| (record.revision, record.digest));
+    let revision = history::set(context, repository, tag, digest, before, actor)?;
     let kind = EventKind::TagSet { repository: repository.clone(), tag: tag.clone(), digest: *digest, previous };
     let sequence = context.emit(kind);
     let updated = if switch::broken("catalog.apply.diverge") { Timestamp(context.now.0 + 1) } else { context.now };
-    Tags::put(context.state, (repository, tag), &TagRecord { digest: *digest, updated, sequence });
+    Tags::put(context.state, (repository, tag), &TagRecord { digest: *digest, updated, sequence, revision });
     ManifestTags::put(context.state, (repository, digest, tag), &());
     let Some(previous) = previous else {
         context.totals.tags += 1;
         return Ok(Set::Added);
     };
     ManifestTags::delete(context.state, (repository, &previous, tag));
-    lose(context, repository, &previous)?;
+    lose(context, repository, &previous, Parting::default())?;
     Ok(Set::Moved)
 }
 
@@ -53,9 +59,10 @@ pub(super) fn lose(
     context: &mut Context<'_, '_>,
     repository: &RepositoryName,
     digest: &Digest,
+    parting: Parting,
 ) -> Result<(), ApplyError> {
     let mut record = Manifests::require(context.state, (repository, digest))?;
     subtract(&mut record.tags, 1, "tags of a manifest")?;
     Manifests::put(context.state, (repository, digest), &record);
-    manifest::settle(context, repository, digest, &record)
+    unheld::settle(context, repository, digest, &record, parting)
 }

@@ -8,7 +8,7 @@ use storage::shard::ExtentIndex;
 use storage::switch;
 
 use super::context::{Context, subtract};
-use super::{extent, malformed};
+use super::{extent, malformed, usage};
 use crate::catalog::command::{Advance, Response, StartUpload};
 use crate::catalog::layout::{ExtentBody, ExtentRecord};
 use crate::catalog::limit::{EXTENTS_EXPIRED_PER_COMMAND, UPLOAD_EXTENTS_MAX};
@@ -64,6 +64,11 @@ pub(super) fn advance(
         return Ok(Response::Uploaded { position: upload.position });
     }
     if let Some(refusal) = refuse(context, &upload, &advance)? {
+        return Ok(refusal);
+    }
+    let added: u64 = advance.extents.iter().map(|new| new.body.length_bytes()).sum();
+    let offset_bytes = upload.position.offset_bytes.saturating_add(added);
+    if let Some(refusal) = usage::refuse_offset(context, &upload.repository, offset_bytes)? {
         return Ok(refusal);
     }
     let object = commit(context, session, &mut upload, advance)?;

@@ -1,9 +1,10 @@
 //! References to blobs and their visibility: counts that decide what may be removed.
 
 use super::Audit;
+use crate::catalog::garbage::GarbageItem;
 use crate::catalog::name::{Digest, RepositoryName};
-use crate::catalog::record::{BlobRecord, GarbageItem, LinkRecord, ObjectState};
-use crate::catalog::table::{BlobLinks, Blobs, Links, ManifestUses, Objects, Repositories};
+use crate::catalog::record::{BlobRecord, LinkRecord, ObjectState};
+use crate::catalog::table::{BlobLinks, Blobs, GarbageDeadlines, Links, ManifestUses, Objects, Repositories};
 use crate::machine::State;
 use crate::table::StateError;
 
@@ -36,7 +37,13 @@ fn link<S: State>(
     audit.expect(back, LINKS, || format!("{digest} does not know of its link in {repository}"));
     let known = audit.contains::<Repositories>(&repository)?;
     audit.expect(known, "a repository's counts are exact", || format!("{repository} is not there and links {digest}"));
-    audit.expect_queued(&GarbageItem::Link { repository, digest }, record.uses == 0)
+    audit.expect(record.counted || record.uses == 0, "a link counts while it is used", || {
+        format!("{repository} uses {digest} {} times and does not count it", record.uses)
+    });
+    let item = GarbageItem::Link { repository, digest };
+    let early = audit.get::<GarbageDeadlines>(&item)?.is_some_and(|due| due < record.touched.max(record.keep_until));
+    audit.expect(!early, "nothing goes before its time", || format!("{item:?} of {record:?}"));
+    audit.expect_queued(&item, record.uses == 0)
 }
 
 fn blob<S: State>(audit: &mut Audit<'_, S>, digest: Digest, record: &BlobRecord) -> Result<(), StateError> {
@@ -61,5 +68,5 @@ fn blob<S: State>(audit: &mut Audit<'_, S>, digest: Digest, record: &BlobRecord)
     audit.expect(own, "a blob has its bytes", || {
         format!("{digest} of {} bytes is object {}: {object:?}", record.length_bytes, record.object)
     });
-    audit.expect_queued(&GarbageItem::Blob { digest, generation: record.generation }, record.references == 0)
+    audit.expect_queued(&GarbageItem::Blob { digest, generation: record.generation }, record.links == 0)
 }

@@ -1,22 +1,27 @@
 //! Everything that must hold in a catalog at any time, found out by reading all of it.
 //!
-//! For checks of a store at rest and for the simulator: the cost is proportional to the catalog, the memory is not. Tables
+//! For checks of a store at rest and for the simulator: the cost is proportional to the catalog, the memory to its namespaces. Tables
 //! are walked page by page; what a row says of other rows is looked up there, and the other way round. The state must not
 //! change meanwhile. Nothing is repaired here.
 //!
-//! `names` is about what clients name, `blobs` about references and visibility, `bytes` about what blobs consist of,
-//! `queues` about what waits and about the counts.
+//! `names` is about what clients name, `past` about what is kept of it, `blobs` about references and visibility, `bytes`
+//! about what blobs consist of, `usage` about what each namespace uses, `queues` about what waits and about the counts, `jobs` about deletion
+//! jobs and retention.
 
 mod blobs;
 mod bytes;
+mod jobs;
 mod names;
+mod past;
 mod queues;
+mod usage;
 
 use std::fmt;
 
 use storage::kv::Scan;
 
-use super::record::{ClockRecord, GarbageItem};
+use super::garbage::GarbageItem;
+use super::record::ClockRecord;
 use super::table::{CatalogClock, GarbageDeadlines};
 use crate::key::Key;
 use crate::machine::{ApplyError, State};
@@ -53,15 +58,19 @@ pub fn audit(state: &impl State, limit: usize) -> Result<Vec<Finding>, StateErro
         first_event: Timestamp(0),
         next_generation: 1,
         first_request_expiry: None,
+        first_garbage: Timestamp(0),
     };
     let mut audit = Audit { state, clock: fresh, findings: Vec::new(), limit };
     if let Some(clock) = audit.get::<CatalogClock>(())? {
         audit.clock = clock;
     }
     let counts = names::audit(&mut audit)?;
+    past::audit(&mut audit)?;
     blobs::audit(&mut audit)?;
+    usage::audit(&mut audit)?;
     bytes::audit(&mut audit)?;
     queues::audit(&mut audit, &counts)?;
+    jobs::audit(&mut audit)?;
     Ok(audit.findings)
 }
 

@@ -1,19 +1,23 @@
 //! What clients name: manifests with their edges, tags, repositories.
 
 use super::Audit;
+use crate::catalog::apply;
 use crate::catalog::event::EventKind;
+use crate::catalog::garbage::{GarbageItem, UnheldRecord, unheld_deadline};
 use crate::catalog::name::{Digest, RepositoryName, Tag};
-use crate::catalog::record::{BlobState, GarbageItem, ManifestRecord, RepositoryRecord, TagRecord};
+use crate::catalog::record::{ManifestRecord, RepositoryRecord, TagRecord};
 use crate::catalog::table::{
-    Blobs, Feed, Links, ManifestContents, ManifestParents, ManifestTags, ManifestUses, Manifests, Referrers,
-    Repositories, Tags,
+    Blobs, Feed, Links, ManifestContents, ManifestParents, ManifestTags, ManifestUses, Manifests, PolicyWalks, Pulls,
+    Referrers, Repositories, Tags, UnheldManifests,
 };
 use crate::machine::State;
+use crate::policy::prefixes;
 use crate::table::StateError;
 
 const WHOLE: &str = "a manifest never lacks a blob";
 const EDGES: &str = "edges are symmetrical";
 const TAGS: &str = "no tag dangles";
+const UNHELD: &str = "a manifest is listed as unheld exactly while nothing holds it";
 const COUNTS: &str = "a repository's counts are exact";
 
 /// How many there are of what clients name.
@@ -56,8 +60,8 @@ fn whole<S: State>(
         format!("{repository}@{digest} of {} bytes has {length:?}", manifest.length_bytes)
     });
     for blob in &manifest.blobs {
-        let live = audit.get::<Blobs>(blob)?.is_some_and(|record| record.state == BlobState::Live);
-        audit.expect(live, WHOLE, || format!("{repository}@{digest} uses {blob}, which does not exist"));
+        let there = audit.contains::<Blobs>(blob)?;
+        audit.expect(there, WHOLE, || format!("{repository}@{digest} uses {blob}, which does not exist"));
         let linked = audit.contains::<Links>((repository, blob))?;
         audit.expect(linked, WHOLE, || format!("{repository}@{digest} uses {blob}, which {repository} does not link"));
     }
@@ -99,7 +103,8 @@ fn edges<S: State>(
     Ok(())
 }
 
-/// It waits in the garbage queue exactly while neither a tag nor an index nor a subject holds it.
+/// It is listed as unheld exactly while neither a tag nor an index nor a subject holds it, and is in the garbage queue
+/// exactly while it is listed and may go.
 fn held<S: State>(
     audit: &mut Audit<'_, S>,
     repository: RepositoryName,
@@ -111,8 +116,35 @@ fn held<S: State>(
         Some(subject) => audit.contains::<Manifests>((&repository, subject))?,
         None => false,
     };
+    let free = manifest.tags == 0 && !listed && !referring;
+    let unheld = audit.get::<UnheldManifests>((&repository, &digest))?;
+    audit.expect(unheld.is_some() == free, UNHELD, || {
+        format!("{repository}@{digest} is listed as {unheld:?}, something holds it: {}", !free)
+    });
+    let collected = match &unheld {
+        None => Some(false),
+        Some(unheld) => collected(audit, &repository, unheld)?,
+    };
     let item = GarbageItem::Manifest { repository, digest, generation: manifest.generation };
-    audit.expect_queued(&item, manifest.tags == 0 && !listed && !referring)
+    match collected {
+        Some(collected) => audit.expect_queued(&item, collected),
+        None => Ok(()),
+    }
+}
+
+/// Whether such a manifest goes; `None` while it is still to be looked at under a changed policy.
+fn collected<S: State>(
+    audit: &mut Audit<'_, S>,
+    repository: &RepositoryName,
+    unheld: &UnheldRecord,
+) -> Result<Option<bool>, StateError> {
+    for prefix in prefixes(repository) {
+        if audit.contains::<PolicyWalks>(&prefix.to_owned())? {
+            return Ok(None);
+        }
+    }
+    let (policy, _) = apply::resolved(audit.state, repository)?;
+    Ok(Some(unheld_deadline(unheld, &policy).is_some()))
 }
 
 /// Every edge begins at a manifest that names its end.
@@ -120,6 +152,16 @@ fn edges_back<S: State>(audit: &mut Audit<'_, S>) -> Result<(), StateError> {
     audit.each::<ManifestContents>(|audit, (repository, digest), _| {
         let known = audit.contains::<Manifests>((&repository, &digest))?;
         audit.expect(known, "a manifest has its bytes", || format!("{repository}@{digest} has bytes and no record"));
+        Ok(())
+    })?;
+    audit.each::<UnheldManifests>(|audit, (repository, digest), _| {
+        let known = audit.contains::<Manifests>((&repository, &digest))?;
+        audit.expect(known, UNHELD, || format!("{repository}@{digest} is listed and not there"));
+        Ok(())
+    })?;
+    audit.each::<Pulls>(|audit, (repository, digest), _| {
+        let known = audit.contains::<Manifests>((&repository, &digest))?;
+        audit.expect(known, "only manifests that exist were pulled", || format!("{repository}@{digest}"));
         Ok(())
     })?;
     audit.each::<ManifestUses>(|audit, (repository, blob, digest), ()| {

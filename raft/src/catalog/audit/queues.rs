@@ -2,10 +2,12 @@
 
 use super::Audit;
 use super::names::Counts;
-use crate::catalog::record::{BlobState, GarbageItem, TotalsRecord};
+use crate::catalog::garbage::GarbageItem;
+use crate::catalog::name::{RepositoryName, Tag};
+use crate::catalog::record::TotalsRecord;
 use crate::catalog::table::{
     Blobs, Discards, Feed, GarbageDeadlines, GarbageQueue, Links, Manifests, RequestExpiries, Requests, ShortfallOrder,
-    Shortfalls, Totals, Uploads,
+    Shortfalls, TagHistory, Tombstones, Totals, Uploads,
 };
 use crate::machine::State;
 use crate::table::StateError;
@@ -26,6 +28,10 @@ fn garbage<S: State>(audit: &mut Audit<'_, S>) -> Result<(), StateError> {
     audit.each::<GarbageQueue>(|audit, (deadline, item), ()| {
         let same = audit.get::<GarbageDeadlines>(&item)? == Some(deadline);
         audit.expect(same, GARBAGE, || format!("{item:?} is queued at {}, and its deadline is not that", deadline.0));
+        let first = audit.clock.first_garbage;
+        audit.expect(deadline >= first, "a scan of the garbage queue begins before its first item", || {
+            format!("{item:?} is queued at {}, scans begin at {}", deadline.0, first.0)
+        });
         Ok(())
     })?;
     audit.each::<GarbageDeadlines>(|audit, item, deadline| {
@@ -38,6 +44,10 @@ fn garbage<S: State>(audit: &mut Audit<'_, S>) -> Result<(), StateError> {
             GarbageItem::Link { repository, digest } => audit.contains::<Links>((repository, digest))?,
             GarbageItem::Manifest { repository, digest, generation } => {
                 audit.get::<Manifests>((repository, digest))?.is_some_and(|manifest| manifest.generation == *generation)
+            }
+            GarbageItem::Tombstone { repository, digest } => audit.contains::<Tombstones>((repository, digest))?,
+            GarbageItem::TagHistory { repository, tag } => {
+                audit.count::<TagHistory, (RepositoryName, Tag)>((repository, tag))? > 0
             }
         };
         audit.expect(there, GARBAGE, || format!("{item:?} is queued and not there"));
@@ -85,9 +95,11 @@ fn totals<S: State>(audit: &mut Audit<'_, S>, counts: &Counts) -> Result<(), Sta
     let Counts { repositories, manifests, tags } = *counts;
     let mut found = TotalsRecord { repositories, manifests, tags, ..TotalsRecord::default() };
     audit.each::<Blobs>(|_, _, blob| {
-        if blob.state == BlobState::Live {
-            found.blobs += 1;
-            found.blob_bytes += blob.length_bytes;
+        found.blobs += 1;
+        found.blob_bytes += blob.length_bytes;
+        if blob.references == 0 {
+            found.unreferenced_blobs += 1;
+            found.unreferenced_bytes += blob.length_bytes;
         }
         Ok(())
     })?;
@@ -100,8 +112,20 @@ fn totals<S: State>(audit: &mut Audit<'_, S>, counts: &Counts) -> Result<(), Sta
         *found.shortfalls_by_spare.entry(spare).or_default() += 1;
         Ok(())
     })?;
-    found.discards = audit.count::<Discards, ()>(())?;
+    audit.each::<Discards>(|_, _, discard| {
+        found.discards += 1;
+        found.discarded_bytes += discard.bytes;
+        Ok(())
+    })?;
+    audit.each::<GarbageDeadlines>(|_, item, _| {
+        *found.garbage.of(&item) += 1;
+        Ok(())
+    })?;
     let kept = audit.get::<Totals>(())?.unwrap_or_default();
+    // What was ever collected cannot be found out any more.
+    found.collected_items = kept.collected_items;
+    found.collected_bytes = kept.collected_bytes;
+    found.last_collected = kept.last_collected;
     audit.expect(kept == found, "the totals are exact", || format!("they say {kept:?}, there are {found:?}"));
     Ok(())
 }

@@ -1,11 +1,12 @@
 //! The garbage queue: deadline, item. An item is in it exactly while nothing holds it.
 
-use storage::kv::Column;
+use storage::kv::{Column, Direction, Scan};
 
 use super::QUEUES;
-use crate::catalog::record::GarbageItem;
+use crate::catalog::garbage::GarbageItem;
 use crate::key::Part;
-use crate::table::Table;
+use crate::machine::State;
+use crate::table::{Rows, StateError, Table};
 use crate::time::Timestamp;
 
 /// The table.
@@ -19,6 +20,24 @@ impl Table for GarbageQueue {
     type Key = (Timestamp, GarbageItem);
     type Value = ();
 }
+
+impl GarbageQueue {
+    /// Items with deadlines from `from` on and before `end`, in order. Begun at the oldest one that can be there, so that
+    /// a scan does not pass what was taken out before.
+    pub(crate) fn between(
+        state: &impl State,
+        from: Timestamp,
+        end: Timestamp,
+        limit: usize,
+    ) -> Result<Rows<Self>, StateError> {
+        let bound = |deadline: Timestamp| Self::key::<Timestamp>(&deadline).into();
+        let (start, end) = (bound(from), Some(bound(end)));
+        Self::rows(state, &Scan { column: Self::COLUMN, start, end, direction: Direction::Forward, limit })
+    }
+}
+
+/// Kind of an item that is a tag's history.
+pub(super) const TAG_HISTORY: u8 = 5;
 
 /// A byte for the kind of item, then its parts.
 impl Part for GarbageItem {
@@ -40,6 +59,16 @@ impl Part for GarbageItem {
                 digest.write(key);
                 generation.write(key);
             }
+            Self::Tombstone { repository, digest } => {
+                key.push(4);
+                repository.write(key);
+                digest.write(key);
+            }
+            Self::TagHistory { repository, tag } => {
+                key.push(TAG_HISTORY);
+                repository.write(key);
+                tag.write(key);
+            }
         }
     }
 
@@ -51,6 +80,8 @@ impl Part for GarbageItem {
                 let (repository, digest) = (Part::read(key)?, Part::read(key)?);
                 Self::Manifest { repository, digest, generation: Part::read(key)? }
             }
+            4 => Self::Tombstone { repository: Part::read(key)?, digest: Part::read(key)? },
+            TAG_HISTORY => Self::TagHistory { repository: Part::read(key)?, tag: Part::read(key)? },
             _ => return None,
         })
     }

@@ -3,8 +3,11 @@
 use storage::kv::Column;
 
 use super::QUEUES;
-use crate::catalog::record::GarbageItem;
-use crate::table::Table;
+use super::garbage::TAG_HISTORY;
+use crate::catalog::garbage::GarbageItem;
+use crate::catalog::name::{RepositoryName, Tag};
+use crate::machine::State;
+use crate::table::{StateError, Table};
 use crate::time::Timestamp;
 
 /// The table.
@@ -17,6 +20,22 @@ impl Table for GarbageDeadlines {
     const KIND: u8 = 20;
     type Key = GarbageItem;
     type Value = Timestamp;
+}
+
+impl GarbageDeadlines {
+    /// Tags of a repository that do not exist and whose history is kept, in lexical order, behind `after`.
+    pub(crate) fn deleted_tags(
+        state: &impl State,
+        repository: &RepositoryName,
+        after: Option<&Tag>,
+        limit: usize,
+    ) -> Result<Vec<Tag>, StateError> {
+        let item = |tag: &Tag| GarbageItem::TagHistory { repository: repository.clone(), tag: tag.clone() };
+        let after = after.map(item);
+        let rows = Self::scan::<(u8, RepositoryName)>(state, (&TAG_HISTORY, repository), after.as_ref(), limit)?;
+        let tag = |item| if let GarbageItem::TagHistory { tag, .. } = item { Some(tag) } else { None };
+        Ok(rows.into_iter().filter_map(|(item, _)| tag(item)).collect())
+    }
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ fn old_events_are_trimmed_by_a_bounded_number_per_command() {
     let mut store = Store::new();
     for _ in 0..100 {
         store.apply(Command::PutManifest(manifest("app", 10, &["a"], &[])));
-        store.apply(Command::DeleteTag { repository: repository("app"), tag: tag("a") });
+        store.apply(delete_tag("app", "a"));
     }
     assert_eq!(store.view().event_sequences().unwrap(), 1..202);
     store.wait(EVENT_RETENTION_SECONDS - 1);

@@ -11,6 +11,7 @@ use super::store::*;
 use crate::catalog::*;
 use crate::id::RequestId;
 use crate::machine::{Machine, Stamp, Transaction};
+use crate::policy::GRACE_SECONDS;
 
 /// An engine that counts what is read of it.
 #[derive(Debug)]
@@ -59,10 +60,10 @@ fn a_command_reads_what_it_names_however_large_the_store_is() {
             Command::Tick,
             start(200, "app"),
             Command::PutManifest(manifest("app", 100, &["latest"], &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10])),
-            Command::DeleteTag { repository: repository("app"), tag: tag("stable") },
-            Command::DeleteManifest { repository: repository("app"), digest: digest(99) },
-            Command::TouchBlob { repository: repository("app"), digest: digest(1) },
-            Command::MountBlob { repository: repository("new"), digest: digest(1), from: Some(repository("app")) },
+            delete_tag("app", "stable"),
+            delete_manifest("app", 99),
+            touch("app", 1),
+            mount("new", 1, Some("app")),
             Command::ExpireUploads { limit: 100 },
         ]
     };
@@ -80,8 +81,90 @@ fn a_command_reads_what_it_names_however_large_the_store_is() {
     }
     let large: Vec<usize> = commands().into_iter().map(|command| reads(&store, command)).collect();
     assert_eq!(small, large);
-    // Clock, totals, manifest, tag, repository, garbage entry; a link and a blob per layer.
-    assert!(small[2] <= 10 + 2 * layers.len(), "a manifest of ten layers takes {} reads", small[2]);
+    // Clock, totals, manifest, tag, repository, garbage entry; policy and usage of two prefixes; a link and a blob per
+    // layer.
+    assert!(small[2] <= 16 + 2 * layers.len(), "a manifest of ten layers takes {} reads", small[2]);
+}
+
+/// Applies a command, and returns how many rows it read and how many it wrote.
+fn measure(store: &mut Store, command: Command) -> (usize, usize) {
+    let counting = Counting { engine: store.engine.clone(), reads: AtomicUsize::new(0) };
+    let mut transaction = Transaction::new(&counting);
+    store.requests += 1;
+    let request = RequestId(store.requests.to_be_bytes());
+    Catalog::apply(&mut transaction, command, Stamp { time: store.now, request }).unwrap();
+    let batch = transaction.into_batch();
+    let writes = batch.changes.len();
+    store.engine.write(batch).unwrap();
+    (counting.reads.into_inner(), writes)
+}
+
+/// A digest of a manifest that the tests do not name.
+fn other(number: u32) -> Digest {
+    let mut raw = [0xee; 32];
+    raw[..4].copy_from_slice(&number.to_be_bytes());
+    Digest::from_bytes(Algorithm::Sha256, &raw).unwrap()
+}
+
+/// What it costs to delete ten images among `others`, to collect them, and to restore one of them.
+fn deletion_costs(others: u32) -> Vec<(usize, usize)> {
+    let mut store = Store::collecting();
+    for number in 1..=10 {
+        store.push(number, "acme/app", number);
+        let tag = format!("m{number}");
+        store.put(manifest("acme/app", 100 + number, &[&tag], &[number, 1]));
+    }
+    for number in 0..others {
+        let tags = [format!("a{number}"), format!("z{number}")];
+        let put = manifest("acme/app", 0, &[&tags[0], &tags[1]], &[1]);
+        let put = Command::PutManifest(PutManifest { digest: other(number), ..put });
+        let request = RequestId((u128::from(number) << 64).to_be_bytes());
+        store.apply_unchecked(put, Stamp { time: store.now, request });
+    }
+    let mut costs = Vec::new();
+    for number in 101..=104 {
+        costs.push(measure(&mut store, delete_manifest("acme/app", number)));
+    }
+    for number in 5..=10 {
+        costs.push(measure(&mut store, delete_tag("acme/app", &format!("m{number}"))));
+    }
+    costs.push(measure(&mut store, restore_tag("acme/app", "m4")));
+    for _ in 0..3 {
+        store.wait(GRACE_SECONDS + TOUCH_INTERVAL_SECONDS_MAX);
+        for _ in 0..4 {
+            costs.push(measure(&mut store, Command::CollectGarbage { limit: 10 }));
+        }
+    }
+    let totals = store.view().totals().unwrap();
+    assert_eq!((totals.manifests, totals.blobs, totals.garbage.items()), (u64::from(others) + 1, 2, 0));
+    costs
+}
+
+#[test]
+fn deleting_and_collecting_cost_what_is_deleted_however_large_the_store_is() {
+    let small = deletion_costs(40);
+    assert_eq!(deletion_costs(1000), small);
+    let collections = &small[11..];
+    // Of each item: its rows, its edges, what it held and the counts of two namespaces and a repository.
+    assert!(collections.iter().all(|(reads, writes)| *reads <= 10 * 60 && *writes <= 10 * 20), "{collections:?}");
+    let idle = collections.last().unwrap();
+    assert!(idle.0 <= 6 && idle.1 <= 2, "a collection of nothing: {idle:?}");
+}
+
+#[test]
+fn the_history_of_a_tag_costs_the_same_however_long_it_is() {
+    let mut store = Store::new();
+    let turn = |number: u64| {
+        Command::PutManifest(manifest("app", if number.is_multiple_of(2) { 10 } else { 11 }, &["v1"], &[]))
+    };
+    store.put(manifest("app", 11, &[], &[]));
+    let costs: Vec<_> = (0..3 * TAG_CHANGES_KEPT).map(|number| measure(&mut store, turn(number))).collect();
+    let kept = usize::try_from(TAG_CHANGES_KEPT).unwrap();
+    let (first, later) = (costs[2], costs[kept + 2]);
+    assert!(costs[2..kept].iter().all(|cost| *cost == first), "{costs:?}");
+    assert_eq!(later, (first.0, first.1 + 1), "the oldest row goes");
+    assert!(costs[kept..].iter().all(|cost| *cost == later), "{costs:?}");
+    assert_eq!(store.view().tag_history(&repository("app"), &tag("v1"), usize::MAX).unwrap().len(), kept);
 }
 
 #[test]

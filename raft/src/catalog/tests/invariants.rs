@@ -34,6 +34,11 @@ fn furnished() -> Store {
     store.start(4, "acme/other");
     let extents = store.extents(2);
     store.advance(4, extents);
+    store.put(manifest("acme/app", 13, &["old"], &[]));
+    store.put(manifest("acme/app", 14, &["gone"], &[]));
+    store.apply(delete_tag("acme/app", "old"));
+    store.apply(delete_manifest("acme/app", 14));
+    store.apply(Command::RecordPulls { pulls: vec![(repository("acme/app"), digest(10))] });
     let attempt = store.attempt(object(1), 0);
     let shortfall = Shortfall { missing: vec![ShardIndex(1)], reason: ShortfallReason::ReadMissing };
     store.apply(Command::ReportShortfall { object: object(1), extent: ExtentIndex(0), attempt, shortfall });
@@ -110,6 +115,62 @@ fn a_wrong_count_is_found() {
 }
 
 #[test]
+fn what_is_wrong_with_what_is_kept_of_the_past_is_found() {
+    let app = repository("acme/app");
+    let unheld = "a manifest is listed as unheld exactly while nothing holds it";
+    finds(unheld, |state| UnheldManifests::delete(state, (&app, &digest(13))));
+    let record = UnheldRecord { since: Timestamp(0), orphaned: false, deleted: false };
+    finds(unheld, |state| UnheldManifests::put(state, (&app, &digest(10)), &record));
+    finds(unheld, |state| UnheldManifests::put(state, (&app, &digest(99)), &record));
+    finds("the garbage queue holds exactly what nothing holds", |state| {
+        UnheldManifests::put(state, (&app, &digest(13)), &UnheldRecord { orphaned: true, ..record });
+    });
+    finds("only manifests that exist were pulled", |state| Pulls::put(state, (&app, &digest(14)), &Timestamp(5)));
+    let tombstone = "a tombstone stands for a manifest that is gone";
+    finds(tombstone, |state| {
+        let kept = Tombstones::require(state, (&app, &digest(14))).unwrap();
+        Tombstones::put(state, (&app, &digest(10)), &kept);
+    });
+    finds("a tombstone has its bytes", |state| TombstoneContents::delete(state, (&app, &digest(14))));
+    finds("a tombstone has its bytes", |state| Tombstones::delete(state, (&app, &digest(14))));
+    finds("the garbage queue holds exactly what nothing holds", |state| {
+        Tombstones::delete(state, (&app, &digest(14)));
+        TombstoneContents::delete(state, (&app, &digest(14)));
+    });
+    let history = "a tag's history ends where the tag is";
+    finds(history, |state| TagHistory::delete(state, (&app, &tag("latest"), &1)));
+    finds(history, |state| TagHistory::delete(state, (&app, &tag("old"), &2)));
+    finds("a tag's history has no gaps", |state| {
+        let change = TagHistory::require(state, (&app, &tag("old"), &2)).unwrap();
+        TagHistory::delete(state, (&app, &tag("old"), &2));
+        TagHistory::put(state, (&app, &tag("old"), &3), &change);
+    });
+    finds("a tag's history is bounded", |state| {
+        let change = TagHistory::require(state, (&app, &tag("latest"), &1)).unwrap();
+        (2..=TAG_CHANGES_KEPT + 1).for_each(|next| TagHistory::put(state, (&app, &tag("latest"), &next), &change));
+    });
+}
+
+#[test]
+fn wrong_usage_is_found() {
+    let usage = "the usage of each namespace is exact";
+    finds(usage, |state| Usage::delete(state, &"acme".to_owned()));
+    finds(usage, |state| Usage::put(state, &"other".to_owned(), &UsageRecord { tags: 1, ..UsageRecord::default() }));
+    finds(usage, |state| {
+        let record = Usage::require(state, &"acme/app".to_owned()).unwrap();
+        Usage::put(state, &"acme/app".to_owned(), &UsageRecord { bytes: record.bytes + 1, ..record });
+    });
+    finds(usage, |state| UsageBlobs::delete(state, (&digest(1), &"acme".to_owned())));
+    finds(usage, |state| {
+        UsageBlobs::put(state, (&digest(9), &"acme".to_owned()), &UsageBlobRecord { repositories: 1 });
+    });
+    finds("a link counts while it is used", |state| {
+        let link = Links::require(state, (&repository("acme/app"), &digest(1))).unwrap();
+        Links::put(state, (&repository("acme/app"), &digest(1)), &LinkRecord { counted: false, ..link });
+    });
+}
+
+#[test]
 fn what_is_wrong_with_bytes_is_found() {
     let location = location(1);
     finds("an object is the sum of its extents", |state| Extents::delete(state, (&object(4), &ExtentIndex(1))));
@@ -123,7 +184,7 @@ fn what_is_wrong_with_bytes_is_found() {
     finds("what is about to be unlinked is not in use", |state| {
         let record = Extents::require(state, (&object(2), &ExtentIndex(0))).unwrap();
         let ExtentBody::Coded(coded) = record.body else { panic!("inline") };
-        let discard = DiscardRecord { shards: vec![(ShardIndex(1), coded.shards[1])] };
+        let discard = DiscardRecord { shards: vec![(ShardIndex(1), coded.shards[1])], bytes: 0 };
         Discards::put(state, (&Timestamp(0), &object(2), &ExtentIndex(0), &Attempt(99)), &discard);
     });
     finds("the totals of each disk are exact", |state| {
@@ -151,6 +212,20 @@ fn what_is_wrong_with_a_queue_is_found() {
         let item = GarbageItem::Link { repository: repository("acme/app"), digest: digest(1) };
         GarbageDeadlines::put(state, &item, &Timestamp(5));
         GarbageQueue::put(state, (&Timestamp(5), &item), &());
+    });
+    finds("nothing goes before its time", |state| {
+        let app = repository("acme/app");
+        let link = Links::require(state, (&app, &digest(3))).unwrap();
+        Links::put(state, (&app, &digest(3)), &LinkRecord { keep_until: Timestamp(u64::MAX), ..link });
+    });
+    finds("a scan of the garbage queue begins before its first item", |state| {
+        let clock = CatalogClock::require(state, ()).unwrap();
+        CatalogClock::put(state, (), &ClockRecord { first_garbage: Timestamp(u64::MAX), ..clock });
+    });
+    finds("the totals are exact", |state| {
+        let mut totals = Totals::require(state, ()).unwrap();
+        totals.garbage.tombstones += 1;
+        Totals::put(state, (), &totals);
     });
     finds("the feed has no gaps", |state| Feed::delete(state, &2));
     finds("every remembered request has its time", |state| Requests::delete(state, &RequestId(5u128.to_be_bytes())));

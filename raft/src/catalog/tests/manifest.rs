@@ -6,6 +6,7 @@ use super::store::*;
 use crate::catalog::table::{CatalogClock, RequestExpiries, Requests};
 use crate::catalog::*;
 use crate::machine::Transaction;
+use crate::policy::GRACE_SECONDS;
 use crate::table::Table;
 
 const NEW: Response = Response::ManifestStored { created: true };
@@ -84,22 +85,22 @@ fn a_manifest_pushed_under_another_type_is_described_anew() {
     let mut store = Store::new();
     store.push(1, "app", 1);
     store.put(manifest("app", 10, &["latest"], &[]));
-    assert_eq!(store.garbage().len(), 2);
+    assert_eq!(store.garbage(), [link_item("app", 1)]);
     let again = PutManifest { media_type: "application/x".to_owned(), ..manifest("app", 10, &[], &[1]) };
     assert_eq!(store.put(again), KNOWN);
     let record = store.view().manifest(&repository("app"), &digest(10)).unwrap().unwrap();
     assert_eq!((record.media_type.as_str(), record.tags), ("application/x", 1));
     assert!(store.garbage().is_empty(), "the blob is used now");
     store.put(manifest("app", 10, &[], &[]));
-    assert_eq!(store.garbage().len(), 2, "and now it is not");
+    assert_eq!(store.garbage(), [link_item("app", 1)], "and now it is not");
 }
 
 #[test]
 fn a_moved_tag_leaves_its_old_manifest_in_the_queue() {
-    let mut store = Store::new();
+    let mut store = Store::collecting();
     store.put(manifest("app", 10, &["latest"], &[]));
     store.put(manifest("app", 11, &["latest"], &[]));
-    assert_eq!(store.garbage(), [manifest_item(&store, "app", 10)]);
+    assert_eq!(store.manifest_garbage(), [manifest_item(&store, "app", 10)]);
     let previous = store.events().into_iter().rev().find_map(|kind| match kind {
         EventKind::TagSet { previous, .. } => Some(previous),
         _ => None,
@@ -107,53 +108,53 @@ fn a_moved_tag_leaves_its_old_manifest_in_the_queue() {
     assert_eq!(previous, Some(Some(digest(10))));
     assert_eq!(store.view().totals().unwrap().tags, 1);
     store.put(manifest("app", 10, &["old"], &[]));
-    assert!(store.garbage().is_empty(), "it is held again");
+    assert!(store.manifest_garbage().is_empty(), "it is held again");
 }
 
 #[test]
 fn an_index_holds_its_children_whichever_comes_first() {
-    let mut store = Store::new();
+    let mut store = Store::collecting();
     store.put(manifest("app", 10, &[], &[]));
-    assert_eq!(store.garbage(), [manifest_item(&store, "app", 10)]);
+    assert_eq!(store.manifest_garbage(), [manifest_item(&store, "app", 10)]);
     store.put(index("app", 20, &["latest"], &[10, 11]));
-    assert!(store.garbage().is_empty());
+    assert!(store.manifest_garbage().is_empty());
     store.put(manifest("app", 11, &[], &[]));
-    assert!(store.garbage().is_empty());
+    assert!(store.manifest_garbage().is_empty());
     assert_eq!(store.view().parents(&repository("app"), &digest(11), None, 9).unwrap(), [digest(20)]);
-    store.apply(Command::DeleteManifest { repository: repository("app"), digest: digest(20) });
-    assert_eq!(store.garbage(), [manifest_item(&store, "app", 10), manifest_item(&store, "app", 11)]);
+    store.apply(delete_manifest("app", 20));
+    assert_eq!(store.manifest_garbage(), [manifest_item(&store, "app", 10), manifest_item(&store, "app", 11)]);
 }
 
 #[test]
 fn a_subject_holds_its_referrers_whichever_comes_first() {
-    let mut store = Store::new();
+    let mut store = Store::collecting();
     store.put(referrer("app", 30, 10));
-    assert_eq!(store.garbage(), [manifest_item(&store, "app", 30)]);
+    assert_eq!(store.manifest_garbage(), [manifest_item(&store, "app", 30)]);
     let listed = store.view().referrers(&repository("app"), &digest(10), None, 9).unwrap();
     assert_eq!(listed[0].0, digest(30), "a missing subject is no obstacle");
     assert_eq!(listed[0].1.artifact_type.as_deref(), Some("application/spdx+json"));
     store.put(manifest("app", 10, &["latest"], &[]));
-    assert!(store.garbage().is_empty());
+    assert!(store.manifest_garbage().is_empty());
     store.put(referrer("app", 31, 10));
-    assert!(store.garbage().is_empty());
+    assert!(store.manifest_garbage().is_empty());
     let rest = store.view().referrers(&repository("app"), &digest(10), Some(&digest(30)), 9).unwrap();
     assert_eq!(rest.len(), 1);
-    store.apply(Command::DeleteManifest { repository: repository("app"), digest: digest(10) });
-    assert_eq!(store.garbage().len(), 2);
+    store.apply(delete_manifest("app", 10));
+    assert_eq!(store.manifest_garbage().len(), 2);
     assert_eq!(store.view().referrers(&repository("app"), &digest(10), None, 9).unwrap().len(), 2);
-    store.apply(Command::DeleteManifest { repository: repository("app"), digest: digest(30) });
+    store.apply(delete_manifest("app", 30));
     assert_eq!(store.view().referrers(&repository("app"), &digest(10), None, 9).unwrap().len(), 1);
 }
 
 #[test]
 fn an_untagged_manifest_pushed_again_gets_a_new_grace() {
-    let mut store = Store::new();
+    let mut store = Store::collecting();
     store.put(manifest("app", 10, &[], &[]));
     store.wait(100);
     store.put(manifest("app", 10, &[], &[]));
     let queued = store.view().garbage(crate::time::Timestamp(u64::MAX), 9).unwrap();
     assert_eq!(queued.len(), 1);
-    assert_eq!(queued[0].0, store.now.plus_seconds(GARBAGE_GRACE_SECONDS));
+    assert_eq!(queued[0].0, store.now.plus_seconds(GRACE_SECONDS));
 }
 
 #[test]

@@ -2,17 +2,22 @@
 
 mod blob;
 mod clock;
+mod collect;
 mod cost;
 mod damage;
 mod deletion;
 mod golden;
 mod invariants;
+mod job;
 mod location;
 mod manifest;
 mod model;
 mod moves;
 mod once;
+mod policies;
 mod redundancy;
+mod restore;
 mod shards;
 mod store;
 mod upload;
+mod usage;

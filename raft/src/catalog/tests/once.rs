@@ -31,7 +31,7 @@ fn a_repeated_push_does_not_bring_a_deleted_manifest_back() {
     let mut store = Store::new();
     let push = Command::PutManifest(manifest("app", 10, &["v1"], &[]));
     store.apply_as(1, push.clone());
-    store.apply_as(2, Command::DeleteManifest { repository: repository("app"), digest: digest(10) });
+    store.apply_as(2, delete_manifest("app", 10));
     assert_eq!(store.apply_as(1, push), Response::ManifestStored { created: true });
     assert!(store.view().manifest(&repository("app"), &digest(10)).unwrap().is_none());
 }
@@ -42,12 +42,11 @@ fn a_repeated_removal_is_answered_as_the_first() {
     store.push(1, "app", 1);
     store.put(manifest("app", 10, &["v1", "v2"], &[]));
     store.start(2, "app");
-    let name = repository("app");
     let removals = [
-        Command::DeleteTag { repository: name.clone(), tag: tag("v1") },
-        Command::DeleteManifest { repository: name.clone(), digest: digest(10) },
-        Command::UnlinkBlob { repository: name.clone(), digest: digest(1) },
-        Command::CancelUpload { session: session(2), repository: name },
+        delete_tag("app", "v1"),
+        delete_manifest("app", 10),
+        unlink("app", 1),
+        Command::CancelUpload { session: session(2), repository: repository("app") },
     ];
     for (number, removal) in (100..).zip(removals) {
         assert_eq!(store.apply_as(number, removal.clone()), Response::Done);
@@ -61,7 +60,7 @@ fn a_repeated_removal_is_answered_as_the_first() {
 #[test]
 fn a_repeated_removal_spares_what_came_in_between() {
     let mut store = Store::new();
-    let removal = Command::DeleteTag { repository: repository("app"), tag: tag("v1") };
+    let removal = delete_tag("app", "v1");
     store.apply_as(1, Command::PutManifest(manifest("app", 10, &["v1"], &[])));
     assert_eq!(store.apply_as(2, removal.clone()), Response::Done);
     store.apply_as(3, Command::PutManifest(manifest("app", 11, &["v1"], &[])));
@@ -72,7 +71,7 @@ fn a_repeated_removal_spares_what_came_in_between() {
 #[test]
 fn what_was_refused_does_not_happen_later() {
     let mut store = Store::new();
-    let removal = Command::DeleteTag { repository: repository("app"), tag: tag("v1") };
+    let removal = delete_tag("app", "v1");
     assert_eq!(store.apply_as(1, removal.clone()), Response::TagUnknown);
     assert_eq!(remembered(&store), 1);
     store.apply_as(2, Command::PutManifest(manifest("app", 10, &["v1"], &[])));
@@ -84,13 +83,44 @@ fn what_was_refused_does_not_happen_later() {
 fn a_repeated_mount_does_not_bring_a_deleted_link_back() {
     let mut store = Store::new();
     store.push(1, "app", 1);
-    let mount = Command::MountBlob { repository: repository("other"), digest: digest(1), from: None };
+    let mount = mount("other", 1, None);
     let mounted = store.apply_as(100, mount.clone());
     assert!(matches!(mounted, Response::Mounted { .. }), "{mounted:?}");
-    let removal = Command::UnlinkBlob { repository: repository("other"), digest: digest(1) };
+    let removal = unlink("other", 1);
     assert_eq!(store.apply_as(101, removal), Response::Done);
     assert_eq!(store.apply_as(100, mount), mounted);
     assert!(store.view().link(&repository("other"), &digest(1)).unwrap().is_none());
+}
+
+#[test]
+fn a_repeated_restoration_is_answered_as_the_first_and_spares_what_came_in_between() {
+    let mut store = Store::new();
+    store.put(manifest("app", 10, &["v1"], &[]));
+    store.apply(delete_manifest("app", 10));
+    let restored = Response::Restored { digest: digest(10), tags: vec![tag("v1")] };
+    assert_eq!(store.apply_as(100, restore_manifest("app", 10)), restored);
+    assert_eq!(store.apply_as(101, delete_manifest("app", 10)), Response::Done);
+    assert_eq!(store.apply_as(100, restore_manifest("app", 10)), restored);
+    assert!(store.view().manifest(&repository("app"), &digest(10)).unwrap().is_none());
+    // What was refused does not happen later either.
+    assert_eq!(store.apply_as(102, restore_tag("app", "v2")), Response::NothingToRestore);
+    store.put(manifest("app", 11, &["v2"], &[]));
+    store.apply(delete_tag("app", "v2"));
+    assert_eq!(store.apply_as(102, restore_tag("app", "v2")), Response::NothingToRestore);
+}
+
+#[test]
+fn a_repeated_collection_collects_nothing_that_is_not_due() {
+    let mut store = Store::new();
+    store.push(1, "app", 1);
+    store.wait(2 * crate::policy::GRACE_SECONDS);
+    store.push(2, "app", 2);
+    let collected = |store: &mut Store| match store.apply_as(100, Command::CollectGarbage { limit: 9 }) {
+        Response::Collected { items, .. } => items,
+        response => panic!("{response:?}"),
+    };
+    assert_eq!([collected(&mut store), collected(&mut store), collected(&mut store)], [1, 1, 0]);
+    assert!(store.view().linked_blob(&repository("app"), &digest(2)).unwrap().is_some());
 }
 
 #[test]

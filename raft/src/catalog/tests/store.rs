@@ -13,6 +13,7 @@ use super::invariants;
 use crate::catalog::*;
 use crate::id::{NodeId, RequestId};
 use crate::machine::{Machine, Stamp, Transaction};
+use crate::policy::{GRACE_SECONDS, NamespacePolicy, Untagged};
 use crate::time::Timestamp;
 
 /// Length of every coded extent in these tests.
@@ -23,7 +24,7 @@ pub(super) const LIFETIME_SECONDS: u64 = 3600;
 pub(super) struct Store {
     pub(super) engine: Arc<dyn Engine>,
     pub(super) now: Timestamp,
-    requests: u128,
+    pub(super) requests: u128,
     attempts: u64,
     /// Every command that was applied.
     pub(super) history: Vec<(Command, Stamp)>,
@@ -60,7 +61,8 @@ impl Store {
         response
     }
 
-    fn apply_unchecked(&mut self, command: Command, stamp: Stamp) -> Response {
+    /// Applies a command without looking at the whole store after it.
+    pub(super) fn apply_unchecked(&mut self, command: Command, stamp: Stamp) -> Response {
         self.history.push((command.clone(), stamp));
         let mut transaction = Transaction::new(self.engine.as_ref());
         let response = Catalog::apply(&mut transaction, command, stamp).unwrap();
@@ -129,6 +131,46 @@ impl Store {
 
     pub(super) fn put(&mut self, command: PutManifest) -> Response {
         self.apply(Command::PutManifest(command))
+    }
+
+    /// Sets the policy of a prefix, or removes it.
+    pub(super) fn sync_policy(&mut self, prefix: &str, policy: Option<NamespacePolicy>) {
+        let version = self.view().policy_version().unwrap() + 1;
+        let changes = vec![(prefix.to_owned(), policy)];
+        assert_eq!(self.apply(Command::SyncPolicies { version, changes, complete: true }), Response::Done);
+    }
+
+    /// A catalog that collects untagged manifests after a day.
+    pub(super) fn collecting() -> Self {
+        let mut store = Self::new();
+        let untagged = Some(Untagged::Collect { after_seconds: GRACE_SECONDS });
+        store.sync_policy("", Some(NamespacePolicy { untagged, ..NamespacePolicy::default() }));
+        store
+    }
+
+    /// Collects until nothing is due, and returns how much that was: items and bytes of blobs.
+    pub(super) fn collect(&mut self) -> (u64, u64) {
+        let mut sum = (0, 0);
+        loop {
+            let response = self.apply(Command::CollectGarbage { limit: 100 });
+            let Response::Collected { items, bytes, more } = response else { panic!("{response:?}") };
+            sum = (sum.0 + items, sum.1 + bytes);
+            if !more {
+                return sum;
+            }
+        }
+    }
+
+    /// When an item of the garbage queue is due.
+    pub(super) fn deadline(&self, item: &GarbageItem) -> Option<Timestamp> {
+        self.view().garbage_deadline(item).unwrap()
+    }
+
+    /// The manifests in the garbage queue.
+    pub(super) fn manifest_garbage(&self) -> Vec<GarbageItem> {
+        let mut items = self.garbage();
+        items.retain(|item| matches!(item, GarbageItem::Manifest { .. }));
+        items
     }
 
     /// What is in the garbage queue.
@@ -250,7 +292,38 @@ pub(super) fn manifest(name: &str, number: u8, tags: &[&str], blobs: &[u8]) -> P
         subject: None,
         artifact_type: None,
         annotations: Vec::new(),
+        principal: None,
     }
+}
+
+pub(super) fn delete_tag(name: &str, text: &str) -> Command {
+    Command::DeleteTag { repository: repository(name), tag: tag(text), principal: None }
+}
+
+pub(super) fn delete_manifest(name: &str, number: u8) -> Command {
+    Command::DeleteManifest { repository: repository(name), digest: digest(number), principal: None }
+}
+
+pub(super) fn mount(name: &str, blob: u8, from: Option<&str>) -> Command {
+    Command::MountBlob { repository: repository(name), digest: digest(blob), from: from.map(repository) }
+}
+
+pub(super) fn touch(name: &str, blob: u8) -> Command {
+    Command::TouchBlob { repository: repository(name), digest: digest(blob) }
+}
+
+pub(super) fn unlink(name: &str, blob: u8) -> Command {
+    Command::UnlinkBlob { repository: repository(name), digest: digest(blob), principal: None }
+}
+
+pub(super) fn restore_manifest(name: &str, number: u8) -> Command {
+    let target = RestoreTarget::Manifest(digest(number));
+    Command::Restore { repository: repository(name), target, principal: Some("operator".to_owned()) }
+}
+
+pub(super) fn restore_tag(name: &str, text: &str) -> Command {
+    let target = RestoreTarget::Tag(tag(text));
+    Command::Restore { repository: repository(name), target, principal: Some("operator".to_owned()) }
 }
 
 pub(super) fn index(name: &str, number: u8, tags: &[&str], children: &[u8]) -> PutManifest {

@@ -159,7 +159,7 @@ fn a_finished_upload_is_a_visible_blob() {
         mounted_from: None,
     };
     assert_eq!(store.events(), [linked]);
-    assert_eq!(store.garbage(), [blob_item(&store, 1), link_item("app", 1)]);
+    assert_eq!(store.garbage(), [link_item("app", 1)]);
     for (offset, index) in
         [(0, Some(0)), (7, Some(0)), (8, Some(1)), (15, Some(1)), (16, Some(2)), (18, Some(2)), (19, None)]
     {
@@ -192,7 +192,7 @@ fn a_repeated_finish_is_answered_as_the_first_one() {
     assert_eq!(store.events().len(), 1);
     assert_eq!(store.finish(1, Vec::new(), 2), Response::UploadUnknown);
     assert_eq!(store.advance(1, Vec::new()), Response::UploadUnknown);
-    let unlink = Command::UnlinkBlob { repository: repository("app"), digest: digest(1) };
+    let unlink = unlink("app", 1);
     assert_eq!(store.apply(unlink), Response::Done);
     assert_eq!(store.finish(1, Vec::new(), 1), Response::UploadUnknown);
 }

@@ -5,7 +5,7 @@ use storage::shard::{ExtentIndex, ObjectId};
 use super::View;
 use crate::catalog::layout::ExtentRecord;
 use crate::catalog::name::{Digest, RepositoryName, SessionId};
-use crate::catalog::record::{BlobRecord, BlobState, LinkRecord, ObjectRecord, UploadRecord};
+use crate::catalog::record::{BlobRecord, LinkRecord, ObjectRecord, UploadRecord};
 use crate::catalog::table::{BlobLinks, Blobs, Extents, Links, Objects, Uploads};
 use crate::machine::State;
 use crate::table::{StateError, Table};
@@ -19,7 +19,7 @@ impl<S: State> View<S> {
         Uploads::get(&self.state, &session)
     }
 
-    /// A blob, condemned ones included.
+    /// A blob, linked or not.
     pub fn blob(&self, digest: &Digest) -> Result<Option<BlobRecord>, StateError> {
         Blobs::get(&self.state, digest)
     }
@@ -29,12 +29,12 @@ impl<S: State> View<S> {
         Links::get(&self.state, (repository, digest))
     }
 
-    /// The blob as a client of the repository sees it: linked and live.
+    /// The blob as a client of the repository sees it: linked.
     pub fn linked_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<BlobRecord>, StateError> {
         if !Links::contains(&self.state, (repository, digest))? {
             return Ok(None);
         }
-        Ok(self.blob(digest)?.filter(|blob| blob.state == BlobState::Live))
+        self.blob(digest)
     }
 
     /// Repositories that link a blob, in lexical order, behind `after`.

@@ -7,7 +7,10 @@
 mod bytes;
 mod content;
 mod damage;
+mod history;
+mod jobs;
 mod placements;
+mod policies;
 mod queues;
 
 pub use damage::{BlobUse, Damage, ManifestNames};

@@ -7,10 +7,13 @@ use storage::shard::{ExtentIndex, ObjectId};
 use super::View;
 use crate::catalog::command::DiscardKey;
 use crate::catalog::event::Event;
+use crate::catalog::garbage::{GarbageItem, is_touch_due};
 use crate::catalog::layout::DiscardRecord;
-use crate::catalog::record::GarbageItem;
+use crate::catalog::name::{Digest, RepositoryName};
 use crate::catalog::shortfall::{ShortfallKey, ShortfallRecord};
-use crate::catalog::table::{CatalogClock, Discards, Feed, GarbageQueue, ShortfallOrder, Shortfalls, UploadExpiries};
+use crate::catalog::table::{
+    CatalogClock, Discards, Feed, GarbageDeadlines, GarbageQueue, ShortfallOrder, Shortfalls, UploadExpiries,
+};
 use crate::machine::State;
 use crate::table::{StateError, Table};
 use crate::time::Timestamp;
@@ -65,8 +68,34 @@ impl<S: State> View<S> {
 
     /// Garbage whose deadline has passed at `until`, the oldest first.
     pub fn garbage(&self, until: Timestamp, limit: usize) -> Result<Vec<(Timestamp, GarbageItem)>, StateError> {
-        let rows = GarbageQueue::scan_below::<Timestamp>(&self.state, &behind(until), limit)?;
+        let from = CatalogClock::get(&self.state, ())?.map_or(Timestamp(0), |clock| clock.first_garbage);
+        let rows = GarbageQueue::between(&self.state, from, behind(until), limit)?;
         Ok(rows.into_iter().map(|(key, ())| key).collect())
+    }
+
+    /// The first deadline in the garbage queue, passed or not, so that nobody proposes a collection in vain; `None` when
+    /// nothing waits.
+    pub fn garbage_next(&self) -> Result<Option<Timestamp>, StateError> {
+        Ok(self.garbage(Timestamp(u64::MAX), 1)?.into_iter().next().map(|(deadline, _)| deadline))
+    }
+
+    /// When an item goes; `None` if it is not garbage.
+    pub fn garbage_deadline(&self, item: &GarbageItem) -> Result<Option<Timestamp>, StateError> {
+        GarbageDeadlines::get(&self.state, item)
+    }
+
+    /// Whether a client may only be told at `now` that a repository links a blob after a touch was committed: without it
+    /// the blob would not stay for a whole grace. `now` is the asker's time, if that is ahead of the catalog's.
+    pub fn needs_touch(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        now: Timestamp,
+    ) -> Result<bool, StateError> {
+        let item = GarbageItem::Link { repository: repository.clone(), digest: *digest };
+        let Some(deadline) = self.garbage_deadline(&item)? else { return Ok(false) };
+        let (policy, _) = self.policy(repository)?;
+        Ok(is_touch_due(deadline, now.max(self.clock()?), policy.grace_seconds))
     }
 
     /// Events from a sequence number on, in order. A consumer whose cursor is below the kept range has lost events.

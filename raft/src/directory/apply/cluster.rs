@@ -51,7 +51,8 @@ pub(super) fn found(
     };
     Cluster::put(context.state, (), &record);
     Regions::put(context.state, &FIRST_REGION, &RegionRecord { name: region, founded: context.now });
-    let root = NamespaceRecord { home: Some(FIRST_REGION), residency: Some(Residency::Home) };
+    let (home, residency) = (Some(FIRST_REGION), Some(Residency::Home));
+    let root = NamespaceRecord { home, residency, ..NamespaceRecord::default() };
     Namespaces::put(context.state, &String::new(), &root);
     let record = NodeRecord::new(info, FIRST_REGION, NodeState::Active, context.now, context.request);
     node::store_new(context, FIRST_NODE, &record);

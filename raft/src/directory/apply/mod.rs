@@ -70,5 +70,6 @@ fn dispatch(context: &mut Context<'_, '_>, command: Command) -> Outcome {
         Command::SetNamespace { prefix, record } => namespace::set(context, prefix, record),
         Command::DrainNode { node, shards, bytes, leave } => node::drain(context, node, (shards, bytes), leave),
         Command::SetDiskState { node, disk, state } => disk::set_state(context, node, disk, state),
+        Command::RemoveNamespace { prefix } => namespace::remove(context, &prefix),
     }
 }

@@ -1,19 +1,20 @@
-//! Namespaces: policy by path prefix.
+//! Namespaces: policy by path prefix. Each change is counted, so that the catalogs notice it.
 
 use super::{Context, Outcome};
-use crate::catalog::RepositoryName;
 use crate::directory::command::{Refusal, Response};
-use crate::directory::record::{NamespaceRecord, Residency};
-use crate::directory::table::{Cluster, Namespaces, Regions};
+use crate::directory::limit::NAMESPACES_MAX;
+use crate::directory::record::{NamespaceRecord, PolicyVersionRecord, Residency};
+use crate::directory::table::{Cluster, Namespaces, PolicyVersion, Regions};
+use crate::machine::ApplyError;
+use crate::policy::is_prefix;
 use crate::table::Table;
 
-/// Sets a namespace's policy. The root always has one: fields that are left out keep their value there.
+/// Sets a namespace as a whole. The root always has a home and a residency: left out, they keep their value there.
 pub(super) fn set(context: &mut Context<'_, '_>, prefix: String, mut record: NamespaceRecord) -> Outcome {
     if !Cluster::contains(context.state, ())? {
         return Ok(Err(Refusal::NotFounded));
     }
-    // A prefix is a run of path components, so it has the grammar of a repository name.
-    if !prefix.is_empty() && prefix.parse::<RepositoryName>().is_err() {
+    if !is_prefix(&prefix) {
         return Ok(Err(Refusal::NamespaceInvalid(prefix)));
     }
     let copies = match &record.residency {
@@ -25,11 +26,44 @@ pub(super) fn set(context: &mut Context<'_, '_>, prefix: String, mut record: Nam
             return Ok(Err(Refusal::RegionUnknown(region.to_string())));
         }
     }
+    if let Err(error) = record.policy.check() {
+        return Ok(Err(Refusal::PolicyInvalid(error)));
+    }
+    let present = Namespaces::get(context.state, &prefix)?;
+    if present.is_none() && Namespaces::scan::<()>(context.state, (), None, NAMESPACES_MAX)?.len() == NAMESPACES_MAX {
+        return Ok(Err(Refusal::TooManyNamespaces(NAMESPACES_MAX as u64)));
+    }
     if prefix.is_empty() {
         let root = Namespaces::require(context.state, &prefix)?;
         record.home = record.home.or(root.home);
         record.residency = record.residency.or(root.residency);
     }
-    Namespaces::put(context.state, &prefix, &record);
+    if present.as_ref() != Some(&record) {
+        Namespaces::put(context.state, &prefix, &record);
+        changed(context)?;
+    }
     Ok(Ok(Response::Done))
+}
+
+/// Forgets what is set at a prefix.
+pub(super) fn remove(context: &mut Context<'_, '_>, prefix: &str) -> Outcome {
+    if !Cluster::contains(context.state, ())? {
+        return Ok(Err(Refusal::NotFounded));
+    }
+    if prefix.is_empty() {
+        return Ok(Err(Refusal::RootStays));
+    }
+    let prefix = prefix.to_owned();
+    if !Namespaces::contains(context.state, &prefix)? {
+        return Ok(Err(Refusal::NamespaceUnknown(prefix)));
+    }
+    Namespaces::delete(context.state, &prefix);
+    changed(context)?;
+    Ok(Ok(Response::Done))
+}
+
+fn changed(context: &mut Context<'_, '_>) -> Result<(), ApplyError> {
+    let version = PolicyVersion::get(context.state, ())?.unwrap_or_default().version + 1;
+    PolicyVersion::put(context.state, (), &PolicyVersionRecord { version });
+    Ok(())
 }

@@ -8,6 +8,7 @@ mod join_token;
 mod namespace;
 mod node;
 mod node_name;
+mod policy_version;
 mod region;
 
 use storage::kv::Column;
@@ -18,6 +19,7 @@ pub(crate) use join_token::JoinTokens;
 pub(crate) use namespace::Namespaces;
 pub(crate) use node::Nodes;
 pub(crate) use node_name::NodeNames;
+pub(crate) use policy_version::PolicyVersion;
 pub(crate) use region::Regions;
 
 /// The one column.
@@ -41,6 +43,7 @@ mod tests {
             JoinTokens::KIND,
             Namespaces::KIND,
             DirectoryClock::KIND,
+            PolicyVersion::KIND,
         ];
         let unique: std::collections::BTreeSet<u8> = kinds.into_iter().collect();
         assert_eq!(unique.len(), kinds.len());

@@ -8,10 +8,10 @@ use crate::id::{NodeId, RegionId};
 fn nothing_works_before_the_cluster_is_founded() {
     let mut store = Store::new();
     let token = Command::AddJoinToken { token: [1; 8], secret_hash: [1; 32], lifetime_seconds: 60 };
-    let namespace =
-        Command::SetNamespace { prefix: String::new(), record: NamespaceRecord { home: None, residency: None } };
+    let namespace = Command::SetNamespace { prefix: String::new(), record: NamespaceRecord::default() };
+    let remove = Command::RemoveNamespace { prefix: "acme".to_owned() };
     let update = Command::UpdateNode { node: NodeId(1), info: info("one") };
-    for command in [token, namespace, update, admit([1; 8], "one"), Command::RaiseFeatureLevel { level: 1 }] {
+    for command in [token, namespace, remove, update, admit([1; 8], "one"), Command::RaiseFeatureLevel { level: 1 }] {
         assert_eq!(store.apply(command), refused(Refusal::NotFounded));
     }
     assert!(store.view().cluster().unwrap().is_none());
@@ -31,7 +31,8 @@ fn a_cluster_is_founded_once_with_region_node_and_root() {
     assert_eq!(view.nodes().unwrap().len(), 1);
     assert_eq!(view.node_by_name("one").unwrap().unwrap().0, NodeId(1));
     let root = view.namespace("").unwrap().unwrap();
-    assert_eq!(root, NamespaceRecord { home: Some(RegionId(1)), residency: Some(Residency::Home) });
+    let (home, residency) = (Some(RegionId(1)), Some(Residency::Home));
+    assert_eq!(root, NamespaceRecord { home, residency, ..NamespaceRecord::default() });
 }
 
 #[test]

@@ -8,6 +8,7 @@ use super::store::*;
 use crate::directory::*;
 use crate::golden::{Samples, survives};
 use crate::id::{NodeId, RegionId, RequestId};
+use crate::policy::{PolicyError, whole_policy};
 use crate::time::Timestamp;
 
 fn commands() -> Vec<Command> {
@@ -22,10 +23,11 @@ fn commands() -> Vec<Command> {
         Command::RaiseFeatureLevel { level: 3 },
         Command::SetNamespace {
             prefix: "acme/prod".to_owned(),
-            record: NamespaceRecord { home: Some(RegionId(1)), residency: Some(replicated) },
+            record: NamespaceRecord { home: Some(RegionId(1)), residency: Some(replicated), policy: whole_policy() },
         },
         Command::DrainNode { node: NodeId(2), shards: 300, bytes: 1 << 40, leave: true },
         Command::SetDiskState { node: NodeId(2), disk: DiskId([1; 16]), state: DiskState::Failed },
+        Command::RemoveNamespace { prefix: "acme/prod".to_owned() },
     ]
 }
 
@@ -42,6 +44,7 @@ fn command_name(command: &Command) -> &'static str {
         Command::SetNamespace { .. } => "set-namespace",
         Command::DrainNode { .. } => "drain-node",
         Command::SetDiskState { .. } => "set-disk-state",
+        Command::RemoveNamespace { .. } => "remove-namespace",
     }
 }
 
@@ -65,6 +68,10 @@ fn refusals() -> Vec<Refusal> {
         Refusal::OtherRegion(NodeId(2)),
         Refusal::LastNode(NodeId(2)),
         Refusal::DiskUnknown(NodeId(2), DiskId([1; 16])),
+        Refusal::PolicyInvalid(PolicyError { field: "quota.bytes".to_owned(), problem: "0".to_owned() }),
+        Refusal::NamespaceUnknown("acme".to_owned()),
+        Refusal::RootStays,
+        Refusal::TooManyNamespaces(10_000),
     ]
 }
 
@@ -88,6 +95,10 @@ fn refusal_name(refusal: &Refusal) -> &'static str {
         Refusal::OtherRegion(_) => "other-region",
         Refusal::LastNode(_) => "last-node",
         Refusal::DiskUnknown(..) => "disk-unknown",
+        Refusal::PolicyInvalid(_) => "policy-invalid",
+        Refusal::NamespaceUnknown(_) => "namespace-unknown",
+        Refusal::RootStays => "root-stays",
+        Refusal::TooManyNamespaces(_) => "too-many-namespaces",
     }
 }
 
@@ -169,8 +180,11 @@ fn records_are_frozen() {
         ("namespace-pinned", Some(Residency::Pinned)),
         ("namespace-replicated", Some(Residency::Replicated(vec![RegionId(1), RegionId(2)]))),
     ] {
-        samples.add(name, &NamespaceRecord { home: Some(RegionId(1)), residency });
+        let home = Some(RegionId(1));
+        samples.add(name, &NamespaceRecord { home, residency, ..NamespaceRecord::default() });
     }
+    samples.add("namespace-policy", &NamespaceRecord { policy: whole_policy(), ..NamespaceRecord::default() });
+    samples.add("policy-version", &PolicyVersionRecord { version: 300 });
     samples.compare("directory/records.txt");
 }
 
@@ -185,5 +199,6 @@ proptest! {
         survives::<NodeId>(&bytes);
         survives::<JoinTokenRecord>(&bytes);
         survives::<NamespaceRecord>(&bytes);
+        survives::<PolicyVersionRecord>(&bytes);
     }
 }

@@ -8,6 +8,9 @@ use storage::shard::DiskId;
 use super::store::*;
 use crate::directory::*;
 use crate::id::NodeId;
+use crate::policy::NamespacePolicy;
+
+const PREFIXES: [&str; 4] = ["", "acme", "acme/app", "acme-x"];
 
 /// A command of an operator or of a node.
 #[derive(Clone, Debug)]
@@ -17,6 +20,8 @@ enum Act {
     Drain { node: u64, leave: bool },
     State { node: u64, state: NodeState },
     Disk { node: u64, state: DiskState },
+    SetNamespace { prefix: usize, grace_seconds: u64 },
+    RemoveNamespace { prefix: usize },
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -34,6 +39,9 @@ fn act() -> impl Strategy<Value = Act> {
         2 => (node(), any::<bool>()).prop_map(|(node, leave)| Act::Drain { node, leave }),
         2 => (node(), state).prop_map(|(node, state)| Act::State { node, state }),
         1 => (node(), wish).prop_map(|(node, state)| Act::Disk { node, state }),
+        1 => (0..PREFIXES.len(), 0..2_u64)
+            .prop_map(|(prefix, grace_seconds)| Act::SetNamespace { prefix, grace_seconds }),
+        1 => (0..PREFIXES.len()).prop_map(|prefix| Act::RemoveNamespace { prefix }),
     ]
 }
 
@@ -48,6 +56,14 @@ fn perform(store: &mut Store, act: &Act) {
         Act::State { node, state } => store.apply(Command::SetNodeState { node: NodeId(node), state }),
         Act::Disk { node, state } => {
             store.apply(Command::SetDiskState { node: NodeId(node), disk: DiskId([1; 16]), state })
+        }
+        Act::SetNamespace { prefix, grace_seconds } => {
+            let policy = NamespacePolicy { grace_seconds: Some(grace_seconds), ..NamespacePolicy::default() };
+            let record = NamespaceRecord { policy, ..NamespaceRecord::default() };
+            store.apply(Command::SetNamespace { prefix: PREFIXES[prefix].to_owned(), record })
+        }
+        Act::RemoveNamespace { prefix } => {
+            store.apply(Command::RemoveNamespace { prefix: PREFIXES[prefix].to_owned() })
         }
     };
 }
@@ -76,14 +92,24 @@ fn check(store: &Store, before: &BTreeMap<NodeId, NodeRecord>) -> BTreeMap<NodeI
     nodes
 }
 
+/// The version and all namespaces.
+fn namespaces(store: &Store) -> (u64, Vec<(String, NamespaceRecord)>) {
+    (store.view().policy_version().unwrap(), store.view().namespaces(None, 100).unwrap())
+}
+
 proptest! {
     #[test]
     fn members_stay_consistent(acts in prop::collection::vec(act(), 0..40)) {
         let mut store = Store::founded();
         let mut nodes = check(&store, &BTreeMap::new());
         for act in acts {
+            let before = namespaces(&store);
             perform(&mut store, &act);
             nodes = check(&store, &nodes);
+            let after = namespaces(&store);
+            prop_assert_eq!(before.1 == after.1, before.0 == after.0, "the version tells every change, and no other");
+            prop_assert!(before.0 <= after.0);
+            prop_assert!(after.1[0].0.is_empty() && after.1[0].1.home.is_some(), "the root stays, with a home");
         }
     }
 }

@@ -1,30 +1,16 @@
-//! Frozen encodings of every record, command, response and event of the catalog.
+//! Frozen encodings of every command, response and event of the catalog.
 
-use proptest::prelude::*;
-use storage::codec::Profile;
 use storage::kv::Bytes;
-use storage::shard::{Attempt, ExtentIndex, Geometry, ShardIndex};
+use storage::shard::{Attempt, ExtentIndex, ShardIndex};
 
-use super::store::*;
+use super::super::store::*;
+use super::{pattern, policy, sha512, wide};
 use crate::catalog::*;
-use crate::golden::{Samples, survives};
-use crate::id::RequestId;
+use crate::golden::Samples;
 use crate::time::Timestamp;
-
-fn sha512(number: u8) -> Digest {
-    Digest::from_bytes(Algorithm::Sha512, &[number; 64]).unwrap()
-}
 
 fn shortfall() -> Shortfall {
     Shortfall { missing: vec![ShardIndex(0), ShardIndex(2)], reason: ShortfallReason::ReadCorrupt }
-}
-
-fn wide() -> CodedExtent {
-    let profile = Profile::new(4, 2).unwrap();
-    let geometry = Geometry { profile, block_size_bytes: 1 << 18, length_bytes: 5 << 30 };
-    let mut coded = CodedExtent::written(geometry, Attempt(0x0123_4567_89ab_cdef), &[1, 2, 3, 4, 5, 6].map(location));
-    coded.shards[4].attempt = Attempt(3);
-    coded
 }
 
 fn whole_advance() -> Advance {
@@ -39,16 +25,17 @@ fn whole_advance() -> Advance {
     }
 }
 
-fn commands() -> Vec<Command> {
+pub(super) fn commands() -> Vec<Command> {
     let Command::StartUpload(begin) = start(1, "lib/app") else { unreachable!() };
     let stored = PutManifest {
         children: vec![digest(4)],
         subject: Some(sha512(5)),
         artifact_type: Some("application/spdx+json".to_owned()),
         annotations: vec![("key".to_owned(), "value".to_owned())],
+        principal: Some("robot".to_owned()),
         ..manifest("lib/app", 3, &["latest", "v1"], &[1, 2])
     };
-    let (name, session) = (repository("lib/app"), session(1));
+    let (name, session, principal) = (repository("lib/app"), session(1), Some("robot".to_owned()));
     vec![
         Command::Tick,
         Command::StartUpload(begin),
@@ -58,10 +45,10 @@ fn commands() -> Vec<Command> {
         Command::ExpireUploads { limit: 100 },
         Command::MountBlob { repository: name.clone(), digest: digest(1), from: Some(repository("base")) },
         Command::TouchBlob { repository: name.clone(), digest: sha512(1) },
-        Command::UnlinkBlob { repository: name.clone(), digest: digest(1) },
+        Command::UnlinkBlob { repository: name.clone(), digest: digest(1), principal: principal.clone() },
         Command::PutManifest(stored),
-        Command::DeleteTag { repository: name.clone(), tag: tag("v1") },
-        Command::DeleteManifest { repository: name, digest: digest(3) },
+        Command::DeleteTag { repository: name.clone(), tag: tag("v1"), principal: principal.clone() },
+        Command::DeleteManifest { repository: name.clone(), digest: digest(3), principal: principal.clone() },
         Command::ReplaceExtent {
             object: object(1),
             extent: ExtentIndex(2),
@@ -105,6 +92,39 @@ fn commands() -> Vec<Command> {
             reason: ShortfallReason::NodeAway,
         },
         Command::AcceptProfile { object: object(1), extent: ExtentIndex(2), expected: Attempt(5) },
+        Command::CollectGarbage { limit: 100 },
+        Command::Restore { repository: name.clone(), target: RestoreTarget::Manifest(digest(1)), principal: None },
+        Command::Restore {
+            repository: name.clone(),
+            target: RestoreTarget::Tag(tag("v1")),
+            principal: principal.clone(),
+        },
+        Command::RecordPulls { pulls: vec![(name.clone(), digest(1)), (repository("base"), sha512(2))] },
+        Command::SyncPolicies {
+            version: 300,
+            changes: vec![("lib".to_owned(), Some(policy())), (String::new(), None)],
+            complete: true,
+        },
+        Command::WalkPolicies { limit: 100 },
+        Command::StartJob(StartJob {
+            scope: JobScope::Namespace("lib".to_owned()),
+            kind: JobKind::Retention,
+            principal: None,
+        }),
+        Command::StartJob(StartJob {
+            scope: JobScope::Repository(name.clone()),
+            kind: JobKind::Tags { pattern: pattern("dev-*"), older_than_seconds: Some(3600) },
+            principal,
+        }),
+        Command::JobStep(JobStep {
+            job: JobId(7),
+            expected_cursor: None,
+            next_cursor: Some((name.clone(), tag("v1"))),
+            examined: 300,
+            kept: 299,
+            delete: vec![TagToDelete { repository: name, tag: tag("v1"), digest: digest(3) }],
+        }),
+        Command::CancelJob { job: JobId(7) },
     ]
 }
 
@@ -134,6 +154,16 @@ fn command_name(command: &Command) -> &'static str {
         Command::ReportLocation { .. } => "report-location",
         Command::ForgiveLocation { .. } => "forgive-location",
         Command::AcceptProfile { .. } => "accept-profile",
+        Command::CollectGarbage { .. } => "collect-garbage",
+        Command::Restore { target: RestoreTarget::Manifest(_), .. } => "restore-manifest",
+        Command::Restore { target: RestoreTarget::Tag(_), .. } => "restore-tag",
+        Command::RecordPulls { .. } => "record-pulls",
+        Command::SyncPolicies { .. } => "sync-policies",
+        Command::WalkPolicies { .. } => "walk-policies",
+        Command::StartJob(StartJob { kind: JobKind::Retention, .. }) => "start-retention",
+        Command::StartJob(_) => "start-job",
+        Command::JobStep(_) => "job-step",
+        Command::CancelJob { .. } => "cancel-job",
     }
 }
 
@@ -156,6 +186,27 @@ fn responses() -> Vec<Response> {
         Response::Count { count: 17 },
         Response::Malformed { message: "why".to_owned() },
         Response::Page { count: 17, next: Some(placement()) },
+        Response::DeletesOff { namespace: "lib".to_owned() },
+        Response::Immutable {
+            tag: tag("v1"),
+            digest: digest(3),
+            namespace: "lib".to_owned(),
+            pattern: "v*".to_owned(),
+        },
+        Response::Collected { items: 17, bytes: 1 << 40, more: true },
+        Response::Restored { digest: digest(3), tags: vec![tag("v1")] },
+        Response::NothingToRestore,
+        Response::QuotaExceeded {
+            namespace: "lib".to_owned(),
+            resource: QuotaResource::Bytes,
+            used: 300,
+            limit: 400,
+            needed: 101,
+        },
+        Response::JobStarted { job: JobId(7) },
+        Response::JobRunning { job: JobId(7) },
+        Response::TooManyJobs { limit: 8 },
+        Response::JobUnknown,
     ]
 }
 
@@ -177,6 +228,16 @@ fn response_name(response: &Response) -> &'static str {
         Response::Count { .. } => "count",
         Response::Malformed { .. } => "malformed",
         Response::Page { .. } => "page",
+        Response::DeletesOff { .. } => "deletes-off",
+        Response::Immutable { .. } => "immutable",
+        Response::Collected { .. } => "collected",
+        Response::Restored { .. } => "restored",
+        Response::NothingToRestore => "nothing-to-restore",
+        Response::QuotaExceeded { .. } => "quota-exceeded",
+        Response::JobStarted { .. } => "job-started",
+        Response::JobRunning { .. } => "job-running",
+        Response::TooManyJobs { .. } => "too-many-jobs",
+        Response::JobUnknown => "job-unknown",
     }
 }
 
@@ -238,168 +299,4 @@ fn events_are_frozen() {
         samples.add(event_name(&kind), &Event { time: Timestamp(1_700_000_000_000), kind: kind.clone() });
     }
     samples.compare("catalog/event.txt");
-}
-
-#[test]
-fn records_of_bytes_are_frozen() {
-    let mut samples = Samples::new();
-    let time = Timestamp(1_700_000_000_000);
-    for (name, body) in [
-        ("extent-inline", ExtentBody::Inline(Bytes::from_static(b"inline"))),
-        ("extent-coded", ExtentBody::Coded(wide())),
-    ] {
-        samples.add(name, &ExtentRecord { offset_bytes: 1 << 40, body });
-    }
-    samples.add("placement", &PlacementRecord { attempt: Attempt(5) });
-    samples.add("placement-totals", &PlacementTotals { shards: 300, bytes: 5 << 40 });
-    for reason in ShortfallReason::ALL {
-        let weak = reason.is_weakness().then_some(reason);
-        let missing = |shard| MissingShard { shard: ShardIndex(shard), cause: reason };
-        let missing = if reason.is_weakness() { Vec::new() } else { vec![missing(1), missing(4)] };
-        let name = format!("shortfall-{}", reason.name());
-        samples.add(&name, &ShortfallRecord { attempt: Attempt(5), missing, weak, since: time });
-    }
-    for (name, state) in
-        [("object-uploading", ObjectState::Uploading), ("object-published", ObjectState::Published(digest(1)))]
-    {
-        samples.add(name, &ObjectRecord { length_bytes: 300, extents: 2, state });
-    }
-    samples.add(
-        "upload",
-        &UploadRecord {
-            repository: repository("lib/app"),
-            object: object(1),
-            principal: Some("robot".to_owned()),
-            algorithm: Algorithm::Sha512,
-            hash_state: Bytes::from_static(b"state"),
-            position: UploadPosition { offset_bytes: 300, epoch: 2 },
-            parity: 1,
-            last_request: RequestId([7; 16]),
-            started: time,
-            expires: time.plus_seconds(3600),
-            finished: Some(digest(1)),
-        },
-    );
-    for (name, state) in [("blob-live", BlobState::Live), ("blob-condemned", BlobState::Condemned)] {
-        samples.add(
-            name,
-            &BlobRecord {
-                object: object(1),
-                length_bytes: 300,
-                references: 1,
-                links: 2,
-                generation: 3,
-                touched: time,
-                state,
-            },
-        );
-    }
-    let shards = wide().numbered().map(|(shard, location)| (shard, *location)).collect();
-    samples.add("discard", &DiscardRecord { shards });
-    samples.compare("catalog/bytes.txt");
-}
-
-#[test]
-fn records_of_names_are_frozen() {
-    let mut samples = Samples::new();
-    let time = Timestamp(1_700_000_000_000);
-    samples.add("link", &LinkRecord { uses: 1, touched: time });
-    samples.add(
-        "manifest",
-        &ManifestRecord {
-            media_type: "application/x".to_owned(),
-            length_bytes: 300,
-            blobs: vec![digest(1), sha512(2)],
-            children: vec![digest(3)],
-            subject: Some(digest(4)),
-            tags: 2,
-            pushed: time,
-            generation: 9,
-        },
-    );
-    samples.add("tag", &TagRecord { digest: sha512(1), updated: time, sequence: 1 << 20 });
-    samples.add(
-        "referrer",
-        &ReferrerRecord {
-            media_type: "application/x".to_owned(),
-            length_bytes: 300,
-            artifact_type: Some("application/spdx+json".to_owned()),
-            annotations: vec![("key".to_owned(), "value".to_owned())],
-        },
-    );
-    samples
-        .add("repository", &RepositoryRecord { manifests: 1, tags: 2, links: 3, linked_bytes: 1 << 40, created: time });
-    samples.compare("catalog/names.txt");
-}
-
-#[test]
-fn records_of_queues_are_frozen() {
-    let mut samples = Samples::new();
-    let time = Timestamp(1_700_000_000_000);
-    samples.add("garbage-blob", &GarbageItem::Blob { digest: digest(1), generation: 3 });
-    samples.add("garbage-link", &GarbageItem::Link { repository: repository("lib/app"), digest: sha512(1) });
-    let (repository, digest) = (repository("lib/app"), digest(1));
-    samples.add("garbage-manifest", &GarbageItem::Manifest { repository, digest, generation: 3 });
-    samples.add("timestamp", &time);
-    samples.add(
-        "totals",
-        &TotalsRecord {
-            repositories: 1,
-            manifests: 2,
-            tags: 3,
-            blobs: 4,
-            blob_bytes: 5 << 40,
-            uploads: 6,
-            shortfalls: 7,
-            shortfalls_by_spare: [(0, 4), (1, 2), (ShortfallKey::LOST, 1)].into(),
-            discards: 8,
-        },
-    );
-    samples.add(
-        "clock",
-        &ClockRecord {
-            now: time,
-            next_sequence: 300,
-            first_sequence: 20,
-            first_event: time,
-            next_generation: 70,
-            first_request_expiry: Some(time.plus_seconds(300)),
-        },
-    );
-    samples.compare("catalog/queues.txt");
-}
-
-proptest! {
-    #[test]
-    fn any_bytes_are_decoded_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        survives::<Command>(&bytes);
-        survives::<Response>(&bytes);
-        survives::<Event>(&bytes);
-        survives::<ExtentRecord>(&bytes);
-        survives::<PlacementRecord>(&bytes);
-        survives::<PlacementTotals>(&bytes);
-        survives::<ShortfallRecord>(&bytes);
-        survives::<ObjectRecord>(&bytes);
-        survives::<UploadRecord>(&bytes);
-        survives::<BlobRecord>(&bytes);
-        survives::<DiscardRecord>(&bytes);
-        survives::<LinkRecord>(&bytes);
-        survives::<ManifestRecord>(&bytes);
-        survives::<TagRecord>(&bytes);
-        survives::<ReferrerRecord>(&bytes);
-        survives::<RepositoryRecord>(&bytes);
-        survives::<GarbageItem>(&bytes);
-        survives::<TotalsRecord>(&bytes);
-        survives::<ClockRecord>(&bytes);
-        survives::<Timestamp>(&bytes);
-    }
-
-    /// A flipped byte is another value or an error, never a panic.
-    #[test]
-    fn damaged_commands_are_decoded_without_a_panic(sample in 0..19_usize, at in any::<prop::sample::Index>(), byte: u8) {
-        let mut bytes = crate::codec::encode(&commands()[sample]);
-        let at = at.index(bytes.len());
-        bytes[at] = byte;
-        survives::<Command>(&bytes[1..]);
-    }
 }

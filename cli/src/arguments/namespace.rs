@@ -1,0 +1,144 @@
+//! The command line of namespaces: what is kept, for how long, and how much of it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use clap::{Args, Subcommand, ValueEnum};
+use node::admin::PolicyField;
+use raft::policy::{Pattern, RetentionRule, Untagged};
+
+use super::Ask;
+use super::policy_text;
+
+/// Text behind the help of `regnode namespace`.
+const NAMESPACE_HELP: &str = "\
+A namespace is the beginning of repository names, up to a slash: acme covers acme and acme/app, not acmeX. / is the root and
+covers everything. What a namespace does not say, the next shorter one says; what the root does not say has a default.
+Quotas are not inherited: each bounds everything below its own prefix.
+
+Examples:
+  regnode namespace set acme --immutable 'v*' --quota-bytes 500GiB
+  regnode namespace set acme/ci --untagged collect=7d --retention 'tags=*,keep-last=20,pulled-within=30d'
+  regnode namespace set acme --unset immutable
+  regnode namespace explain acme/app:v1.2    which rule applies to this tag, and why";
+
+/// `regnode namespace`.
+#[derive(Debug, Args)]
+#[command(after_help = NAMESPACE_HELP)]
+pub(crate) struct Namespace {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) action: NamespaceAction,
+}
+
+/// What `regnode namespace` does.
+#[derive(Debug, Subcommand)]
+pub(crate) enum NamespaceAction {
+    /// Set some fields of a namespace's policy; the others stay as they are.
+    Set(Box<NamespaceSet>),
+    /// Show what a namespace says itself, what holds for it, and what it uses.
+    Show(NamespaceNamed),
+    /// List the namespaces that say something.
+    List(NamespaceList),
+    /// Let a namespace say nothing any more: what is below it inherits.
+    Remove(NamespaceNamed),
+    /// Say which rule of which namespace decides for a repository, or for one of its tags, and why.
+    Explain(Explain),
+}
+
+/// On or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    /// On.
+    On,
+    /// Off.
+    Off,
+}
+
+/// `regnode namespace set`.
+#[derive(Debug, Args)]
+pub(crate) struct NamespaceSet {
+    /// The namespace; / is the root.
+    #[arg(value_name = "PREFIX", value_parser = policy_text::prefix)]
+    pub(crate) prefix: String,
+    /// Whether clients may delete tags, manifests and blobs.
+    #[arg(long, value_name = "on|off")]
+    pub(crate) deletes: Option<Switch>,
+    /// What becomes of manifests without a tag: keep, or collect=DURATION, counted from when they lost it.
+    #[arg(long, value_name = "keep|collect=7d", value_parser = policy_text::untagged)]
+    pub(crate) untagged: Option<Untagged>,
+    /// How long a blob that nothing needs stays at least since a client last heard of it.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub(crate) grace: Option<Duration>,
+    /// How long deleted tags and manifests can be restored; 0s for not at all.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub(crate) restore: Option<Duration>,
+    /// Tags that cannot be moved or deleted once they exist (* and ? are wildcards). May be repeated; replaces what was set.
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) immutable: Vec<Pattern>,
+    /// Who may move and delete them all the same. May be repeated.
+    #[arg(long, value_name = "PRINCIPAL", requires = "immutable")]
+    pub(crate) immutable_except: Vec<String>,
+    /// Most bytes below the namespace, each blob counted once, for example 10GiB.
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) quota_bytes: Option<ByteSize>,
+    /// Most tags below the namespace.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) quota_tags: Option<u64>,
+    /// Most repositories below the namespace.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) quota_repositories: Option<u64>,
+    /// Most manifests below the namespace.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) quota_manifests: Option<u64>,
+    /// A rule of which tags are kept, for example 'tags=*,keep-last=10,pushed-within=30d,pulled-within=90d'. May be
+    /// repeated; a tag is kept if any rule says so, or if no rule's tags match it.
+    #[arg(long, value_name = "RULE", value_parser = policy_text::rule, conflicts_with = "retention_file")]
+    pub(crate) retention: Vec<RetentionRule>,
+    /// The retention as a TOML file, all of its fields included.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) retention_file: Option<PathBuf>,
+    /// No tag is immutable here, whatever shorter namespaces say.
+    #[arg(long, conflicts_with = "immutable")]
+    pub(crate) no_immutable: bool,
+    /// No tag goes by retention here, whatever shorter namespaces say.
+    #[arg(long, conflicts_with_all = ["retention", "retention_file"])]
+    pub(crate) no_retention: bool,
+    /// Fields to inherit again, by the names of their options, separated by commas.
+    #[arg(long, value_name = "FIELD", value_delimiter = ',')]
+    pub(crate) unset: Vec<PolicyField>,
+    /// How to ask.
+    #[command(flatten)]
+    pub(crate) ask: Ask,
+}
+
+/// A command about one namespace.
+#[derive(Debug, Args)]
+pub(crate) struct NamespaceNamed {
+    /// The namespace; / is the root.
+    #[arg(value_name = "PREFIX", value_parser = policy_text::prefix)]
+    pub(crate) prefix: String,
+    /// How to ask.
+    #[command(flatten)]
+    pub(crate) ask: Ask,
+}
+
+/// `regnode namespace list`.
+#[derive(Debug, Args)]
+pub(crate) struct NamespaceList {
+    /// How to ask.
+    #[command(flatten)]
+    pub(crate) ask: Ask,
+}
+
+/// `regnode namespace explain`.
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// A repository, or one of its tags. Neither has to exist.
+    #[arg(value_name = "REPOSITORY[:TAG]", value_parser = policy_text::repository_and_tag)]
+    pub(crate) what: policy_text::Named,
+    /// How to ask.
+    #[command(flatten)]
+    pub(crate) ask: Ask,
+}

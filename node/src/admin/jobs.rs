@@ -1,0 +1,203 @@
+//! The paths of the local socket for deletions of many tags: `GET /jobs`, `POST /job/show`, `/job/cancel`, `/delete`,
+//! `/delete/preview`, `/retention/run`, `/retention/preview`.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use raft::catalog::{JobCursor, JobId, JobKind, JobRecord, JobScope, JobState};
+use raft::policy::OPERATOR;
+
+use super::job_types::{
+    BulkDeletionRequest, JobAnswer, JobEntry, JobRequest, JobsAnswer, PreviewAnswer, PreviewedTag, RetentionRequest,
+};
+use super::refusal::refused;
+use super::router::Admin;
+use super::types::VERSION;
+use crate::deletion::{BulkDeletion, DeletionError, Preview, PreviewEntry};
+
+/// Tags in one page of a preview.
+const PAGE: usize = 1000;
+
+/// The paths.
+pub(super) fn router() -> Router<Admin> {
+    Router::new()
+        .route("/jobs", get(list))
+        .route("/job/show", post(show))
+        .route("/job/cancel", post(cancel))
+        .route("/delete", post(delete))
+        .route("/delete/preview", post(preview_deletion))
+        .route("/retention/run", post(run_retention))
+        .route("/retention/preview", post(preview_retention))
+}
+
+async fn list(State(admin): State<Admin>) -> Response {
+    let answer = async {
+        let mut jobs = Vec::new();
+        for (id, record) in admin.deletion.jobs().await? {
+            jobs.push(entry(&admin, id, record).await?);
+        }
+        Ok(JobsAnswer { version: VERSION, jobs })
+    };
+    match answer.await {
+        Ok(answer) => Json(answer).into_response(),
+        Err(error) => refused(&error),
+    }
+}
+
+async fn show(State(admin): State<Admin>, Json(request): Json<JobRequest>) -> Response {
+    let id = JobId(request.job);
+    let found = async { entry(&admin, id, admin.deletion.job(id).await?).await };
+    answer(found.await)
+}
+
+async fn cancel(State(admin): State<Admin>, Json(request): Json<JobRequest>) -> Response {
+    let id = JobId(request.job);
+    let cancelled = async { entry(&admin, id, admin.deletion.cancel_job(id).await?).await };
+    answer(cancelled.await)
+}
+
+async fn delete(State(admin): State<Admin>, Json(request): Json<BulkDeletionRequest>) -> Response {
+    let started = async {
+        let id = admin.deletion.start_bulk(bulk(request).0, Some(OPERATOR.to_owned())).await?;
+        entry(&admin, id, admin.deletion.job(id).await?).await
+    };
+    answer(started.await)
+}
+
+async fn run_retention(State(admin): State<Admin>, Json(request): Json<RetentionRequest>) -> Response {
+    let started = async {
+        let id = admin.deletion.run_retention(&request.prefix, Some(OPERATOR.to_owned())).await?;
+        entry(&admin, id, admin.deletion.job(id).await?).await
+    };
+    answer(started.await)
+}
+
+async fn preview_deletion(State(admin): State<Admin>, Json(request): Json<BulkDeletionRequest>) -> Response {
+    let (bulk, after) = bulk(request);
+    let preview = async { admin.deletion.preview_bulk(&bulk, cursor(after.as_deref())?, PAGE).await };
+    preview_answer(preview.await)
+}
+
+async fn preview_retention(State(admin): State<Admin>, Json(request): Json<RetentionRequest>) -> Response {
+    let RetentionRequest { prefix, after } = request;
+    let preview = async { admin.deletion.preview_retention(&prefix, cursor(after.as_deref())?, PAGE).await };
+    preview_answer(preview.await)
+}
+
+/// What is asked for, and where its preview goes on.
+fn bulk(request: BulkDeletionRequest) -> (BulkDeletion, Option<String>) {
+    let BulkDeletionRequest { repository, tags, older_than_seconds, after } = request;
+    (BulkDeletion { scope: JobScope::Repository(repository), tags, older_than_seconds }, after)
+}
+
+fn answer(outcome: Result<JobEntry, DeletionError>) -> Response {
+    match outcome {
+        Ok(job) => Json(JobAnswer { version: VERSION, job }).into_response(),
+        Err(error) => refused(&error),
+    }
+}
+
+/// A job, with how much is left of it.
+async fn entry(admin: &Admin, id: JobId, record: JobRecord) -> Result<JobEntry, DeletionError> {
+    let scope = match &record.scope {
+        JobScope::Namespace(prefix) => prefix.clone(),
+        JobScope::Repository(repository) => repository.to_string(),
+    };
+    let tags =
+        if record.state == JobState::Running { Some(admin.deletion.usage(&scope).await?.usage.tags) } else { None };
+    Ok(told(id, scope, record, tags))
+}
+
+/// A job as it is told. `tags` are those that are in its scope now.
+fn told(id: JobId, scope: String, record: JobRecord, tags: Option<u64>) -> JobEntry {
+    let (kind, pattern, older_than_seconds) = match record.kind {
+        JobKind::Retention => ("retention", None, None),
+        JobKind::Tags { pattern, older_than_seconds } => ("tags", Some(pattern.to_string()), older_than_seconds),
+    };
+    let state = match record.state {
+        JobState::Running => "running",
+        JobState::Done => "done",
+        JobState::Cancelled => "cancelled",
+    };
+    JobEntry {
+        id: id.0,
+        kind: kind.to_owned(),
+        scope,
+        tags: pattern,
+        older_than_seconds,
+        state: state.to_owned(),
+        examined: record.examined,
+        deleted: record.deleted,
+        kept: record.kept,
+        protected: record.protected,
+        left: tags.map(|tags| tags.saturating_sub(record.kept + record.protected)),
+        principal: record.principal,
+        started_milliseconds: record.started.0,
+        ended_milliseconds: record.ended.map(|ended| ended.0),
+    }
+}
+
+fn preview_answer(outcome: Result<Preview, DeletionError>) -> Response {
+    match outcome {
+        Ok(preview) => {
+            let next = preview.next.map(|(repository, tag)| format!("{repository}:{tag}"));
+            let tags = preview.entries.into_iter().map(previewed).collect();
+            Json(PreviewAnswer { version: VERSION, tags, next }).into_response()
+        }
+        Err(error) => refused(&error),
+    }
+}
+
+fn previewed(entry: PreviewEntry) -> PreviewedTag {
+    PreviewedTag {
+        repository: entry.repository,
+        tag: entry.tag,
+        digest: entry.digest.to_string(),
+        pushed_milliseconds: entry.pushed.0,
+        pulled_milliseconds: entry.pulled.map(|pulled| pulled.0),
+        delete: entry.verdict.delete,
+        why: entry.verdict.why,
+    }
+}
+
+/// A place in a preview.
+fn cursor(after: Option<&str>) -> Result<Option<JobCursor>, DeletionError> {
+    let Some(text) = after else { return Ok(None) };
+    let place = text.split_once(':').and_then(|(repository, tag)| Some((repository.parse().ok()?, tag.parse().ok()?)));
+    place.map(Some).ok_or_else(|| DeletionError::Invalid(format!("{text:?} is no place to go on")))
+}
+
+#[cfg(test)]
+mod tests {
+    use raft::time::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn a_place_in_a_preview_survives_as_text() {
+        assert_eq!(cursor(None).unwrap(), None);
+        let place = cursor(Some("acme/app:v1")).unwrap().unwrap();
+        assert_eq!((place.0.as_str(), place.1.as_str()), ("acme/app", "v1"));
+        assert!(cursor(Some("acme/app")).unwrap_err().to_string().contains("no place"));
+    }
+
+    #[test]
+    fn what_is_left_of_a_job_are_the_tags_that_it_has_not_kept() {
+        let record = JobRecord {
+            scope: JobScope::Namespace("acme".to_owned()),
+            kind: JobKind::Retention,
+            state: JobState::Running,
+            cursor: None,
+            examined: 10,
+            deleted: 6,
+            kept: 3,
+            protected: 1,
+            principal: None,
+            started: Timestamp(1),
+            ended: None,
+        };
+        let told = told(JobId(7), "acme".to_owned(), record, Some(24));
+        assert_eq!((told.id, told.kind.as_str(), told.left), (7, "retention", Some(20)));
+    }
+}

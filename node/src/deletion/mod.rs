@@ -1,0 +1,87 @@
+//! What operators ask about deleting: the policies of namespaces, what they use, garbage, deletion jobs, what tags
+//! pointed to, what was deleted and can be restored.
+//!
+//! Any node answers. Policies are set in the directory, everything else is the catalog's; what takes long is done by the
+//! background work of the catalog's leader (`background::{collect, policies, jobs, retention}`), by the same judgement
+//! (`judge`) that is shown here beforehand. Who may ask is not decided here.
+
+mod collect;
+mod directory;
+mod error;
+mod garbage;
+mod history;
+mod jobs;
+mod judge;
+mod metrics;
+mod namespace;
+mod preview;
+mod refusal;
+mod usage;
+
+use std::sync::{Arc, Mutex};
+
+use raft::catalog::{StateError, View};
+use raft::directory::Directory;
+use raft::group::Group;
+use storage::kv::Engine;
+use tokio::sync::watch;
+
+use crate::background::Overview;
+use crate::gateway::Gateway;
+use crate::gateway::core::Core;
+
+pub use collect::Collected;
+pub(crate) use collect::collect_some;
+pub(crate) use directory::DirectoryRecords;
+pub use error::DeletionError;
+pub(crate) use garbage::queued;
+pub use garbage::{GarbageStatus, Reclaimable};
+pub use history::{DeletedTags, Restored};
+pub use jobs::BulkDeletion;
+pub use judge::Verdict;
+pub(crate) use judge::{Judge, Page as JudgedPage, Plan};
+pub use metrics::DeletionMetrics;
+pub use namespace::{Applied, Explanation, NamespaceStatus, TagExplanation};
+pub use preview::{Preview, PreviewEntry};
+pub use refusal::Refusal;
+pub use usage::Bound;
+
+use preview::Kept;
+
+/// What operators ask about deleting. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Deletion {
+    core: Arc<Core>,
+    directory: Arc<dyn DirectoryRecords>,
+    overviews: watch::Receiver<Arc<Overview>>,
+    /// The judgement of the repository that was looked at last, so that its next page costs nothing.
+    kept: Arc<Mutex<Option<Kept>>>,
+}
+
+impl Deletion {
+    /// Asks the catalog of this gateway and this directory.
+    #[must_use]
+    pub fn new(gateway: &Gateway, directory: Arc<Group<Directory>>, overviews: watch::Receiver<Arc<Overview>>) -> Self {
+        Self::over(gateway, directory, overviews)
+    }
+
+    /// The same over any directory.
+    pub(crate) fn over(
+        gateway: &Gateway,
+        directory: Arc<dyn DirectoryRecords>,
+        overviews: watch::Receiver<Arc<Overview>>,
+    ) -> Self {
+        Self { core: Arc::clone(gateway.core()), directory, overviews, kept: Arc::default() }
+    }
+
+    /// Reads the catalog as of now, off the asynchronous threads.
+    async fn read<T, F>(&self, work: F) -> Result<T, DeletionError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&View<Arc<dyn Engine>>) -> Result<T, StateError> + Send + 'static,
+    {
+        self.core.records.barrier().await?;
+        let view = self.core.records.view();
+        Ok(self.core.exec.run(move || work(&view)).await?)
+    }
+}

@@ -1,0 +1,105 @@
+//! Manifests that nothing holds: neither a tag, nor an index that lists them, nor a subject that exists.
+//!
+//! Each has a row that says since when; whether it is queued as garbage too is a matter of policy, and orphans always
+//! are.
+
+use super::context::Context;
+use super::{garbage, policy};
+use crate::catalog::garbage::{GarbageItem, UnheldRecord, unheld_deadline};
+use crate::catalog::name::{Digest, RepositoryName};
+use crate::catalog::record::ManifestRecord;
+use crate::catalog::table::{ManifestParents, Manifests, Referrers, UnheldManifests};
+use crate::machine::ApplyError;
+use crate::table::Table;
+
+/// What a manifest lost its hold by, if it did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Parting {
+    /// It goes whatever the policy says of untagged manifests.
+    pub(super) orphaned: bool,
+    /// An operator may take back what let it go.
+    pub(super) deleted: bool,
+}
+
+/// The manifest's place in the garbage queue.
+fn item(repository: &RepositoryName, digest: &Digest, record: &ManifestRecord) -> GarbageItem {
+    GarbageItem::Manifest { repository: repository.clone(), digest: *digest, generation: record.generation }
+}
+
+/// Brings the rows of a manifest in line with whether something holds it. If nothing does, it is unheld from now on.
+pub(super) fn settle(
+    context: &mut Context<'_, '_>,
+    repository: &RepositoryName,
+    digest: &Digest,
+    record: &ManifestRecord,
+    parting: Parting,
+) -> Result<(), ApplyError> {
+    if is_held(context, repository, digest, record)? {
+        return hold(context, repository, digest, record);
+    }
+    let unheld = UnheldRecord { since: context.now, orphaned: parting.orphaned, deleted: parting.deleted };
+    UnheldManifests::put(context.state, (repository, digest), &unheld);
+    schedule(context, repository, digest, record, &unheld)
+}
+
+/// Something holds the manifest, or it is gone.
+pub(super) fn hold(
+    context: &mut Context<'_, '_>,
+    repository: &RepositoryName,
+    digest: &Digest,
+    record: &ManifestRecord,
+) -> Result<(), ApplyError> {
+    if UnheldManifests::contains(context.state, (repository, digest))? {
+        UnheldManifests::delete(context.state, (repository, digest));
+        garbage::dequeue(context, &item(repository, digest, record))?;
+    }
+    Ok(())
+}
+
+/// Queues an unheld manifest as the policy of now says, or takes it out.
+pub(super) fn schedule(
+    context: &mut Context<'_, '_>,
+    repository: &RepositoryName,
+    digest: &Digest,
+    record: &ManifestRecord,
+    unheld: &UnheldRecord,
+) -> Result<(), ApplyError> {
+    let item = item(repository, digest, record);
+    match unheld_deadline(unheld, &policy::of(context, repository)?) {
+        Some(deadline) => garbage::queue(context, &item, deadline),
+        None => garbage::dequeue(context, &item),
+    }
+}
+
+/// Settles the manifests that refer to this one, which has come or gone.
+pub(super) fn settle_referrers(
+    context: &mut Context<'_, '_>,
+    repository: &RepositoryName,
+    subject: &Digest,
+    parting: Parting,
+) -> Result<(), ApplyError> {
+    let referrers =
+        Referrers::scan::<(RepositoryName, Digest)>(context.state, (repository, subject), None, usize::MAX)?;
+    for ((_, _, referrer), _) in referrers {
+        let record = Manifests::require(context.state, (repository, &referrer))?;
+        settle(context, repository, &referrer, &record, parting)?;
+    }
+    Ok(())
+}
+
+/// Whether a tag, an index or a subject holds it.
+pub(super) fn is_held(
+    context: &Context<'_, '_>,
+    repository: &RepositoryName,
+    digest: &Digest,
+    record: &ManifestRecord,
+) -> Result<bool, ApplyError> {
+    if record.tags > 0 {
+        return Ok(true);
+    }
+    let parent = ManifestParents::scan::<(RepositoryName, Digest)>(context.state, (repository, digest), None, 1)?;
+    if !parent.is_empty() {
+        return Ok(true);
+    }
+    record.subject.as_ref().map_or(Ok(false), |subject| Manifests::contains(context.state, (repository, subject)))
+}
