@@ -116,19 +116,24 @@ async fn a_layer_in_flight_survives_and_a_collected_one_is_pushed_again() {
 async fn children_and_referrers_live_and_die_with_what_holds_them() {
     let mut cluster = start(3).await.unwrap();
     set_no_grace(&cluster).await.unwrap();
-    // Pushed before anything holds them: they need a grace of their own.
-    set(&cluster, "family", &["--grace", "1h", "--untagged", "collect=1h"]).await.unwrap();
     let registry = cluster.registry();
     let (amd, arm) = (Recipe::new(10).build().unwrap(), Recipe::new(11).architecture("arm64").build().unwrap());
-    for child in [&amd, &arm] {
-        child.push(&registry, "family/app", &child.manifest.digest).await.unwrap();
+    // A child comes before its index. As long as clients are told that it exists, it waits.
+    set(&cluster, "family", &["--grace", "8s"]).await.unwrap();
+    amd.push(&registry, "family/app", &amd.manifest.digest).await.unwrap();
+    for _ in 0..3 {
+        sleep(Duration::from_secs(5)).await;
+        registry.head(&manifest_path("family/app", &amd.manifest.digest)).await.unwrap().expect(200).unwrap();
     }
+    set(&cluster, "family", &["--grace", "1h"]).await.unwrap();
+    arm.push(&registry, "family/app", &arm.manifest.digest).await.unwrap();
+    amd.push(&registry, "family/app", &amd.manifest.digest).await.unwrap();
     let index = image::index(&[(&amd.manifest, "amd64"), (&arm.manifest, "arm64")]);
     registry.put_manifest("family/app", "v1", INDEX, &index.bytes).await.unwrap().expect(201).unwrap();
     let signature = image::artifact(12, "application/vnd.example.signature", Some(&index));
     signature.push(&registry, "family/app", &signature.manifest.digest).await.unwrap();
 
-    set(&cluster, "family", &["--grace", "0s", "--untagged", "collect=0s"]).await.unwrap();
+    set(&cluster, "family", &["--grace", "0s"]).await.unwrap();
     collect(&cluster).await.unwrap();
     let all = [&index.digest, &amd.manifest.digest, &arm.manifest.digest, &signature.manifest.digest];
     for digest in all {

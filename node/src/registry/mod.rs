@@ -21,6 +21,7 @@ use bytes::Bytes;
 use raft::catalog::{Catalog, Command, Digest, ManifestRecord, PutManifest, RepositoryName, Response, Tag, View};
 use raft::group::Group;
 use raft::id::RequestId;
+use raft::time::Clock;
 use storage::exec::Exec;
 use storage::kv::Engine;
 use storage::switch;
@@ -87,16 +88,17 @@ pub struct Registry {
     catalog: Arc<Group<Catalog>>,
     exec: Exec,
     entropy: Arc<dyn Entropy>,
+    clock: Arc<dyn Clock>,
     pulls: Pulls,
 }
 
 impl Registry {
     /// Works on this catalog.
     #[must_use]
-    pub fn new(catalog: Arc<Group<Catalog>>, exec: Exec, entropy: Arc<dyn Entropy>) -> Self {
+    pub fn new(catalog: Arc<Group<Catalog>>, exec: Exec, entropy: Arc<dyn Entropy>, clock: Arc<dyn Clock>) -> Self {
         let records: Arc<dyn Records> = Arc::<Group<Catalog>>::clone(&catalog);
         let pulls = Pulls::new(records, Arc::clone(&entropy), exec);
-        Self { catalog, exec, entropy, pulls }
+        Self { catalog, exec, entropy, clock, pulls }
     }
 
     /// When manifests are pulled.
@@ -134,7 +136,24 @@ impl Registry {
         repository: &RepositoryName,
         reference: &Reference,
     ) -> Result<StoredManifest, RegistryError> {
-        self.confirmed(repository, reference, false).await
+        let manifest = self.confirmed(repository, reference, false).await?;
+        if let Reference::Digest(digest) = reference {
+            self.touch(repository, digest).await?;
+        }
+        Ok(manifest)
+    }
+
+    /// A client learns that a manifest exists: one that nothing holds stays until an index was pushed that lists it.
+    async fn touch(&self, repository: &RepositoryName, digest: &Digest) -> Result<(), RegistryError> {
+        let now = self.clock.now();
+        if !self.view().manifest_needs_touch(repository, digest, now).map_err(RegistryError::state)? {
+            return Ok(());
+        }
+        match self.propose(Command::TouchManifest { repository: repository.clone(), digest: *digest }).await? {
+            Response::Done => Ok(()),
+            Response::ManifestUnknown => Err(unknown(repository, &Reference::Digest(*digest))),
+            other => Err(RegistryError::unexpected(&other)),
+        }
     }
 
     /// Stores a manifest under its digest and sets tags on it: the one it is pushed by, and `tags`.

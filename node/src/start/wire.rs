@@ -120,7 +120,12 @@ pub(super) async fn rooms(ground: Ground<'_>) -> Rooms {
         },
         metrics: metrics.register(gateway::Metrics::register),
     });
-    let registry = Registry::new(Arc::clone(&groups.catalog), exec, Arc::clone(&environment.entropy));
+    let registry = Registry::new(
+        Arc::clone(&groups.catalog),
+        exec,
+        Arc::clone(&environment.entropy),
+        Arc::clone(&environment.clock),
+    );
     let time = AgreedTime {
         clock: Arc::clone(&environment.clock),
         members: members.clone(),

@@ -220,6 +220,13 @@ pub enum Command {
         /// The job.
         job: JobId,
     },
+    /// Renews the grace of a manifest that nothing holds and that a client was told exists.
+    TouchManifest {
+        /// Repository.
+        repository: RepositoryName,
+        /// The manifest.
+        digest: Digest,
+    },
 }
 
 /// A shard's new place.

@@ -118,16 +118,18 @@ pub fn is_touch_due(deadline: Timestamp, now: Timestamp, grace_seconds: u64) -> 
     deadline < now.plus_seconds(grace_seconds)
 }
 
-/// When a manifest goes that nothing holds; `None` if the policy keeps it.
+/// When a manifest goes that nothing holds; `None` if the policy keeps it. A grace passes in any case since a client
+/// learned that it exists: the index that is to list it may come last.
 #[must_use]
 pub fn unheld_deadline(unheld: &UnheldRecord, policy: &Policy) -> Option<Timestamp> {
     let wait_seconds = match policy.untagged {
-        _ if unheld.orphaned => policy.grace_seconds,
+        _ if unheld.orphaned => 0,
         Untagged::Collect { after_seconds } => after_seconds,
         Untagged::Keep => return None,
     };
     let restorable_seconds = if unheld.deleted { policy.restore_seconds } else { 0 };
-    Some(unheld.since.plus_seconds(wait_seconds.max(restorable_seconds)))
+    let waited = unheld.since.plus_seconds(wait_seconds.max(restorable_seconds));
+    Some(waited.max(touched_deadline(unheld.since, policy.grace_seconds)))
 }
 
 crate::versioned! {
@@ -166,17 +168,20 @@ mod tests {
 
     #[test]
     fn an_untagged_manifest_goes_by_policy_and_an_orphan_always() {
-        let keep = Policy { grace_seconds: 10, restore_seconds: 50, ..Policy::default() };
+        // With an eighth of the grace on top: 18.
+        let keep = Policy { grace_seconds: 16, restore_seconds: 50, ..Policy::default() };
         let collect = Policy { untagged: Untagged::Collect { after_seconds: 20 }, ..keep.clone() };
         let since = Timestamp(1000);
         let unheld = |orphaned, deleted| UnheldRecord { since, orphaned, deleted };
         let deadline = |unheld, policy| unheld_deadline(&unheld, policy).map(|deadline: Timestamp| deadline.0 / 1000);
         assert_eq!(deadline(unheld(false, false), &keep), None);
         assert_eq!(deadline(unheld(false, true), &keep), None);
-        assert_eq!(deadline(unheld(true, false), &keep), Some(11));
+        assert_eq!(deadline(unheld(true, false), &keep), Some(19));
         assert_eq!(deadline(unheld(true, true), &keep), Some(51));
         assert_eq!(deadline(unheld(false, false), &collect), Some(21));
         assert_eq!(deadline(unheld(false, true), &collect), Some(51));
-        assert_eq!(deadline(unheld(true, false), &collect), Some(11));
+        assert_eq!(deadline(unheld(true, false), &collect), Some(19));
+        let hasty = Policy { untagged: Untagged::Collect { after_seconds: 0 }, ..keep.clone() };
+        assert_eq!(deadline(unheld(false, false), &hasty), Some(19), "never within the grace");
     }
 }

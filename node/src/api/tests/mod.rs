@@ -109,7 +109,7 @@ impl Rig {
             options: crate::gateway::Options::default(),
             metrics: crate::gateway::Metrics::default(),
         });
-        let registry = Registry::new(catalog.clone(), exec, environment.entropy);
+        let registry = Registry::new(catalog.clone(), exec, environment.entropy, environment.clock);
         let router = router(ApiParts { gateway, registry, options, metrics: Metrics::unregistered() });
         Self { router, catalog, _node: node }
     }

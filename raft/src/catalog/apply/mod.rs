@@ -74,6 +74,7 @@ fn dispatch(context: &mut Context<'_, '_>, command: Command) -> Result<Response,
         Command::ExpireUploads { limit } => upload::expire(context, limit),
         Command::MountBlob { repository, digest, from } => blob::mount(context, &repository, &digest, from),
         Command::TouchBlob { repository, digest } => blob::touch(context, &repository, &digest),
+        Command::TouchManifest { repository, digest } => unheld::touch(context, &repository, &digest),
         Command::UnlinkBlob { repository, digest, principal } => {
             blob::unlink(context, &repository, &digest, principal.as_deref())
         }

@@ -5,7 +5,8 @@
 
 use super::context::Context;
 use super::{garbage, policy};
-use crate::catalog::garbage::{GarbageItem, UnheldRecord, unheld_deadline};
+use crate::catalog::command::Response;
+use crate::catalog::garbage::{GarbageItem, UnheldRecord, is_touch_due, unheld_deadline};
 use crate::catalog::name::{Digest, RepositoryName};
 use crate::catalog::record::ManifestRecord;
 use crate::catalog::table::{ManifestParents, Manifests, Referrers, UnheldManifests};
@@ -69,6 +70,28 @@ pub(super) fn schedule(
         Some(deadline) => garbage::queue(context, &item, deadline),
         None => garbage::dequeue(context, &item),
     }
+}
+
+/// Renews the grace of a manifest that a client was told exists. Coalesced; one that is held or kept needs none.
+pub(super) fn touch(
+    context: &mut Context<'_, '_>,
+    repository: &RepositoryName,
+    digest: &Digest,
+) -> Result<Response, ApplyError> {
+    let Some(record) = Manifests::get(context.state, (repository, digest))? else {
+        return Ok(Response::ManifestUnknown);
+    };
+    let Some(mut unheld) = UnheldManifests::get(context.state, (repository, digest))? else {
+        return Ok(Response::Done);
+    };
+    let grace_seconds = policy::of(context, repository)?.grace_seconds;
+    let deadline = garbage::deadline(context, &item(repository, digest, &record))?;
+    if deadline.is_some_and(|deadline| is_touch_due(deadline, context.now, grace_seconds)) {
+        unheld.since = context.now;
+        UnheldManifests::put(context.state, (repository, digest), &unheld);
+        schedule(context, repository, digest, &record, &unheld)?;
+    }
+    Ok(Response::Done)
 }
 
 /// Settles the manifests that refer to this one, which has come or gone.

@@ -120,7 +120,7 @@ fn an_image_goes_from_the_manifest_to_the_last_byte() {
     store.push(1, "app", 1);
     store.put(manifest("app", 10, &["latest"], &[1]));
     store.put(manifest("app", 11, &["latest"], &[]));
-    store.wait(GRACE_SECONDS - 1);
+    store.wait(GRACE_SECONDS + touch_interval_seconds(GRACE_SECONDS) - 1);
     assert_eq!(store.collect(), (0, 0));
     store.wait(1);
     assert_eq!(store.collect(), (1, 0));
@@ -146,6 +146,31 @@ fn untagged_manifests_are_kept_where_the_policy_says_so() {
 }
 
 #[test]
+fn a_child_that_a_client_was_told_of_waits_a_grace_for_its_index() {
+    let mut store = Store::new();
+    let collect = NamespacePolicy { untagged: Some(Untagged::Collect { after_seconds: 0 }), ..graces(100, 0) };
+    store.sync_policy("", Some(collect));
+    store.put(manifest("app", 10, &[], &[]));
+    let needs_touch =
+        |store: &Store| store.view().manifest_needs_touch(&repository("app"), &digest(10), store.now).unwrap();
+    assert!(!needs_touch(&store), "it was just pushed");
+    store.wait(100);
+    assert!(needs_touch(&store));
+    let touch = || Command::TouchManifest { repository: repository("app"), digest: digest(10) };
+    assert_eq!(store.apply(touch()), Response::Done);
+    assert!(!needs_touch(&store));
+    store.wait(100);
+    store.collect();
+    store.put(index("app", 20, &["latest"], &[10]));
+    assert!(store.manifest_garbage().is_empty());
+    assert_eq!(store.apply(touch()), Response::Done, "what is held needs none");
+    store.apply(delete_manifest("app", 20));
+    store.wait(200);
+    store.collect();
+    assert_eq!(store.apply(touch()), Response::ManifestUnknown);
+}
+
+#[test]
 fn a_referrer_dies_with_its_subject_and_its_own_children_with_it() {
     let mut store = Store::new();
     store.sync_policy("", Some(graces(100, 0)));
@@ -156,10 +181,11 @@ fn a_referrer_dies_with_its_subject_and_its_own_children_with_it() {
     store.put(referrer("app", 32, 30));
     store.apply(delete_manifest("app", 10));
     assert_eq!(store.manifest_garbage(), [manifest_item(&store, "app", 30)], "a tag holds the other one");
-    store.wait(100);
+    let wait = 100 + touch_interval_seconds(100);
+    store.wait(wait);
     store.collect();
     assert_eq!(store.manifest_garbage(), [manifest_item(&store, "app", 11), manifest_item(&store, "app", 32)]);
-    store.wait(100);
+    store.wait(wait);
     store.collect();
     assert!(store.manifest_garbage().is_empty());
     assert_eq!(store.view().totals().unwrap().manifests, 1);

@@ -154,7 +154,7 @@ fn an_untagged_manifest_pushed_again_gets_a_new_grace() {
     store.put(manifest("app", 10, &[], &[]));
     let queued = store.view().garbage(crate::time::Timestamp(u64::MAX), 9).unwrap();
     assert_eq!(queued.len(), 1);
-    assert_eq!(queued[0].0, store.now.plus_seconds(GRACE_SECONDS));
+    assert_eq!(queued[0].0, touched_deadline(store.now, GRACE_SECONDS));
 }
 
 #[test]

@@ -7,12 +7,13 @@ use storage::shard::{ExtentIndex, ObjectId};
 use super::View;
 use crate::catalog::command::DiscardKey;
 use crate::catalog::event::Event;
-use crate::catalog::garbage::{GarbageItem, is_touch_due};
+use crate::catalog::garbage::{GarbageItem, is_touch_due, unheld_deadline};
 use crate::catalog::layout::DiscardRecord;
 use crate::catalog::name::{Digest, RepositoryName};
 use crate::catalog::shortfall::{ShortfallKey, ShortfallRecord};
 use crate::catalog::table::{
-    CatalogClock, Discards, Feed, GarbageDeadlines, GarbageQueue, ShortfallOrder, Shortfalls, UploadExpiries,
+    CatalogClock, Discards, Feed, GarbageDeadlines, GarbageQueue, ShortfallOrder, Shortfalls, UnheldManifests,
+    UploadExpiries,
 };
 use crate::machine::State;
 use crate::table::{StateError, Table};
@@ -96,6 +97,20 @@ impl<S: State> View<S> {
         let Some(deadline) = self.garbage_deadline(&item)? else { return Ok(false) };
         let (policy, _) = self.policy(repository)?;
         Ok(is_touch_due(deadline, now.max(self.clock()?), policy.grace_seconds))
+    }
+
+    /// The same of a manifest that nothing holds.
+    pub fn manifest_needs_touch(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        now: Timestamp,
+    ) -> Result<bool, StateError> {
+        let Some(unheld) = UnheldManifests::get(&self.state, (repository, digest))? else { return Ok(false) };
+        let (policy, _) = self.policy(repository)?;
+        let deadline = unheld_deadline(&unheld, &policy);
+        let now = now.max(self.clock()?);
+        Ok(deadline.is_some_and(|deadline| is_touch_due(deadline, now, policy.grace_seconds)))
     }
 
     /// Events from a sequence number on, in order. A consumer whose cursor is below the kept range has lost events.
