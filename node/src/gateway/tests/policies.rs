@@ -127,7 +127,7 @@ async fn a_change_of_untagged_is_walked_through() {
     }
     assert_eq!(world.view().totals().unwrap().garbage.manifests, 0);
     let untagged = Some(Untagged::Collect { after_seconds: 60 });
-    let policy = NamespacePolicy { untagged, ..NamespacePolicy::default() };
+    let policy = NamespacePolicy { untagged, grace_seconds: Some(60), ..NamespacePolicy::default() };
     office.deletion.set_namespace("acme", policy).await.unwrap();
     office.work(&gateway, 10).await;
     assert!(!world.view().has_policy_walks().unwrap());
