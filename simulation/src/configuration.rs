@@ -14,6 +14,7 @@ use rand::seq::IndexedRandom;
 use serde::Serialize;
 
 use crate::fault::FaultKind;
+use crate::garbage::{GarbageConfiguration, SHORT_UPLOAD_LIFETIME_SECONDS};
 use crate::operator::OrderKind;
 use crate::seed::Seed;
 use crate::workload::OperationKind;
@@ -24,6 +25,9 @@ const LEFT_OUT: f64 = 0.4;
 const WITHOUT_OPERATOR: f64 = 0.4;
 /// The shortest grace of orphans that may be set, in seconds.
 pub const SHORT_ORPHAN_GRACE_SECONDS: u64 = 60;
+
+/// How long an upload lives without progress unless a run says otherwise, in seconds.
+pub const UPLOAD_LIFETIME_SECONDS: u64 = 7 * 24 * 3600;
 
 /// The configuration of one run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -40,6 +44,8 @@ pub struct Configuration {
     pub faults: FaultConfiguration,
     /// What an operator does meanwhile.
     pub operator: OperatorConfiguration,
+    /// When garbage goes.
+    pub garbage: GarbageConfiguration,
     /// Rare paths that are taken, with the percentage of the times at which they could be.
     pub rare: BTreeMap<&'static str, u8>,
 }
@@ -78,6 +84,8 @@ pub struct NodeConfiguration {
     pub node_grace_seconds: u64,
     /// `scrub.orphan_grace_seconds`.
     pub orphan_grace_seconds: u64,
+    /// `upload.lifetime_seconds`.
+    pub upload_lifetime_seconds: u64,
 }
 
 /// What the clients do.
@@ -161,9 +169,11 @@ impl Configuration {
             workload: WorkloadConfiguration::draw(&mut random),
             faults: FaultConfiguration::draw(&mut random),
             operator: OperatorConfiguration::default(),
+            garbage: GarbageConfiguration::default(),
             rare: rare(&mut random),
         };
-        configuration.with_operator(&mut seed.stream("operator"))
+        let garbage = GarbageConfiguration::draw(&mut seed.stream("garbage"));
+        configuration.with_operator(&mut seed.stream("operator")).with_garbage(garbage)
     }
 
     /// The same with an operator, if there is one.
@@ -175,6 +185,23 @@ impl Configuration {
             // What a cluster that grew has outgrown is looked for after so long a calm: not after the end of the run.
             self.settings.node_grace_seconds = self.settings.node_grace_seconds.min(20);
         }
+        self
+    }
+
+    /// The same with these rules for what garbage there is.
+    #[must_use]
+    pub fn with_garbage(mut self, garbage: GarbageConfiguration) -> Self {
+        if garbage.grace_seconds.is_some() {
+            self.settings.upload_lifetime_seconds = SHORT_UPLOAD_LIFETIME_SECONDS;
+            // A clock that steps takes a grace of seconds away at once, as it must. It drifts instead.
+            if let Some(weight) = self.faults.kinds.remove(&FaultKind::ClockStep) {
+                self.faults.kinds.entry(FaultKind::ClockDrift).or_insert(weight);
+            }
+            if garbage.emptied_in_the_end {
+                self.settings.orphan_grace_seconds = SHORT_ORPHAN_GRACE_SECONDS;
+            }
+        }
+        self.garbage = garbage;
         self
     }
 
@@ -193,7 +220,7 @@ impl Configuration {
 
 impl fmt::Display for Configuration {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, cluster, settings, workload, faults, operator, rare } = self;
+        let Self { seed, cluster, settings, workload, faults, operator, garbage, rare } = self;
         writeln!(formatter, "seed {seed}")?;
         writeln!(
             formatter,
@@ -248,6 +275,7 @@ impl fmt::Display for Configuration {
             if operator.scrubs_in_the_end { "all is scrubbed in the end" } else { "nothing is scrubbed in the end" },
             weights(&operator.orders)
         )?;
+        writeln!(formatter, "garbage: {garbage}")?;
         write!(formatter, "rare paths: {}", weights(rare))
     }
 }
@@ -269,7 +297,7 @@ impl ClusterConfiguration {
             nodes,
             zones: random.random_range(1..=3),
             disks_per_node: random.random_range(1..=3),
-            // More than clients can fill in a run, since nothing is collected yet: disks are full by a fault.
+            // More than clients can fill in a run: disks are full by a fault.
             disk_capacity_bytes: random.random_range(1..=4) << 30,
             latency_milliseconds_max: *[1, 2, 5, 20, 60].choose(random).unwrap_or(&2),
         }
@@ -289,6 +317,7 @@ impl NodeConfiguration {
             idle_body_timeout_seconds: random.random_range(5..=60),
             node_grace_seconds: *[5, 20, 600].choose(random).unwrap_or(&20),
             orphan_grace_seconds: 24 * 3600,
+            upload_lifetime_seconds: UPLOAD_LIFETIME_SECONDS,
         }
     }
 }

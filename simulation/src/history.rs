@@ -143,6 +143,14 @@ pub struct History {
 }
 
 impl History {
+    /// A history of these operations, in the order in which they were sent, and of these pushes.
+    #[must_use]
+    pub fn of(operations: Vec<Operation>, acknowledged: Vec<Acknowledged>) -> Self {
+        let orders = |operation: &Operation| operation.returned_order.max(Some(operation.invoked_order));
+        let order = operations.iter().filter_map(orders).max().unwrap_or_default();
+        Self { records: Arc::new(Mutex::new(Records { operations, acknowledged, order })) }
+    }
+
     fn records(&self) -> MutexGuard<'_, Records> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -19,6 +19,7 @@ pub mod disk;
 pub mod engines;
 pub mod entropy;
 pub mod fault;
+pub mod garbage;
 pub mod history;
 pub mod judge;
 mod mounts;

@@ -45,9 +45,33 @@ pub const MUTATIONS: &[Mutation] = &[
         10,
     ),
     always(
+        "catalog.blob.forget_touch",
+        "what a client is told of is not kept for it: a blob goes after the grace of its push, whoever asked meanwhile",
+        &["lease"],
+        40,
+    ),
+    always(
         "catalog.extent.forget_shortfall",
         "an extent that was written below its redundancy is not put on the list",
         &["redundancy"],
+        10,
+    ),
+    always(
+        "catalog.garbage.ignore_generation",
+        "what waits to be collected stays there when it is pushed again, and goes",
+        &["catalog", "log", "lease", "durability", "linearizability"],
+        20,
+    ),
+    always(
+        "catalog.link.collect_used",
+        "a blob that waits to be collected stays there when a manifest uses it, and goes",
+        &["catalog", "log", "lease", "durability", "linearizability"],
+        10,
+    ),
+    always(
+        "catalog.manifest.count_twice",
+        "a manifest counts twice in the blobs that it uses, so that they are never collected",
+        &["catalog", "log", "emptiness"],
         10,
     ),
     always(
@@ -74,6 +98,7 @@ pub const MUTATIONS: &[Mutation] = &[
         &["protocol", "catalog", "served_bytes", "durability"],
         30,
     ),
+    always("catalog.usage.count_twice", "a blob counts twice in what its namespaces use", &["catalog", "log"], 10),
     always(
         "gateway.budget.leak_permit",
         "a share of the memory for uploads is never given back",

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use raft::policy::NamespacePolicy;
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 use tracing_subscriber::layer::SubscriberExt;
@@ -23,8 +24,9 @@ use crate::judge::inspection::{Demands, Ground, Inspection};
 use crate::judge::liveness::{self, Facts, NodeFacts};
 use crate::judge::log::{Expected, LogJudge};
 use crate::judge::raft_safety::RaftSafety;
-use crate::judge::{Court, linearizability};
+use crate::judge::{Court, lease, linearizability};
 use crate::mutation::Mutation;
+use crate::operator::garbage::{empty, set_policies};
 use crate::operator::{Operator, OrderKind};
 use crate::outcome::Outcome;
 use crate::seed::Seed;
@@ -104,7 +106,9 @@ pub fn run_seed(seed: Seed, options: &RunOptions, trace: &Trace, court: &Court) 
     let _subscriber = tracing::subscriber::set_default(tracing_subscriber::registry().with(trace.clone()).with(log));
 
     let surroundings = cluster::surroundings(configuration.computers());
-    let work = Workload::new(surroundings, &configuration, history.clone(), court.clone());
+    let work = Workload::new(surroundings, &configuration, history.clone(), court.clone())
+        .with_garbage(&configuration.garbage);
+    let terms = work.terms.clone();
     work.serve(1..=configuration.cluster.nodes);
     let run = Run {
         inspection: Arc::new(inspection(&configuration, &atlas, court, &held)),
@@ -126,7 +130,8 @@ pub fn run_seed(seed: Seed, options: &RunOptions, trace: &Trace, court: &Court) 
     {
         court.accuse_at(trace.reached(), "run", format!("{error:#}"));
     }
-    let undecided = linearizability::judge(&history, court).undecided;
+    lease::judge(&history, &terms, court);
+    let undecided = linearizability::judge(&lease::without_lapses(&history, &terms), court).undecided;
     drop(switches);
     run.outcome(trace, court, undecided.len())
 }
@@ -199,6 +204,9 @@ impl Run {
         control.ready(&all, BOOT).await.context("the cluster boots")?;
         sleep(REST).await;
         self.inspection.booted();
+        if !set_policies(&control, self.policies()).await {
+            return Ok(());
+        }
 
         let _supervisor = AbortOnDropHandle::new(tokio::spawn(supervise(control.clone(), self.atlas.clone())));
         self.work.begin();
@@ -241,21 +249,47 @@ impl Run {
         let whole = self.atlas.lost_voters() == 0;
         let demands = Demands { orphans_max: self.orphans_max(), whole, ..Demands::default() };
         self.look(&control, QUIET, demands).await;
-        if !self.configuration.operator.scrubs_in_the_end || self.work.court.first().is_some() {
+        if self.configuration.operator.scrubs_in_the_end
+            && self.work.court.first().is_none()
+            && !self.scrub(&control, &operator, &facts, demands).await
+        {
             return Ok(());
         }
+        if self.configuration.garbage.emptied_in_the_end && whole && self.work.court.first().is_none() {
+            self.empty(&control, &operator).await;
+        }
+        Ok(())
+    }
+
+    /// Has everything scrubbed, and judges that nothing is damaged any more. Whether it came to that.
+    async fn scrub(&self, control: &Control, operator: &Operator, facts: &Facts, demands: Demands) -> bool {
         control.trace.note("all is scrubbed");
         if !operator.scrub_all().await {
-            return Ok(());
+            return false;
         }
         sleep(REPORTED).await;
-        if liveness::revive(&self.work, &facts, liveness::BOUND).await.is_none() {
-            return Ok(());
+        if liveness::revive(&self.work, facts, liveness::BOUND).await.is_none() {
+            return false;
         }
         let no_strays = self.configuration.settings.orphan_grace_seconds <= SHORT_ORPHAN_GRACE_SECONDS;
-        let demands = Demands { scrubbed: whole, no_strays, ..demands };
-        self.look(&control, if no_strays { STRAYS_GONE } else { QUIET }, demands).await;
-        Ok(())
+        let demands = Demands { scrubbed: demands.whole, no_strays, ..demands };
+        self.look(control, if no_strays { STRAYS_GONE } else { QUIET }, demands).await;
+        true
+    }
+
+    /// Has everything deleted, and judges that nothing is left: what no catalog names a scrub finds.
+    async fn empty(&self, control: &Control, operator: &Operator) {
+        control.trace.note("all is deleted");
+        if !empty(control, self.policies()).await || !operator.scrub_all().await {
+            return;
+        }
+        let demands = Demands { whole: true, no_strays: true, emptied: true, ..Demands::default() };
+        self.look(control, STRAYS_GONE, demands).await;
+    }
+
+    /// What the operator sets before the clients begin.
+    fn policies(&self) -> Vec<(String, NamespacePolicy)> {
+        self.configuration.garbage.policies(&self.work.library.repositories)
     }
 
     /// Looks into all nodes after some quiet, and judges what they hold.

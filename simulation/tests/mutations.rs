@@ -2,9 +2,16 @@
 
 mod program;
 
-/// One for each way of noticing: the log, the replicas beside each other, the catalog by itself, Raft's own promises.
-const QUICK: [&str; 4] =
-    ["api.referrers.panic", "catalog.apply.diverge", "catalog.tag.keep_on_delete", "raft.append.acknowledge_unwritten"];
+/// One for each way of noticing: the log, the replicas beside each other, the catalog by itself, Raft's own promises; and
+/// the counts by which garbage is told from what is needed.
+const QUICK: [&str; 6] = [
+    "api.referrers.panic",
+    "catalog.apply.diverge",
+    "catalog.manifest.count_twice",
+    "catalog.tag.keep_on_delete",
+    "catalog.usage.count_twice",
+    "raft.append.acknowledge_unwritten",
+];
 
 #[test]
 fn planted_faults_are_noticed() {

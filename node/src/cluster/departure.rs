@@ -2,6 +2,7 @@
 //! then written into the directory; everything else follows from there, whatever crashes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use raft::catalog::{self, Catalog, DiskLocation};
 use raft::directory::{self, Command, Directory, DiskRecord, DiskState, NodeRecord, NodeState, Response};
@@ -9,12 +10,19 @@ use raft::group::{Group, ProposeError, ReadError};
 use raft::id::{NodeId, RequestId};
 use storage::exec::Exec;
 use storage::shard::DiskId;
+use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use super::leave::{Facts, Objection, Other, objection_to_drain, objections};
 use super::loss::{Loss, loss};
 use crate::environment::Entropy;
-use crate::members::Members;
+use crate::members::{Member, Members};
+
+/// How long a disk that its node speaks of may be unknown to the directory: nodes look every few seconds whether what
+/// they have said there is still true.
+const REGISTRATION: Duration = Duration::from_secs(10);
+/// Between two looks at it.
+const REGISTRATION_POLL: Duration = Duration::from_millis(200);
 
 /// Carries out operators' requests. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -169,9 +177,20 @@ impl Departures {
 
     /// Says what is wanted of a disk, named by its id or the beginning of it.
     pub async fn set_disk(&self, node: &str, disk: &str, wish: DiskWish) -> Result<DiskRecord, DepartureError> {
-        let (id, record) = self.find(node).await?;
+        let begun = Instant::now();
+        let (id, record, disk) = loop {
+            let (id, record) = self.find(node).await?;
+            match pick_disk(&record.info.name, &record.disks, disk) {
+                // It was just added: its node is about to say so to the directory.
+                Err(DepartureError::UnknownDisk(..))
+                    if self.is_heard_of(id, disk) && begun.elapsed() < REGISTRATION =>
+                {
+                    sleep(REGISTRATION_POLL).await;
+                }
+                picked => break (id, record, picked?),
+            }
+        };
         let name = &record.info.name;
-        let disk = pick_disk(name, &record.disks, disk)?;
         let state = match wish {
             DiskWish::Use => DiskState::Active,
             DiskWish::Drain => DiskState::Draining,
@@ -188,6 +207,12 @@ impl Departures {
         self.propose(Command::SetDiskState { node: id, disk: disk.id, state }).await?;
         info!(node = %id, disk = %disk.id, ?state, "an operator has decided about a disk");
         Ok(DiskRecord { state, ..disk })
+    }
+
+    /// Whether a node speaks of a disk whose id begins so, whatever the directory knows.
+    fn is_heard_of(&self, node: NodeId, disk: &str) -> bool {
+        let names_it = |member: &Member| member.disks.iter().any(|named| named.id.to_string().starts_with(disk));
+        !disk.is_empty() && self.members.all().iter().any(|member| member.id == node && names_it(member))
     }
 
     /// What is known of a node and of those that would remain.

@@ -202,6 +202,7 @@ impl Life {
             ("storage.block_size_bytes", node.block_size_bytes.to_string()),
             ("repair.node_grace_seconds", node.node_grace_seconds.to_string()),
             ("scrub.orphan_grace_seconds", node.orphan_grace_seconds.to_string()),
+            ("upload.lifetime_seconds", node.upload_lifetime_seconds.to_string()),
             ("raft.heartbeat_milliseconds", node.heartbeat_milliseconds.to_string()),
             ("raft.election_min_milliseconds", node.election_min_milliseconds.to_string()),
             ("raft.election_max_milliseconds", node.election_max_milliseconds.to_string()),

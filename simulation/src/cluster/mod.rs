@@ -16,7 +16,7 @@ use anyhow::{Result, anyhow};
 use turmoil::Sim;
 
 use crate::computer::Computer;
-use crate::configuration::{ClusterConfiguration, NodeConfiguration};
+use crate::configuration::{ClusterConfiguration, NodeConfiguration, UPLOAD_LIFETIME_SECONDS};
 use crate::judge::Court;
 use crate::seed::Seed;
 use crate::trace::Trace;
@@ -74,6 +74,7 @@ impl World {
             idle_body_timeout_seconds: 60,
             node_grace_seconds: 20,
             orphan_grace_seconds: 24 * 3600,
+            upload_lifetime_seconds: UPLOAD_LIFETIME_SECONDS,
         };
         Self { seed, cluster, settings, founders: nodes, limit, witness: None, inspector: None }
     }

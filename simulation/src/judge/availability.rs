@@ -126,7 +126,7 @@ impl Prober {
 
     /// Something acknowledged that must exist, if there is anything.
     fn read(&mut self) -> Option<Probe> {
-        let push = must_exist(&self.work.history).choose(&mut self.random)?.clone();
+        let push = must_exist(&self.work.certain()).choose(&mut self.random)?.clone();
         let ask = if push.manifest {
             let known = self.work.manifest(&push.digest);
             let manifest = known.unwrap_or_else(|| Arc::new(Manifest::bare(&push.digest, &push.content)));
@@ -159,7 +159,7 @@ impl Prober {
             }
             impaired = now_impaired;
             if let Probe::Read(push, _) = probe
-                && !must_still_exist(&self.work.history, push)
+                && !must_still_exist(&self.work.certain(), push)
             {
                 return false;
             }

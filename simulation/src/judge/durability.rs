@@ -7,7 +7,8 @@
 //! absent, and nothing that brings it can have come after that. An operation that nobody knows the outcome of can have
 //! come after anything.
 //!
-//! Garbage collection does not matter here: its grace is a day, and runs are shorter.
+//! Garbage collection does not matter here while its grace is a day, which is longer than a run. Where it is shorter, the
+//! history is asked for as if whatever may go by itself might be deleted at any time (`lease`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -12,6 +12,7 @@ use raft::time::Timestamp;
 use storage::kv::Engine;
 use storage::shard::{DiskId, ExtentIndex, ObjectId, ShardIndex, ShardName};
 
+use super::emptiness;
 use super::inspection::Ground;
 use crate::disk::Condition;
 
@@ -37,6 +38,8 @@ pub struct Holdings {
     pub orphans: BTreeSet<ShardName>,
     /// Those of them that nobody will ever ask for, so that a scrub removes them once their grace is over.
     pub strays: BTreeSet<ShardName>,
+    /// Keys of its catalog that tell of content, counted by kind.
+    pub left: BTreeMap<u8, u64>,
     /// The extents that have a shard on it.
     pub extents: BTreeMap<ExtentKey, CodedExtent>,
     /// The whole list of extents below their redundancy, with the shards that are missing.
@@ -53,9 +56,10 @@ impl Holdings {
         let status = statuses.iter().find(|status| matches!(status.group, GroupId::Catalog(_)));
         let catalog = status.and_then(|status| Some((status.applied_index, node.group_state(status.group)?)));
         let Some((applied, state)) = catalog else { return Ok(Self::default()) };
+        let left = emptiness::left(&*state)?;
         let view = View::new(state);
         let own = node.identity().node;
-        let mut holdings = Self { applied, shortfalls: shortfalls(&view)?, ..Self::default() };
+        let mut holdings = Self { applied, left, shortfalls: shortfalls(&view)?, ..Self::default() };
         let leaving = leaving(&view)?;
         for disk in node.disks().all() {
             let location = DiskLocation { node: own, disk: disk.id() };

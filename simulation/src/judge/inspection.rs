@@ -19,7 +19,7 @@ use super::holdings::Holdings;
 use super::mending::Noticed;
 use super::replicas::Replicas;
 use super::shards::Excused;
-use super::{Court, mending, redundancy, shards};
+use super::{Court, emptiness, mending, redundancy, shards};
 use crate::cluster::{Control, DATA_DIR};
 use crate::disk::Condition;
 
@@ -282,6 +282,9 @@ impl Inspection {
         if demands.no_strays {
             shards::judge_strays(&diary.holdings, &self.court);
         }
+        if demands.emptied {
+            emptiness::judge(&diary.holdings, &self.court);
+        }
         diary.settled = false;
         Conclusion {
             orphans: shards::judge(&diary.holdings, &self.excused.0, demands.orphans_max, &self.court),
@@ -293,6 +296,7 @@ impl Inspection {
 }
 
 /// What is demanded of a run at rest besides what always holds.
+#[expect(clippy::struct_excessive_bools, reason = "each demand is one of its own")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Demands {
     /// Orphaned shards that are explained by interruptions.
@@ -303,6 +307,8 @@ pub struct Demands {
     pub scrubbed: bool,
     /// The grace of orphans is over: none is left.
     pub no_strays: bool,
+    /// Everything was deleted, and its graces are over: nothing is left.
+    pub emptied: bool,
 }
 
 /// What was seen of a run at rest.

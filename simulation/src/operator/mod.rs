@@ -8,6 +8,7 @@
 //! operator does, through whichever node answers (`site`).
 
 mod errand;
+pub(crate) mod garbage;
 pub(crate) mod order;
 mod site;
 
@@ -222,40 +223,45 @@ impl Operator {
 
     /// Has all members scrub all their disks, and waits until they have. Accuses when it takes longer than ten minutes.
     pub async fn scrub_all(&self) -> bool {
-        let (control, begun) = (&self.site.control, Instant::now());
-        for number in control.members() {
-            let mut earlier = None;
-            loop {
-                let disks = scrubs(control, number).await;
-                let finished = disks.iter().filter_map(|disk| disk.last).filter(|pass| pass.forced);
-                let finished = finished.map(|pass| pass.finished_milliseconds).min();
-                let last = format!("{disks:?}");
-                match earlier {
-                    None if Order::Scrub.give(control, number).await.is_ok() => {
-                        let newest = disks.iter().filter_map(|disk| disk.last).map(|pass| pass.finished_milliseconds);
-                        earlier = Some(newest.max().unwrap_or_default());
-                    }
-                    Some(earlier) if !disks.is_empty() && finished > Some(earlier) => {
-                        let all = disks.iter().all(|disk| disk.last.is_some_and(|pass| pass.forced));
-                        if all {
-                            break;
-                        }
-                    }
-                    _ => {}
-                }
-                if self.site.work.court.first().is_some() {
-                    return false;
-                }
-                if begun.elapsed() >= SCRUB_BOUND {
-                    let text = format!("the scrub of node {number} does not come to its end: {last}");
-                    self.site.work.court.accuse(JUDGE, text);
-                    return false;
-                }
-                sleep(LOOK).await;
-            }
-        }
-        true
+        scrub_all(&self.site.control).await
     }
+}
+
+/// Has all members scrub all their disks, and waits until they have. Accuses when it takes longer than ten minutes.
+pub(crate) async fn scrub_all(control: &Control) -> bool {
+    let begun = Instant::now();
+    for number in control.members() {
+        let mut earlier = None;
+        loop {
+            let disks = scrubs(control, number).await;
+            let finished = disks.iter().filter_map(|disk| disk.last).filter(|pass| pass.forced);
+            let finished = finished.map(|pass| pass.finished_milliseconds).min();
+            let last = format!("{disks:?}");
+            match earlier {
+                None if Order::Scrub.give(control, number).await.is_ok() => {
+                    let newest = disks.iter().filter_map(|disk| disk.last).map(|pass| pass.finished_milliseconds);
+                    earlier = Some(newest.max().unwrap_or_default());
+                }
+                Some(earlier) if !disks.is_empty() && finished > Some(earlier) => {
+                    let all = disks.iter().all(|disk| disk.last.is_some_and(|pass| pass.forced));
+                    if all {
+                        break;
+                    }
+                }
+                _ => {}
+            }
+            if control.court.first().is_some() {
+                return false;
+            }
+            if begun.elapsed() >= SCRUB_BOUND {
+                let text = format!("the scrub of node {number} does not come to its end: {last}");
+                control.court.accuse(JUDGE, text);
+                return false;
+            }
+            sleep(LOOK).await;
+        }
+    }
+    true
 }
 
 /// How far a node's scrubs are; nothing while it cannot say.

@@ -2,9 +2,12 @@
 //! there.
 
 use node::cluster::DiskWish;
+use node::deletion::BulkDeletion;
 use node::start::Node;
+use raft::catalog::JobScope;
 use raft::catalog::View;
 use raft::id::GroupId;
+use raft::policy::NamespacePolicy;
 use storage::shard::DiskId;
 
 use crate::cluster::Control;
@@ -22,6 +25,10 @@ pub(crate) enum Order {
     LeaveByForce(String),
     /// Something is wanted of a node's disk.
     Disk(String, DiskId, DiskWish),
+    /// A policy is set for a namespace, and in force.
+    Policy(String, NamespacePolicy),
+    /// All tags go, and the manifests that nothing else holds.
+    DeleteTags,
     /// The node that is asked scrubs all its disks.
     Scrub,
 }
@@ -35,6 +42,7 @@ impl Order {
     }
 
     async fn carry_out(&self, node: &Node) -> Result<(), String> {
+        let deletion = &node.admin().deletion;
         let departures = &node.admin().departures;
         let outcome = match self {
             Self::Drain(name) => departures.drain(name).await.map(drop),
@@ -42,6 +50,19 @@ impl Order {
             Self::Leave(name) => departures.leave(name, false).await.map(drop),
             Self::LeaveByForce(name) => departures.leave(name, true).await.map(drop),
             Self::Disk(name, disk, wish) => departures.set_disk(name, &disk.to_string(), *wish).await.map(drop),
+            Self::Policy(prefix, policy) => {
+                return match deletion.set_namespace(prefix, policy.clone()).await {
+                    Ok(applied) if applied.in_force => Ok(()),
+                    Ok(applied) => Err(format!("version {} is not in force yet", applied.version)),
+                    Err(error) => Err(error.to_string()),
+                };
+            }
+            Self::DeleteTags => {
+                let tags = "*".parse().map_err(|error| format!("{error}"))?;
+                let bulk = BulkDeletion { scope: JobScope::Namespace(String::new()), tags, older_than_seconds: None };
+                let job = deletion.start_bulk(bulk, None).await;
+                return job.map(drop).map_err(|error| error.to_string());
+            }
             Self::Scrub => return node.scrub().start(&[]).map(drop).map_err(|error| error.to_string()),
         };
         outcome.map_err(|error| error.to_string())

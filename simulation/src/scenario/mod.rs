@@ -13,6 +13,7 @@ use crate::trace::Trace;
 
 mod act;
 pub mod bit_rot;
+pub mod collection_races_pushes;
 pub mod dead_peer_is_not_stormed;
 pub mod dropped_group_is_silent;
 pub mod failed_log_ends_the_process;
@@ -48,6 +49,11 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "bit_rot_is_scrubbed",
         about: "a third of a node's shards rots unread: its scrub finds and counts each, and they are rebuilt",
         run: bit_rot::bit_rot_is_scrubbed,
+    },
+    Scenario {
+        name: "collection_races_pushes",
+        about: "layers are pushed, mounted and deleted while they are collected after seconds, with crashes and a partition",
+        run: collection_races_pushes::collection_races_pushes,
     },
     Scenario {
         name: "dead_peer_is_not_stormed",

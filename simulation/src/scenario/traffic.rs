@@ -6,14 +6,18 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use raft::policy::NamespacePolicy;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::cluster::{self, Client, Control, World};
 use crate::configuration::{Configuration, Tries, WorkloadConfiguration};
+use crate::garbage::GarbageConfiguration;
 use crate::history::History;
 use crate::judge::inspection::{Demands, Ground, Inspection};
 use crate::judge::raft_safety::RaftSafety;
-use crate::judge::{Court, linearizability};
+use crate::judge::{Court, lease, linearizability};
+use crate::operator::garbage::{empty, set_policies};
+use crate::operator::scrub_all;
 use crate::seed::Seed;
 use crate::trace::Trace;
 use crate::workload::{OperationKind, Statistics, Workload, client_task, new_work, verify_all};
@@ -30,8 +34,10 @@ const READING: Duration = Duration::from_mins(10);
 const LAST_LOOK: Duration = Duration::from_secs(30);
 /// Time between two looks at what the members hold.
 const PAUSE: Duration = Duration::from_secs(2);
+/// In which the files that no catalog names are gone after a scrub: their grace, and the pause between two inventories.
+const STRAYS_GONE: Duration = Duration::from_mins(2);
 /// What is demanded of a rest. A power loss may interrupt what the background writes: four extents at a time.
-const AT_REST: Demands = Demands { orphans_max: 64, whole: true, scrubbed: true, no_strays: false };
+const AT_REST: Demands = Demands { orphans_max: 64, whole: true, scrubbed: true, no_strays: false, emptied: false };
 /// How often waiters look.
 const POLL: Duration = Duration::from_millis(100);
 
@@ -60,6 +66,13 @@ pub(super) struct Setting {
     pub(super) grace_seconds: u64,
     /// Longest virtual time of it all.
     pub(super) limit: Duration,
+}
+
+/// What the clients do, and when garbage goes.
+#[derive(Clone, Debug)]
+pub(super) struct Customs {
+    pub(super) workload: WorkloadConfiguration,
+    pub(super) garbage: GarbageConfiguration,
 }
 
 impl Stage {
@@ -93,6 +106,16 @@ impl Stage {
         Ok(())
     }
 
+    /// Has everything deleted, and judges that nothing is left.
+    async fn emptied(&self, policies: Vec<(String, NamespacePolicy)>) -> Result<()> {
+        ensure!(empty(&self.control, policies).await && scrub_all(&self.control).await, "not everything goes");
+        sleep(STRAYS_GONE).await;
+        ensure!(self.look().await?.is_none(), "nothing is left, and yet it is weak");
+        let demands = Demands { orphans_max: 0, no_strays: true, emptied: true, ..AT_REST };
+        self.note(&format!("empty: {:?}", self.inspection.conclude(demands)));
+        Ok(())
+    }
+
     /// Looks into all members. What is weaker than the whole cluster makes it.
     async fn look(&self) -> Result<Option<String>> {
         for number in self.control.members() {
@@ -122,9 +145,27 @@ impl Stage {
     }
 }
 
-/// Runs a story while clients work. Returns what they did, once everything that was acknowledged was read through every
-/// node that serves in the end, and new work succeeded.
+/// Runs a story while clients push and pull and delete nothing. Returns what they did, once everything that was acknowledged
+/// was read through every node that serves in the end, and new work succeeded.
 pub(super) fn play<F, Fut>(seed: Seed, setting: Setting, trace: &Trace, court: &Court, story: F) -> Result<Statistics>
+where
+    F: FnOnce(Stage) -> Fut + 'static,
+    Fut: Future<Output = Result<()>> + 'static,
+{
+    let customs = Customs { workload: ordinary(setting.clients), garbage: GarbageConfiguration::default() };
+    play_as(seed, setting, customs, trace, court, story)
+}
+
+/// Runs a story while clients work as the customs say. Returns what they did, once everything that was acknowledged was read through every
+/// node that serves in the end, and new work succeeded.
+pub(super) fn play_as<F, Fut>(
+    seed: Seed,
+    setting: Setting,
+    customs: Customs,
+    trace: &Trace,
+    court: &Court,
+    story: F,
+) -> Result<Statistics>
 where
     F: FnOnce(Stage) -> Fut + 'static,
     Fut: Future<Output = Result<()>> + 'static,
@@ -138,10 +179,13 @@ where
     let mut configuration = Configuration::from_seed(seed);
     configuration.cluster = world.cluster.clone();
     configuration.settings = world.settings.clone();
-    configuration.workload = ordinary(setting.clients);
+    configuration.workload = customs.workload;
+    let configuration = configuration.with_garbage(customs.garbage);
+    world.settings = configuration.settings.clone();
     let history = History::default();
     let surroundings = cluster::surroundings(setting.nodes);
-    let work = Workload::new(surroundings, &configuration, history.clone(), court.clone());
+    let work = Workload::new(surroundings, &configuration, history.clone(), court.clone())
+        .with_garbage(&configuration.garbage);
     work.serve(1..=setting.founders);
     let held: Arc<OnceLock<Control>> = Arc::default();
     let ground = Ground::of(&held, world.settings.snapshot_after_entries);
@@ -150,29 +194,33 @@ where
     world.inspector = Some(Arc::new(move |number, node| looks.inspect(number, node)));
     let clients = (1..=setting.clients).map(|number| client(number, work.clone())).collect();
     let told = work.clone();
+    let garbage = configuration.garbage;
     world.run_with_clients(trace, court, clients, move |control| async move {
         // It is set once.
         let _ = held.set(control.clone());
         let stage = Stage { control, work, clients: setting.clients, inspection };
-        let ended = act(&stage, setting, story).await;
+        let ended = act(&stage, setting, &garbage, story).await;
         // Clients that go on would keep a failed run from ending.
         stage.work.stop();
         ended
     })?;
-    linearizability::judge(&history, court);
+    lease::judge(&history, &told.terms, court);
+    linearizability::judge(&lease::without_lapses(&history, &told.terms), court);
     if let Some(violation) = court.first() {
         bail!(violation);
     }
     Ok(told.statistics())
 }
 
-async fn act<F, Fut>(stage: &Stage, setting: Setting, story: F) -> Result<()>
+async fn act<F, Fut>(stage: &Stage, setting: Setting, garbage: &GarbageConfiguration, story: F) -> Result<()>
 where
     F: FnOnce(Stage) -> Fut,
     Fut: Future<Output = Result<()>>,
 {
     let founders: Vec<usize> = (1..=setting.founders).collect();
     stage.ready(&founders).await.context("the cluster comes up")?;
+    let policies = garbage.policies(&stage.work.library.repositories);
+    ensure!(set_policies(&stage.control, policies.clone()).await, "the policies are not in force");
     stage.work.begin();
     sleep(WARM_UP).await;
     story(stage.clone()).await?;
@@ -188,6 +236,9 @@ where
     stage.note(&format!("{verified:?}"));
     ensure!(verified.contents > 0, "nothing was there to be read");
     new_work(&stage.work, READING).await;
+    if garbage.emptied_in_the_end {
+        stage.emptied(policies).await?;
+    }
     Ok(())
 }
 
@@ -202,7 +253,7 @@ fn client(number: usize, work: Workload) -> Client {
 }
 
 /// Pushes and pulls in every dialect, nothing deleted, by clients that try for about ten seconds.
-fn ordinary(clients: usize) -> WorkloadConfiguration {
+pub(super) fn ordinary(clients: usize) -> WorkloadConfiguration {
     let operations = [
         (OperationKind::PushDocker, 4),
         (OperationKind::PushContainerd, 3),

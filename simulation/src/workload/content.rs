@@ -27,6 +27,8 @@ pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.
 /// Artifact type of what refers to a manifest.
 pub const ARTIFACT_TYPE: &str = "application/vnd.regnode.signature.v1";
 
+/// The namespace of all repositories.
+pub const NAMESPACE: &str = "team";
 /// Length up to which a node keeps a blob in its catalog by default.
 const INLINE_BYTES: usize = 32 << 10;
 /// Share of the layers whose digest is a SHA-512.
@@ -127,7 +129,9 @@ impl Library {
         let manifests =
             images.iter().chain(&indexes).map(|manifest| (Arc::clone(&manifest.digest), Arc::clone(manifest)));
         Self {
-            repositories: (0..workload.repositories.max(1)).map(|number| format!("team/app-{number}").into()).collect(),
+            repositories: (0..workload.repositories.max(1))
+                .map(|number| format!("{NAMESPACE}/app-{number}").into())
+                .collect(),
             tags: (0..workload.tags.max(1)).map(|number| format!("v{number}").into()).collect(),
             manifests: manifests.collect(),
             layers,

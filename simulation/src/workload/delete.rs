@@ -1,9 +1,20 @@
-//! Deletions of manifests and blobs, some of what is there and some of what is not.
+//! Deletions of manifests and blobs, some of what is there and some of what is not; and clients that live on what they
+//! were told is there.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
 
 use super::ask::Ask;
 use super::client::Client;
+use super::content::Blob;
+use crate::history::Subject;
+
+/// How often a client that lingers asks again.
+const LOOKS: usize = 3;
+/// How often it looks whether it is to stop.
+const POLL: Duration = Duration::from_millis(500);
 
 impl Client {
     /// Deletes an image or an index by its digest.
@@ -33,6 +44,31 @@ impl Client {
         let (Some(repository), Some(blob)) = (self.any(&library.repositories), self.any(&library.layers)) else {
             return false;
         };
-        self.insist(&Ask::head_blob(&repository, &blob)).await.is_ok_and(|answer| answer.status < 500)
+        let reply = self.insist(&Ask::head_blob(&repository, &blob)).await;
+        if self.chance(50) {
+            self.linger(&repository, &blob).await;
+        }
+        reply.is_ok_and(|answer| answer.status < 500)
+    }
+
+    /// Asks again and again, each time shortly before the grace since the last answer is over: a blob that is there stays
+    /// there. Where nothing goes by itself there is nothing to see.
+    async fn linger(&mut self, repository: &Arc<str>, blob: &Arc<Blob>) {
+        let subject = Subject::Blob { repository: Arc::clone(repository), digest: Arc::clone(&blob.digest) };
+        let Some(grace) = self.work().terms.span(&subject).filter(|grace| *grace > 0) else { return };
+        let pause = Duration::from_micros(grace * 3 / 4);
+        for _ in 0..LOOKS {
+            let until = Instant::now() + pause;
+            while Instant::now() < until {
+                if self.work().is_stopped() {
+                    return;
+                }
+                sleep(POLL).await;
+            }
+            let reply = self.insist(&Ask::head_blob(repository, blob)).await;
+            if reply.is_ok_and(|answer| answer.status == 404) {
+                return;
+            }
+        }
     }
 }

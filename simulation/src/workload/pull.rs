@@ -124,6 +124,10 @@ impl Client {
             return;
         }
         let subject = Subject::Manifest { repository: Arc::clone(repository), digest: Arc::clone(&manifest.digest) };
+        if self.work().terms.span(&subject).is_some() {
+            // It may have gone by itself and have been pushed again.
+            return;
+        }
         let operations = self.work().history.operations();
         if !operations.iter().any(|operation| may_have_removed(operation, &subject, resolved_at)) {
             let ask = Ask::get_blob(repository, blob, None);

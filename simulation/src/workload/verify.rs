@@ -49,7 +49,7 @@ pub struct Verified {
 pub async fn verify_all(work: &Workload, deadline: Duration) -> Verified {
     let mut reading = Reading { until: Instant::now() + deadline, line: Line::new(work.clone(), READER, true) };
     let mut verified = Verified::default();
-    let (existing, missing) = (must_exist(&work.history), must_not_exist(&work.history));
+    let (existing, missing) = (must_exist(&work.certain()), must_not_exist(&work.certain()));
     for node in work.serving() {
         // The bytes of a digest are the same in every repository.
         let mut whole = BTreeSet::new();
@@ -67,8 +67,11 @@ pub async fn verify_all(work: &Workload, deadline: Duration) -> Verified {
         }
     }
     for (repository, tag) in tags(work) {
-        if !reading.agreed(&repository, &tag).await {
-            return verified;
+        let Some(held) = reading.agreed(&repository, &tag).await else { return verified };
+        if !work.terms.are_none() && !held.is_empty() {
+            let Some((contents, bytes)) = reading.whole(&repository, &tag, &held).await else { return verified };
+            verified.contents += contents;
+            verified.bytes += bytes;
         }
         verified.tags += 1;
     }
@@ -90,10 +93,8 @@ pub async fn new_work(work: &Workload, deadline: Duration) {
         work.announce(&image);
         let mut asks: Vec<Ask> = image.blobs.iter().map(|blob| Ask::push_at_once(repository, blob)).collect();
         asks.push(Ask::push_manifest(repository, &image, std::slice::from_ref(&tag)));
-        for ask in &asks {
-            if !reading.succeeds(node, ask, 201).await {
-                return;
-            }
+        if !reading.pushed(node, &asks).await {
+            return;
         }
         for other in nodes.iter().copied() {
             let read = Ask::read_tag(repository, &tag, true);
@@ -160,6 +161,27 @@ impl Reading {
         answer.status == status
     }
 
+    /// Does all of this, a manifest last; again from the beginning if the cluster took longer than the blobs were promised.
+    async fn pushed(&mut self, node: usize, asks: &[Ask]) -> bool {
+        loop {
+            let mut lapsed = false;
+            for ask in asks {
+                let Some(answer) = self.definite(node, ask).await else { return false };
+                lapsed = answer.status == 400
+                    && self.line.work.terms.are_short(&ask.repository)
+                    && Instant::now() < self.until;
+                if answer.status != 201 && !lapsed {
+                    let text = format!("{} {}", answer.status, String::from_utf8_lossy(&answer.body));
+                    self.line.accuse(LIVENESS, node, ask, &text);
+                    return false;
+                }
+            }
+            if !lapsed {
+                return true;
+            }
+        }
+    }
+
     /// Reads what must exist; `None` if it is not there. The bytes were compared by the line.
     async fn existing(&mut self, node: usize, push: &Acknowledged, with_bytes: bool) -> Option<u64> {
         let repository = &push.repository;
@@ -211,21 +233,48 @@ impl Reading {
         blobs.into_iter().find(|blob| *blob.digest == *digest).cloned()
     }
 
-    /// Asks all nodes for a tag until they agree: something that was under way may still have taken effect.
-    async fn agreed(&mut self, repository: &Arc<str>, tag: &Arc<str>) -> bool {
+    /// Reads what a tag holds with all that it names: nothing else says that it must be there where content goes by itself.
+    /// Returns how much there is; `None` if something is missing.
+    async fn whole(&mut self, repository: &Arc<str>, tag: &Arc<str>, digest: &str) -> Option<(usize, u64)> {
+        let (mut contents, mut bytes) = (0, 0);
+        let Some(manifest) = self.line.work.manifest(digest) else { return Some((contents, bytes)) };
+        let node = self.line.work.serving().first().copied().unwrap_or(1);
+        let mut asks = vec![Ask::get_manifest(repository, &manifest)];
+        asks.extend(manifest.blobs.iter().map(|blob| Ask::get_blob(repository, blob, None)));
+        for ask in &asks {
+            let answer = self.definite(node, ask).await?;
+            if answer.status != 200 {
+                // Something that was under way may have deleted it by now.
+                let tagged = self.definite(node, &Ask::read_tag(repository, tag, false)).await?;
+                if tagged.header("docker-content-digest") == digest {
+                    let text = format!("{}, but tag {tag} holds manifest {digest}, which names it", answer.status);
+                    self.line.accuse(DURABILITY, node, ask, &text);
+                    return None;
+                }
+                break;
+            }
+            contents += 1;
+            bytes += answer.body.len() as u64;
+        }
+        Some((contents, bytes))
+    }
+
+    /// Asks all nodes for a tag until they agree: something that was under way may still have taken effect. What it holds;
+    /// empty if it does not exist.
+    async fn agreed(&mut self, repository: &Arc<str>, tag: &Arc<str>) -> Option<String> {
         let ask = Ask::read_tag(repository, tag, false);
         loop {
             let mut held: BTreeMap<String, usize> = BTreeMap::new();
             for node in self.line.work.serving() {
-                let Some(answer) = self.definite(node, &ask).await else { return false };
+                let answer = self.definite(node, &ask).await?;
                 held.insert(answer.header("docker-content-digest").to_owned(), node);
             }
             if held.len() <= 1 {
-                return true;
+                return Some(held.into_keys().next().unwrap_or_default());
             }
             if Instant::now() >= self.until {
                 self.line.accuse(LIVENESS, 1, &ask, &format!("the nodes do not agree on the tag: {held:?}"));
-                return false;
+                return None;
             }
             sleep(PAUSE).await;
         }

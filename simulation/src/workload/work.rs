@@ -10,8 +10,9 @@ use tokio::time::sleep;
 use super::content::{Blob, Library, Manifest};
 use super::statistics::{Statistics, Tally};
 use crate::configuration::{Configuration, WorkloadConfiguration};
+use crate::garbage::{GarbageConfiguration, Terms};
 use crate::history::{DigestText, History};
-use crate::judge::Court;
+use crate::judge::{Court, lease};
 use crate::seed::Seed;
 use crate::surroundings::Surroundings;
 
@@ -33,6 +34,8 @@ pub struct Workload {
     pub library: Arc<Library>,
     /// Where everything is recorded.
     pub history: History,
+    /// What may be gone by itself.
+    pub terms: Terms,
     /// Where broken rules are accused.
     pub court: Court,
     /// What the clients did, in numbers.
@@ -76,6 +79,7 @@ impl Workload {
             seed: configuration.seed,
             library: Arc::new(Library::new(configuration.seed, workload, block_size_bytes)),
             history,
+            terms: Terms::default(),
             court,
             tally: Tally::default(),
             board: Arc::default(),
@@ -86,6 +90,19 @@ impl Workload {
             resting: Arc::default(),
             serving: Arc::new(Mutex::new(all)),
         }
+    }
+
+    /// The same where these rules for garbage are in force: what is there by itself alone may go.
+    #[must_use]
+    pub fn with_garbage(mut self, garbage: &GarbageConfiguration) -> Self {
+        self.terms = garbage.terms(&self.library);
+        self
+    }
+
+    /// What was asked and answered, for who asks what certainly exists now.
+    #[must_use]
+    pub fn certain(&self) -> History {
+        lease::with_lapses(&self.history, &self.terms)
     }
 
     /// From now on clients ask these nodes and no others: nodes have come or gone. All of them in the beginning.

@@ -1,0 +1,97 @@
+//! Nothing is left. When everything was deleted, every grace is over and every queue is worked off, the catalog has no key
+//! but those that tell of itself, and no disk a shard file. Source: issue 5 and section 6 of the design ("space comes back
+//! by itself").
+
+use std::collections::BTreeMap;
+
+use raft::catalog::Catalog;
+use raft::machine::Machine as _;
+use storage::kv::{Engine, EngineError, Scan};
+
+use super::Court;
+use super::holdings::{Holdings, spelled};
+
+const JUDGE: &str = "emptiness";
+/// Rows of one page.
+const PAGE_ROWS: usize = 1024;
+
+/// Kinds of keys that are no content and stay: `raft::catalog::table` numbers them, and no number is ever used again.
+const LASTING: &[(u8, &str)] = &[
+    (22, "the feed of events, which ages by itself"),
+    (23, "totals"),
+    (24, "the clock"),
+    (25, "requests that took effect, which age by themselves"),
+    (26, "the order in which they do"),
+    (27, "totals of each disk"),
+    (33, "policies"),
+    (34, "their version"),
+    (38, "the last deletion jobs"),
+    (39, "the order in which they ended"),
+    (40, "how many jobs there were"),
+];
+
+/// Keys of a catalog that tell of content, counted by kind.
+///
+/// # Errors
+/// When the engine fails.
+pub fn left(state: &dyn Engine) -> Result<BTreeMap<u8, u64>, EngineError> {
+    let mut left = BTreeMap::new();
+    for column in Catalog::COLUMNS {
+        let mut scan = Scan::prefix(*column, &[], PAGE_ROWS);
+        loop {
+            let rows = state.scan(&scan)?;
+            for (key, _) in &rows {
+                let kind = key.first().copied().unwrap_or_default();
+                if !LASTING.iter().any(|(lasting, _)| *lasting == kind) {
+                    *left.entry(kind).or_default() += 1;
+                }
+            }
+            let Some((last, _)) = rows.last().filter(|_| rows.len() >= PAGE_ROWS) else { break };
+            scan = scan.after(last);
+        }
+    }
+    Ok(left)
+}
+
+/// Accuses of every key and every shard file that is left.
+pub fn judge(holdings: &BTreeMap<usize, Holdings>, court: &Court) {
+    for (number, holdings) in holdings {
+        if !holdings.left.is_empty() {
+            let kinds: Vec<String> =
+                holdings.left.iter().map(|(kind, count)| format!("{count} of kind {kind}")).collect();
+            court.accuse(
+                JUDGE,
+                format!("all was deleted, and the catalog of node {number} still has keys: {}", kinds.join(", ")),
+            );
+        }
+        let files = holdings.placed.keys().chain(&holdings.orphans);
+        let count = files.clone().count();
+        if count > 0 {
+            let names = spelled(files);
+            court.accuse(JUDGE, format!("all was deleted, and node {number} still has {count} shard files: {names}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::holdings::testing::{GOOD, shard};
+    use super::*;
+
+    fn judged(holdings: Holdings) -> Vec<String> {
+        let court = Court::default();
+        judge(&BTreeMap::from([(2, holdings)]), &court);
+        court.all().into_iter().map(|violation| violation.text).collect()
+    }
+
+    #[test]
+    fn a_key_or_a_file_that_is_left_is_accused() {
+        assert!(judged(Holdings::default()).is_empty());
+        let keys = judged(Holdings { left: BTreeMap::from([(7, 3)]), ..Holdings::default() });
+        assert!(keys[0].contains("3 of kind 7"), "{keys:?}");
+        let placed = judged(Holdings { placed: BTreeMap::from([(shard(1, 0), GOOD)]), ..Holdings::default() });
+        assert!(placed[0].contains("1 shard files"), "{placed:?}");
+        let orphans = judged(Holdings { orphans: [shard(1, 0)].into(), ..Holdings::default() });
+        assert!(orphans[0].contains("1 shard files"), "{orphans:?}");
+    }
+}
