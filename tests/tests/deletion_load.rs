@@ -145,18 +145,19 @@ impl Clients {
 async fn work(nodes: Vec<Registry>, client: u64, stop: Arc<AtomicBool>) -> Result<Times> {
     let repository = format!("live/client-{client}");
     let mut times = Times::default();
-    let mut round = 0;
+    let (mut at, mut round) = (usize::try_from(client)?, 0);
     while !stop.load(Ordering::Relaxed) {
-        let node = &nodes[(client + round) as usize % nodes.len()];
+        let node = &nodes[at % nodes.len()];
         let image = Recipe::new(1000 * (client + 1) + round % 50).build()?;
         let tag = format!("r{}", round % 50);
         let begin = Instant::now();
         image.push(node, &repository, &tag).await?;
         times.pushes.push(begin.elapsed());
-        let node = &nodes[(client + round + 1) as usize % nodes.len()];
+        let node = &nodes[(at + 1) % nodes.len()];
         let begin = Instant::now();
         image.check(node, &repository, &tag).await?;
         times.pulls.push(begin.elapsed());
+        at += 1;
         round += 1;
     }
     Ok(times)

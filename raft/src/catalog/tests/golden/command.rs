@@ -25,16 +25,19 @@ fn whole_advance() -> Advance {
     }
 }
 
-pub(super) fn commands() -> Vec<Command> {
-    let Command::StartUpload(begin) = start(1, "lib/app") else { unreachable!() };
-    let stored = PutManifest {
+fn stored() -> PutManifest {
+    PutManifest {
         children: vec![digest(4)],
         subject: Some(sha512(5)),
         artifact_type: Some("application/spdx+json".to_owned()),
         annotations: vec![("key".to_owned(), "value".to_owned())],
         principal: Some("robot".to_owned()),
         ..manifest("lib/app", 3, &["latest", "v1"], &[1, 2])
-    };
+    }
+}
+
+pub(super) fn commands() -> Vec<Command> {
+    let Command::StartUpload(begin) = start(1, "lib/app") else { unreachable!() };
     let (name, session, principal) = (repository("lib/app"), session(1), Some("robot".to_owned()));
     vec![
         Command::Tick,
@@ -47,7 +50,7 @@ pub(super) fn commands() -> Vec<Command> {
         Command::TouchBlob { repository: name.clone(), digest: sha512(1) },
         Command::TouchManifest { repository: name.clone(), digest: sha512(1) },
         Command::UnlinkBlob { repository: name.clone(), digest: digest(1), principal: principal.clone() },
-        Command::PutManifest(stored),
+        Command::PutManifest(stored()),
         Command::DeleteTag { repository: name.clone(), tag: tag("v1"), principal: principal.clone() },
         Command::DeleteManifest { repository: name.clone(), digest: digest(3), principal: principal.clone() },
         Command::ReplaceExtent {
