@@ -1,7 +1,7 @@
 //! An operator at work while things go wrong: nodes come, go and are replaced, disks are emptied, scrubs are ordered.
 //!
 //! What he may order the atlas knows: never more than what the nodes that stay bear alone. Once all is healed, everything
-//! that he began must come to its end within [`BOUND`]; that is the judge of membership in this file. What follows from it
+//! that he began must come to its end within `BOUND`; that is the judge of membership in this file. What follows from it
 //! for data is the other judges' to say.
 //!
 //! Several errands may be under way at a time; each is a task (`errand`) that insists on its orders (`order`) as an
@@ -180,7 +180,7 @@ impl Operator {
     }
 
     /// Waits until everything that was begun has come to its end: nothing is ordered any more, and nothing is wrong.
-    /// Accuses of what has not within [`BOUND`]. Whether all has.
+    /// Accuses of what has not within `BOUND`. Whether all has.
     pub async fn complete(&self) -> bool {
         let begun = Instant::now();
         let mut again: Vec<Order> = self.site.book().lasting.clone();
