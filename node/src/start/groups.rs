@@ -9,6 +9,7 @@ use raft::directory::Directory;
 use raft::group::{Group, GroupOptions, GroupResources, LogStore, Timing, Transport};
 use raft::id::{GroupId, NodeId};
 use raft::machine::Machine;
+use tokio::time::sleep;
 use tracing::warn;
 
 use super::error::StartError;
@@ -16,6 +17,9 @@ use crate::config::Settings;
 use crate::environment::{BoxFuture, Environment};
 use crate::identity::{Identity, Store};
 use crate::peer::{Frames, Groups, GroupsError};
+
+/// Pause between two looks at who votes.
+const VOTE_POLL: Duration = Duration::from_millis(100);
 
 /// The groups of one node.
 #[derive(Clone, Debug)]
@@ -70,6 +74,13 @@ impl NodeGroups {
             failure = self.catalog.failed() => (self.catalog.id(), failure),
         };
         format!("group {id} has stopped: {failure}")
+    }
+
+    /// Completes when this node votes in no group any more, as far as it knows.
+    pub(super) async fn voteless(&self, own: NodeId) {
+        while self.directory.status().voters.contains(&own) || self.catalog.status().voters.contains(&own) {
+            sleep(VOTE_POLL).await;
+        }
     }
 
     /// Hands over what this node leads, as far as somebody can take it.

@@ -26,6 +26,8 @@ use crate::scrub::Scrub;
 use crate::shards::LocalDisks;
 use crate::status::Readiness;
 
+/// Bound on the others taking the vote of a node that was removed: an election, and one change of the voters.
+const LAST_VOTE: Duration = Duration::from_secs(15);
 /// Bound on handing over leaderships at the end.
 const HAND_OVER: Duration = Duration::from_secs(5);
 /// Bound on writing down what was pulled of late.
@@ -84,6 +86,11 @@ impl Node {
         let failure = tokio::select! {
             biased;
             reason = self.members.dismissed() => {
+                // Two that vote together need each other even for one of them to go: who ended at once would leave the
+                // other without a quorum for good. Nobody may be left to take the vote away, or to tell of it.
+                if timeout(LAST_VOTE, self.groups.voteless(self.identity.node)).await.is_err() {
+                    warn!("this node was removed, and nobody has told it that its vote is not needed any more");
+                }
                 let dismissal = dismissal(&self.identity, &self.data_dir, &reason);
                 error!("{dismissal}");
                 return dismissal;

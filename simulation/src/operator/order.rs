@@ -21,6 +21,8 @@ pub(crate) enum Order {
     Undrain(String),
     /// A node leaves once it is empty.
     Leave(String),
+    /// A node leaves at once, whatever it holds.
+    LeaveByForce(String),
     /// Something is wanted of a node's disk.
     Disk(String, DiskId, DiskWish),
     /// A policy is set for a namespace, and in force.
@@ -46,6 +48,7 @@ impl Order {
             Self::Drain(name) => departures.drain(name).await.map(drop),
             Self::Undrain(name) => departures.undrain(name).await.map(drop),
             Self::Leave(name) => departures.leave(name, false).await.map(drop),
+            Self::LeaveByForce(name) => departures.leave(name, true).await.map(drop),
             Self::Disk(name, disk, wish) => departures.set_disk(name, &disk.to_string(), *wish).await.map(drop),
             Self::Policy(prefix, policy) => {
                 return match deletion.set_namespace(prefix, policy.clone()).await {

@@ -24,6 +24,7 @@ pub mod lost_node;
 mod operator;
 pub mod refused_stays_refused;
 pub mod rolling_restart;
+pub mod shrinkage_to_one;
 pub mod smoke;
 mod traffic;
 pub mod wiped_node_rejoins;
@@ -113,6 +114,11 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "rolling_restart",
         about: "all nodes restarted one after the other under constant pushes and pulls: no request fails for good",
         run: rolling_restart::rolling_restart,
+    },
+    Scenario {
+        name: "shrinkage_to_one",
+        about: "a cluster of three shrinks to two nodes and to one under load, by force: nothing is lost, nobody waits for ever",
+        run: shrinkage_to_one::shrinkage_to_one,
     },
     Scenario {
         name: "smoke",
