@@ -50,11 +50,8 @@ fn page(all: Vec<(String, NamespacePolicy)>, after: Option<&str>) -> NamespacesA
 
 async fn set(State(admin): State<Admin>, Json(request): Json<SetNamespaceRequest>) -> Response {
     let SetNamespaceRequest { prefix, set, unset } = request;
-    let changed = async {
-        let own = admin.deletion.namespace(&prefix).await?.own.unwrap_or_default();
-        admin.deletion.set_namespace(&prefix, merged(own, set, &unset)?).await
-    };
-    policy_changed(changed.await, prefix)
+    let changed = admin.deletion.edit_namespace(&prefix, |own| merged(own, set.clone(), &unset)).await;
+    policy_changed(changed, prefix)
 }
 
 async fn remove(State(admin): State<Admin>, Json(request): Json<NamespaceRequest>) -> Response {

@@ -16,6 +16,8 @@ use super::{Bound, Deletion, DeletionError};
 const IN_FORCE: Duration = Duration::from_secs(10);
 /// Between two looks whether it is.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+/// How often a change is made, while others change policies too.
+const EDITS_MAX: usize = 16;
 /// Namespaces read at once.
 const PAGE_NAMESPACES: usize = 512;
 
@@ -117,11 +119,31 @@ impl Deletion {
 
     /// Sets the whole policy of a prefix, and waits until it is in force. Where its data rests stays as it is.
     pub async fn set_namespace(&self, prefix: &str, policy: NamespacePolicy) -> Result<Applied, DeletionError> {
+        self.edit_namespace(prefix, |_| Ok(policy.clone())).await
+    }
+
+    /// Changes the policy of a prefix, and waits until it is in force. What others change meanwhile is not undone: the
+    /// edit is made again, from what they have left.
+    pub async fn edit_namespace(
+        &self,
+        prefix: &str,
+        edit: impl Fn(NamespacePolicy) -> Result<NamespacePolicy, DeletionError>,
+    ) -> Result<Applied, DeletionError> {
         check_prefix(prefix)?;
-        self.directory.barrier().await?;
-        let present = self.directory.view().namespace(prefix)?.unwrap_or_default();
-        let record = NamespaceRecord { policy, ..present };
-        self.change(Command::SetNamespace { prefix: prefix.to_owned(), record }).await
+        let mut attempts = 1;
+        loop {
+            self.directory.barrier().await?;
+            let view = self.directory.view();
+            // The version first: what changes between the two reads is noticed.
+            let made_from = view.policy_version()?;
+            let present = view.namespace(prefix)?.unwrap_or_default();
+            let record = NamespaceRecord { policy: edit(present.policy.clone())?, ..present };
+            let command = Command::SetNamespace { prefix: prefix.to_owned(), record, made_from };
+            match self.change(command).await {
+                Err(DeletionError::Conflict(_)) if attempts < EDITS_MAX => attempts += 1,
+                changed => return changed,
+            }
+        }
     }
 
     /// Forgets what is set at a prefix, and waits until that is in force.
@@ -136,6 +158,9 @@ impl Deletion {
             Response::Done => {}
             Response::Refused(refusal @ DirectoryRefusal::NamespaceUnknown(_)) => {
                 return Err(DeletionError::Unknown(refusal.to_string()));
+            }
+            Response::Refused(refusal @ DirectoryRefusal::NamespacesChanged { .. }) => {
+                return Err(DeletionError::Conflict(refusal.to_string()));
             }
             Response::Refused(refusal @ DirectoryRefusal::NotFounded) => {
                 return Err(DeletionError::Unavailable(refusal.to_string()));

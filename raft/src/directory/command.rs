@@ -77,6 +77,9 @@ pub enum Command {
         prefix: String,
         /// The policy.
         record: NamespaceRecord,
+        /// Version of the policies that it was made from. If they have changed since, it is refused, so that of two
+        /// operators neither undoes what the other one has done.
+        made_from: u64,
     },
     /// Begins to empty a node. A repetition keeps how it began; it may only add that the node is to leave.
     DrainNode {
@@ -190,6 +193,16 @@ pub enum Refusal {
     /// Nothing is set at the prefix.
     #[error("nothing is set at the namespace {0:?}")]
     NamespaceUnknown(String),
+    /// Somebody else has changed policies meanwhile.
+    #[error(
+        "the policies of namespaces have changed meanwhile, from version {made_from} to {version}: look again, and repeat the change"
+    )]
+    NamespacesChanged {
+        /// Version that the change was made from.
+        made_from: u64,
+        /// Version of now.
+        version: u64,
+    },
     /// The root always exists.
     #[error("the root namespace cannot be removed: set what should be different there")]
     RootStays,

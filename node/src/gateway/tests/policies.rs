@@ -51,7 +51,8 @@ async fn a_new_leader_ends_a_sync_that_another_one_began() {
     office.background.stop().await;
     let set = async |prefix: &str| {
         let record = raft::directory::NamespaceRecord { policy: root_policy(), ..Default::default() };
-        let command = raft::directory::Command::SetNamespace { prefix: prefix.to_owned(), record };
+        let made_from = directory.view().policy_version().unwrap();
+        let command = raft::directory::Command::SetNamespace { prefix: prefix.to_owned(), record, made_from };
         let request = raft::id::RequestId(gateway.core.entropy.id());
         directory.propose(request, command).await.unwrap();
     };

@@ -67,7 +67,7 @@ fn dispatch(context: &mut Context<'_, '_>, command: Command) -> Outcome {
         Command::UpdateNode { node, info } => node::update(context, node, info),
         Command::SetNodeState { node, state } => node::set_state(context, node, state),
         Command::RaiseFeatureLevel { level } => cluster::raise_feature_level(context, level),
-        Command::SetNamespace { prefix, record } => namespace::set(context, prefix, record),
+        Command::SetNamespace { prefix, record, made_from } => namespace::set(context, prefix, record, made_from),
         Command::DrainNode { node, shards, bytes, leave } => node::drain(context, node, (shards, bytes), leave),
         Command::SetDiskState { node, disk, state } => disk::set_state(context, node, disk, state),
         Command::RemoveNamespace { prefix } => namespace::remove(context, &prefix),

@@ -10,7 +10,12 @@ use crate::policy::is_prefix;
 use crate::table::Table;
 
 /// Sets a namespace as a whole. The root always has a home and a residency: left out, they keep their value there.
-pub(super) fn set(context: &mut Context<'_, '_>, prefix: String, mut record: NamespaceRecord) -> Outcome {
+pub(super) fn set(
+    context: &mut Context<'_, '_>,
+    prefix: String,
+    mut record: NamespaceRecord,
+    made_from: u64,
+) -> Outcome {
     if !Cluster::contains(context.state, ())? {
         return Ok(Err(Refusal::NotFounded));
     }
@@ -39,6 +44,10 @@ pub(super) fn set(context: &mut Context<'_, '_>, prefix: String, mut record: Nam
         record.residency = record.residency.or(root.residency);
     }
     if present.as_ref() != Some(&record) {
+        let version = version(context)?;
+        if version != made_from {
+            return Ok(Err(Refusal::NamespacesChanged { made_from, version }));
+        }
         Namespaces::put(context.state, &prefix, &record);
         changed(context)?;
     }
@@ -62,8 +71,12 @@ pub(super) fn remove(context: &mut Context<'_, '_>, prefix: &str) -> Outcome {
     Ok(Ok(Response::Done))
 }
 
+fn version(context: &Context<'_, '_>) -> Result<u64, ApplyError> {
+    Ok(PolicyVersion::get(context.state, ())?.unwrap_or_default().version)
+}
+
 fn changed(context: &mut Context<'_, '_>) -> Result<(), ApplyError> {
-    let version = PolicyVersion::get(context.state, ())?.unwrap_or_default().version + 1;
+    let version = version(context)? + 1;
     PolicyVersion::put(context.state, (), &PolicyVersionRecord { version });
     Ok(())
 }

@@ -8,7 +8,7 @@ use crate::id::{NodeId, RegionId};
 fn nothing_works_before_the_cluster_is_founded() {
     let mut store = Store::new();
     let token = Command::AddJoinToken { token: [1; 8], secret_hash: [1; 32], lifetime_seconds: 60 };
-    let namespace = Command::SetNamespace { prefix: String::new(), record: NamespaceRecord::default() };
+    let namespace = Command::SetNamespace { prefix: String::new(), record: NamespaceRecord::default(), made_from: 0 };
     let remove = Command::RemoveNamespace { prefix: "acme".to_owned() };
     let update = Command::UpdateNode { node: NodeId(1), info: info("one") };
     for command in [token, namespace, remove, update, admit([1; 8], "one"), Command::RaiseFeatureLevel { level: 1 }] {

@@ -24,6 +24,7 @@ fn commands() -> Vec<Command> {
         Command::SetNamespace {
             prefix: "acme/prod".to_owned(),
             record: NamespaceRecord { home: Some(RegionId(1)), residency: Some(replicated), policy: whole_policy() },
+            made_from: 7,
         },
         Command::DrainNode { node: NodeId(2), shards: 300, bytes: 1 << 40, leave: true },
         Command::SetDiskState { node: NodeId(2), disk: DiskId([1; 16]), state: DiskState::Failed },
@@ -70,6 +71,7 @@ fn refusals() -> Vec<Refusal> {
         Refusal::DiskUnknown(NodeId(2), DiskId([1; 16])),
         Refusal::PolicyInvalid(PolicyError { field: "quota.bytes".to_owned(), problem: "0".to_owned() }),
         Refusal::NamespaceUnknown("acme".to_owned()),
+        Refusal::NamespacesChanged { made_from: 7, version: 9 },
         Refusal::RootStays,
         Refusal::TooManyNamespaces(10_000),
     ]
@@ -97,6 +99,7 @@ fn refusal_name(refusal: &Refusal) -> &'static str {
         Refusal::DiskUnknown(..) => "disk-unknown",
         Refusal::PolicyInvalid(_) => "policy-invalid",
         Refusal::NamespaceUnknown(_) => "namespace-unknown",
+        Refusal::NamespacesChanged { .. } => "namespaces-changed",
         Refusal::RootStays => "root-stays",
         Refusal::TooManyNamespaces(_) => "too-many-namespaces",
     }

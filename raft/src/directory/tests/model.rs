@@ -60,7 +60,7 @@ fn perform(store: &mut Store, act: &Act) {
         Act::SetNamespace { prefix, grace_seconds } => {
             let policy = NamespacePolicy { grace_seconds: Some(grace_seconds), ..NamespacePolicy::default() };
             let record = NamespaceRecord { policy, ..NamespaceRecord::default() };
-            store.apply(Command::SetNamespace { prefix: PREFIXES[prefix].to_owned(), record })
+            store.set(PREFIXES[prefix], record)
         }
         Act::RemoveNamespace { prefix } => {
             store.apply(Command::RemoveNamespace { prefix: PREFIXES[prefix].to_owned() })

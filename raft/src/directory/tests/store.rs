@@ -41,6 +41,12 @@ impl Store {
         self.repeat(command)
     }
 
+    /// Sets a namespace, made from the policies of now.
+    pub(super) fn set(&mut self, prefix: &str, record: NamespaceRecord) -> Response {
+        let made_from = self.view().policy_version().unwrap();
+        self.apply(Command::SetNamespace { prefix: prefix.to_owned(), record, made_from })
+    }
+
     /// Applies a command under the request of the last one.
     pub(super) fn repeat(&mut self, command: Command) -> Response {
         let mut transaction = Transaction::new(self.engine.as_ref());
