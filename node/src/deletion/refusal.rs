@@ -40,7 +40,11 @@ pub enum Refusal {
         pattern: String,
     },
     /// Nothing can be deleted.
-    #[error("deleting is switched off in {namespace}", namespace = named(namespace))]
+    #[error(
+        "deleting is switched off in {namespace}: an operator may delete with regnode delete, or switch it on with \
+         regnode namespace set {prefix} --deletes on",
+        prefix = if namespace.is_empty() { "/" } else { namespace.as_str() }, namespace = named(namespace)
+    )]
     DeletesOff {
         /// Prefix of the namespace, empty for the root.
         namespace: String,
@@ -95,6 +99,7 @@ mod tests {
         }
         assert!(Refusal::of(&Response::Done).is_none());
         let text = Refusal::DeletesOff { namespace: String::new() }.to_string();
-        assert_eq!(text, "deleting is switched off in the root namespace");
+        assert!(text.starts_with("deleting is switched off in the root namespace: "), "{text}");
+        assert!(text.ends_with("regnode namespace set / --deletes on"), "{text}");
     }
 }
