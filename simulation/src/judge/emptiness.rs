@@ -15,6 +15,10 @@ const JUDGE: &str = "emptiness";
 /// Rows of one page.
 const PAGE_ROWS: usize = 1024;
 
+/// Kind of the jobs, and that of the ends of those that have ended: there must be as many.
+const JOBS: u8 = 38;
+const ENDED_JOBS: u8 = 39;
+
 /// Kinds of keys that are no content and stay: `raft::catalog::table` numbers them, and no number is ever used again.
 const LASTING: &[(u8, &str)] = &[
     (22, "the feed of events, which ages by itself"),
@@ -25,8 +29,8 @@ const LASTING: &[(u8, &str)] = &[
     (27, "totals of each disk"),
     (33, "policies"),
     (34, "their version"),
-    (38, "the last deletion jobs"),
-    (39, "the order in which they ended"),
+    (JOBS, "the last deletion jobs"),
+    (ENDED_JOBS, "the order in which they ended"),
     (40, "how many jobs there were"),
 ];
 
@@ -36,12 +40,15 @@ const LASTING: &[(u8, &str)] = &[
 /// When the engine fails.
 pub fn left(state: &dyn Engine) -> Result<BTreeMap<u8, u64>, EngineError> {
     let mut left = BTreeMap::new();
+    let (mut jobs, mut ended) = (0_u64, 0_u64);
     for column in Catalog::COLUMNS {
         let mut scan = Scan::prefix(*column, &[], PAGE_ROWS);
         loop {
             let rows = state.scan(&scan)?;
             for (key, _) in &rows {
                 let kind = key.first().copied().unwrap_or_default();
+                jobs += u64::from(kind == JOBS);
+                ended += u64::from(kind == ENDED_JOBS);
                 if !LASTING.iter().any(|(lasting, _)| *lasting == kind) {
                     *left.entry(kind).or_default() += 1;
                 }
@@ -49,6 +56,9 @@ pub fn left(state: &dyn Engine) -> Result<BTreeMap<u8, u64>, EngineError> {
             let Some((last, _)) = rows.last().filter(|_| rows.len() >= PAGE_ROWS) else { break };
             scan = scan.after(last);
         }
+    }
+    if jobs > ended {
+        left.insert(JOBS, jobs - ended);
     }
     Ok(left)
 }

@@ -4,17 +4,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rand::{Rng as _, RngCore as _};
 use tokio::time::{Instant, sleep};
 
 use super::ask::Ask;
 use super::client::Client;
 use super::content::Blob;
+use super::dialect::Dialect;
 use crate::history::Subject;
 
 /// How often a client that lingers asks again.
 const LOOKS: usize = 3;
 /// How often it looks whether it is to stop.
 const POLL: Duration = Duration::from_millis(500);
+/// Longest blob that it pushes for that.
+const LINGERED_BYTES_MAX: usize = 64 << 10;
 
 impl Client {
     /// Deletes an image or an index by its digest.
@@ -46,16 +50,22 @@ impl Client {
         };
         let reply = self.insist(&Ask::head_blob(&repository, &blob)).await;
         if self.chance(50) {
-            self.linger(&repository, &blob).await;
+            self.linger(&repository).await;
         }
         reply.is_ok_and(|answer| answer.status < 500)
     }
 
-    /// Asks again and again, each time shortly before the grace since the last answer is over: a blob that is there stays
-    /// there. Where nothing goes by itself there is nothing to see.
-    async fn linger(&mut self, repository: &Arc<str>, blob: &Arc<Blob>) {
+    /// Pushes a blob that nothing uses, and asks for it again and again, each time shortly before the grace since the last
+    /// answer is over: it stays there. Where nothing goes by itself there is nothing to see.
+    async fn linger(&mut self, repository: &Arc<str>) {
+        let mut content = vec![0; self.random.random_range(100..=LINGERED_BYTES_MAX)];
+        self.random.fill_bytes(&mut content);
+        let blob = Arc::new(Blob::new(content.into()));
         let subject = Subject::Blob { repository: Arc::clone(repository), digest: Arc::clone(&blob.digest) };
         let Some(grace) = self.work().terms.span(&subject).filter(|grace| *grace > 0) else { return };
+        if !self.push_blob(Dialect::Containerd, repository, &blob).await {
+            return;
+        }
         let pause = Duration::from_micros(grace * 3 / 4);
         for _ in 0..LOOKS {
             let until = Instant::now() + pause;
@@ -65,7 +75,7 @@ impl Client {
                 }
                 sleep(POLL).await;
             }
-            let reply = self.insist(&Ask::head_blob(repository, blob)).await;
+            let reply = self.insist(&Ask::head_blob(repository, &blob)).await;
             if reply.is_ok_and(|answer| answer.status == 404) {
                 return;
             }
