@@ -33,7 +33,7 @@ async fn status(work: &Work) -> Result<()> {
                 return Ok(Look::Done("nothing is due any more".to_owned()));
             }
             total = garbage.due.max(total);
-            let per_second = whole(garbage.items_per_second);
+            let per_second = whole(garbage.overview.items_per_second);
             Ok(Look::Going(Position {
                 counted: Counted::Things("things"),
                 done: total - garbage.due,
@@ -111,10 +111,10 @@ fn collected(answer: &CollectedAnswer) -> String {
 fn text(garbage: &GarbageStatus) -> String {
     let mut page = format!("{}\n", headline(garbage));
     let mut rows = table(&["WAITING", "ITEMS"]);
-    for (kind, items) in garbage.queued.iter().filter(|(_, items)| **items > 0) {
+    for (kind, items) in garbage.queued_by_kind.iter().filter(|(_, items)| **items > 0) {
         rows.add_row([kind_name(kind).to_owned(), items.to_string()]);
     }
-    if garbage.queued.values().any(|items| *items > 0) {
+    if garbage.queued_by_kind.values().any(|items| *items > 0) {
         line(&mut page, format_args!("\n{rows}"));
     }
     if garbage.forecast.iter().any(|step| step.bytes > 0) {
@@ -134,20 +134,20 @@ fn text(garbage: &GarbageStatus) -> String {
         format_args!(
             "\n{} ({}) {} used by no manifest; {} ({}) {} to be unlinked once no reader can have them",
             count(garbage.unreferenced_blobs, "blob", "blobs"),
-            size(garbage.unreferenced_bytes),
+            size(garbage.overview.unreferenced_bytes),
             if garbage.unreferenced_blobs == 1 { "is" } else { "are" },
-            count(garbage.discards, "discarded shard set", "discarded shard sets"),
-            size(garbage.discarded_bytes),
-            if garbage.discards == 1 { "waits" } else { "wait" },
+            count(garbage.overview.discards, "discarded shard set", "discarded shard sets"),
+            size(garbage.overview.discarded_bytes),
+            if garbage.overview.discards == 1 { "waits" } else { "wait" },
         ),
     );
-    let last = garbage.last_collected_milliseconds.map_or_else(
+    let last = garbage.overview.last_collected_milliseconds.map_or_else(
         || "nothing was collected yet".to_owned(),
         |last| {
             format!(
                 "collected so far: {}, {} of blobs; the last {} ago",
-                count(garbage.collected_items, "thing", "things"),
-                size(garbage.collected_bytes),
+                count(garbage.overview.collected_items, "thing", "things"),
+                size(garbage.overview.collected_bytes),
                 duration(garbage.now_milliseconds.saturating_sub(last) / 1000)
             )
         },
@@ -159,18 +159,18 @@ fn text(garbage: &GarbageStatus) -> String {
 fn headline(garbage: &GarbageStatus) -> String {
     if garbage.due > 0 {
         let more = if garbage.due_more { "more than " } else { "" };
-        let pace = match garbage.pace_items_per_second {
+        let pace = match garbage.overview.pace_items_per_second {
             0 => String::new(),
             pace => format!(", at most {pace}/s"),
         };
         return format!(
             "{more}{} due: {:.1}/s and {}/s of late{pace}",
             count(garbage.due, "thing is", "things are"),
-            garbage.items_per_second,
-            size(whole(garbage.bytes_per_second)),
+            garbage.overview.items_per_second,
+            size(whole(garbage.overview.bytes_per_second)),
         );
     }
-    match garbage.next_deadline_milliseconds {
+    match garbage.overview.next_deadline_milliseconds {
         None => "nothing waits to be collected".to_owned(),
         Some(next) => {
             let seconds = next.saturating_sub(garbage.now_milliseconds).div_ceil(1000);
@@ -199,31 +199,39 @@ fn line(page: &mut String, text: std::fmt::Arguments<'_>) {
 mod tests {
     use std::collections::BTreeMap;
 
+    use node::background::GarbageOverview;
     use node::deletion::Reclaimable;
 
     use super::*;
 
     fn status() -> GarbageStatus {
         GarbageStatus {
-            queued: BTreeMap::from([("blob".to_owned(), 3), ("link".to_owned(), 12), ("manifest".to_owned(), 0)]),
+            overview: GarbageOverview {
+                queued: 15,
+                next_deadline_milliseconds: Some(1_000),
+                unreferenced_bytes: 5 << 30,
+                discards: 1,
+                discarded_bytes: 7 << 20,
+                collected_items: 1234,
+                collected_bytes: 3 << 40,
+                last_collected_milliseconds: Some(199_000_000),
+                items_per_second: 3.25,
+                bytes_per_second: 1_048_576.0,
+                pace_items_per_second: 200,
+            },
+            queued_by_kind: BTreeMap::from([
+                ("blob".to_owned(), 3),
+                ("link".to_owned(), 12),
+                ("manifest".to_owned(), 0),
+            ]),
             due: 2,
             due_more: false,
-            next_deadline_milliseconds: Some(1_000),
             now_milliseconds: 200_000_000,
             unreferenced_blobs: 15,
-            unreferenced_bytes: 5 << 30,
             forecast: vec![
                 Reclaimable { within_seconds: 0, bytes: 1 << 20 },
                 Reclaimable { within_seconds: 3_600, bytes: 1 << 30 },
             ],
-            discards: 1,
-            discarded_bytes: 7 << 20,
-            collected_items: 1234,
-            collected_bytes: 3 << 40,
-            last_collected_milliseconds: Some(199_000_000),
-            items_per_second: 3.25,
-            bytes_per_second: 1_048_576.0,
-            pace_items_per_second: 200,
         }
     }
 
@@ -235,11 +243,11 @@ mod tests {
     #[test]
     fn nothing_due_says_when_something_will_be() {
         let mut garbage = status();
-        (garbage.due, garbage.next_deadline_milliseconds) = (0, Some(garbage.now_milliseconds + 3_600_500));
+        (garbage.due, garbage.overview.next_deadline_milliseconds) = (0, Some(garbage.now_milliseconds + 3_600_500));
         assert_eq!(headline(&garbage), "nothing is due; the next is due in 1h");
-        garbage.next_deadline_milliseconds = None;
+        garbage.overview.next_deadline_milliseconds = None;
         assert_eq!(headline(&garbage), "nothing waits to be collected");
-        (garbage.due, garbage.due_more, garbage.pace_items_per_second) = (10_000, true, 0);
+        (garbage.due, garbage.due_more, garbage.overview.pace_items_per_second) = (10_000, true, 0);
         assert_eq!(headline(&garbage), "more than 10000 things are due: 3.2/s and 1.0 MiB/s of late");
     }
 

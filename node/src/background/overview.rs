@@ -148,6 +148,24 @@ pub struct GarbageOverview {
     pub pace_items_per_second: u64,
 }
 
+impl GarbageOverview {
+    /// As fast as this says, with what the catalog says now.
+    #[must_use]
+    pub(crate) fn with(self, totals: &TotalsRecord, next: Option<Timestamp>) -> Self {
+        Self {
+            queued: totals.garbage.items(),
+            next_deadline_milliseconds: next.map(|next| next.0),
+            unreferenced_bytes: totals.unreferenced_bytes,
+            discards: totals.discards,
+            discarded_bytes: totals.discarded_bytes,
+            collected_items: totals.collected_items,
+            collected_bytes: totals.collected_bytes,
+            last_collected_milliseconds: totals.last_collected.map(|time| time.0),
+            ..self
+        }
+    }
+}
+
 /// A deletion job that runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobOverview {
@@ -243,19 +261,13 @@ impl Observer {
     }
 
     fn garbage(&mut self, totals: &TotalsRecord, next: Option<Timestamp>, now: Instant) -> GarbageOverview {
-        GarbageOverview {
-            queued: totals.garbage.items(),
-            next_deadline_milliseconds: next.map(|next| next.0),
-            unreferenced_bytes: totals.unreferenced_bytes,
-            discards: totals.discards,
-            discarded_bytes: totals.discarded_bytes,
-            collected_items: totals.collected_items,
-            collected_bytes: totals.collected_bytes,
-            last_collected_milliseconds: totals.last_collected.map(|time| time.0),
+        let of_late = GarbageOverview {
             items_per_second: self.collected_items.observe(totals.collected_items, now),
             bytes_per_second: self.collected_bytes.observe(totals.collected_bytes, now),
             pace_items_per_second: self.options.garbage_items_per_second,
-        }
+            ..GarbageOverview::default()
+        };
+        of_late.with(totals, next)
     }
 
     fn drains(&mut self, leaving: &[(DiskLocation, PlacementTotals)], now: Instant) -> Vec<DrainOverview> {

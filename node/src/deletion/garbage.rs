@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use raft::catalog::{Digest, GarbageItem, GarbageTotals, StateError, TotalsRecord, View};
+use raft::catalog::{Digest, GarbageItem, GarbageTotals, StateError, View};
 use raft::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use storage::kv::Engine;
 
 use super::{Deletion, DeletionError};
+use crate::background::GarbageOverview;
 
 /// Items of the queue that are looked at for a forecast.
 const FORECAST_ITEMS: usize = 10_000;
@@ -18,38 +19,21 @@ const FORECAST_SECONDS: [u64; 4] = [0, 3600, 86_400, 604_800];
 /// What waits to be collected, and what was.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct GarbageStatus {
+    /// All in all.
+    #[serde(flatten)]
+    pub overview: GarbageOverview,
     /// Things in the queue by kind: `blob`, `link`, `manifest`, `tombstone`, `tag_history`.
-    pub queued: BTreeMap<String, u64>,
+    pub queued_by_kind: BTreeMap<String, u64>,
     /// Those of them that are due.
     pub due: u64,
     /// Whether more are due than were counted.
     pub due_more: bool,
-    /// When the first of them is due, milliseconds since the Unix epoch.
-    pub next_deadline_milliseconds: Option<u64>,
     /// The catalog's time, milliseconds since the Unix epoch.
     pub now_milliseconds: u64,
     /// Blobs that no manifest uses.
     pub unreferenced_blobs: u64,
-    /// Their bytes: what comes back in time unless somebody takes it up.
-    pub unreferenced_bytes: u64,
-    /// How much of it comes back when, as far as the first things in the queue tell.
+    /// How much of their bytes comes back when, as far as the first things in the queue tell.
     pub forecast: Vec<Reclaimable>,
-    /// Sets of shards that were collected and wait to be unlinked: for readers, and for nodes that are away.
-    pub discards: u64,
-    /// Their bytes.
-    pub discarded_bytes: u64,
-    /// Things collected ever.
-    pub collected_items: u64,
-    /// Bytes of the blobs among them.
-    pub collected_bytes: u64,
-    /// When something was last collected, milliseconds since the Unix epoch.
-    pub last_collected_milliseconds: Option<u64>,
-    /// Things collected in each second of late.
-    pub items_per_second: f64,
-    /// Bytes collected in each second of late.
-    pub bytes_per_second: f64,
-    /// Most things that are collected in each second; 0 is without limit.
-    pub pace_items_per_second: u64,
 }
 
 /// Bytes that come back within a time, unless somebody takes them up.
@@ -76,44 +60,24 @@ impl Deletion {
     /// What waits to be collected, and what was.
     pub async fn garbage(&self) -> Result<GarbageStatus, DeletionError> {
         let of_late = self.overviews.borrow().garbage.clone();
-        let status = self
-            .read(|view| {
-                let (totals, now) = (view.totals()?, view.clock()?);
-                let items = view.garbage(Timestamp(u64::MAX), FORECAST_ITEMS)?;
-                Ok(status(&totals, now, &items, &forecast(view, now, &items)?))
+        self.read(|view| {
+            let (totals, now) = (view.totals()?, view.clock()?);
+            let items = view.garbage(Timestamp(u64::MAX), FORECAST_ITEMS)?;
+            let due = items.iter().take_while(|(deadline, _)| *deadline <= now).count();
+            Ok(GarbageStatus {
+                overview: of_late.with(&totals, items.first().map(|(deadline, _)| *deadline)),
+                queued_by_kind: queued(&totals.garbage)
+                    .into_iter()
+                    .map(|(kind, count)| (kind.to_owned(), count))
+                    .collect(),
+                due: due as u64,
+                due_more: due == FORECAST_ITEMS,
+                now_milliseconds: now.0,
+                unreferenced_blobs: totals.unreferenced_blobs,
+                forecast: forecast(view, now, &items)?,
             })
-            .await?;
-        Ok(GarbageStatus {
-            items_per_second: of_late.items_per_second,
-            bytes_per_second: of_late.bytes_per_second,
-            pace_items_per_second: of_late.pace_items_per_second,
-            ..status
         })
-    }
-}
-
-fn status(
-    totals: &TotalsRecord,
-    now: Timestamp,
-    items: &[(Timestamp, GarbageItem)],
-    forecast: &[Reclaimable],
-) -> GarbageStatus {
-    let due = items.iter().take_while(|(deadline, _)| *deadline <= now).count();
-    GarbageStatus {
-        queued: queued(&totals.garbage).into_iter().map(|(kind, count)| (kind.to_owned(), count)).collect(),
-        due: due as u64,
-        due_more: due == FORECAST_ITEMS,
-        next_deadline_milliseconds: items.first().map(|(deadline, _)| deadline.0),
-        now_milliseconds: now.0,
-        unreferenced_blobs: totals.unreferenced_blobs,
-        unreferenced_bytes: totals.unreferenced_bytes,
-        forecast: forecast.to_vec(),
-        discards: totals.discards,
-        discarded_bytes: totals.discarded_bytes,
-        collected_items: totals.collected_items,
-        collected_bytes: totals.collected_bytes,
-        last_collected_milliseconds: totals.last_collected.map(|time| time.0),
-        ..GarbageStatus::default()
+        .await
     }
 }
 

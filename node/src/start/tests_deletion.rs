@@ -125,14 +125,14 @@ async fn what_was_deleted_comes_back_or_is_collected() {
         loop {
             let _: CollectedAnswer = post(&node, "/gc/run", json!(null)).await;
             let status: GarbageAnswer = read(ask_raw(&node, Method::GET, "/gc", &()).await);
-            if status.garbage.queued.values().sum::<u64>() == 0 {
+            if status.garbage.overview.queued == 0 {
                 return status.garbage;
             }
             sleep(Duration::from_millis(100)).await;
         }
     };
     let garbage = timeout(PATIENCE, collected).await.unwrap();
-    assert_eq!((garbage.unreferenced_blobs, garbage.collected_bytes), (0, 14), "{garbage:?}");
+    assert_eq!((garbage.unreferenced_blobs, garbage.overview.collected_bytes), (0, 14), "{garbage:?}");
     let usage: UsageAnswer = post(&node, "/usage", json!({ "prefix": "" })).await;
     assert_eq!((usage.total.usage.bytes, usage.below.len()), (7, 1));
     node.shutdown().await;

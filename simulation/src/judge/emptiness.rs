@@ -85,6 +85,11 @@ pub fn judge(holdings: &BTreeMap<usize, Holdings>, court: &Court) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use storage::disk::RealFiles;
+    use storage::kv::{Batch, EngineOptions, Engines as _, MemoryEngines};
+
     use super::super::holdings::testing::{GOOD, shard};
     use super::*;
 
@@ -103,5 +108,24 @@ mod tests {
         assert!(placed[0].contains("1 shard files"), "{placed:?}");
         let orphans = judged(Holdings { orphans: [shard(1, 0)].into(), ..Holdings::default() });
         assert!(orphans[0].contains("1 shard files"), "{orphans:?}");
+    }
+
+    #[test]
+    fn a_job_that_has_not_ended_is_left() {
+        let directory = tempfile::tempdir().unwrap();
+        let engines = MemoryEngines::new(Arc::new(RealFiles));
+        let options = EngineOptions { columns: Catalog::COLUMNS, journal: false };
+        let engine = engines.open(&directory.path().join("catalog"), &options).unwrap();
+        let put = |kind: u8, number: u8| {
+            let mut batch = Batch::default();
+            batch.put(Catalog::COLUMNS[0], vec![kind, number], vec![]);
+            engine.write(batch).unwrap();
+        };
+        put(JOBS, 1);
+        put(ENDED_JOBS, 1);
+        assert!(left(engine.as_ref()).unwrap().is_empty());
+        put(JOBS, 2);
+        put(7, 1);
+        assert_eq!(left(engine.as_ref()).unwrap(), BTreeMap::from([(7, 1), (JOBS, 1)]));
     }
 }

@@ -93,7 +93,7 @@ async fn garbage_goes_at_its_pace_unless_an_operator_wants_it_at_once() {
     world.wait(LONG);
     let office = Office::paced(&gateway, &directory, 10);
     let status = office.deletion.garbage().await.unwrap();
-    assert_eq!((status.queued["link"], status.due, status.unreferenced_bytes), (300, 300, 1200));
+    assert_eq!((status.queued_by_kind["link"], status.due, status.overview.unreferenced_bytes), (300, 300, 1200));
     assert_eq!(status.forecast[0].bytes, 1200, "all of it is due");
     let deletion = office.deletion.clone();
     let metrics = office.work(&gateway, 10).await;
