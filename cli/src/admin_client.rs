@@ -1,6 +1,7 @@
 //! Speaks to the node on this machine through the socket in its data directory.
 
 mod deletion;
+mod region;
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -21,6 +22,7 @@ use crate::exit::{Code, Exit};
 use crate::http::request;
 
 pub(crate) use deletion::*;
+pub(crate) use region::*;
 
 /// Longest time that the node may take: it may wait out an election.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -33,9 +35,9 @@ pub(crate) async fn status(data_dir: &Path) -> Result<Status> {
     call(data_dir, Method::GET, "/status", &()).await
 }
 
-/// A new join token.
-pub(crate) async fn token(data_dir: &Path, lifetime: Duration) -> Result<TokenAnswer> {
-    call(data_dir, Method::POST, "/token", &TokenRequest { lifetime_seconds: lifetime.as_secs() }).await
+/// A new join token, for a machine of this region.
+pub(crate) async fn token(data_dir: &Path, lifetime: Duration, region: Option<String>) -> Result<TokenAnswer> {
+    call(data_dir, Method::POST, "/token", &TokenRequest { lifetime_seconds: lifetime.as_secs(), region }).await
 }
 
 /// What the background work has before it.

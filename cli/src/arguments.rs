@@ -5,6 +5,7 @@ mod deletion;
 mod namespace;
 mod operations;
 mod policy_text;
+mod region;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,6 +16,7 @@ pub(crate) use deletion::*;
 pub(crate) use namespace::*;
 pub(crate) use operations::*;
 pub(crate) use policy_text::{Target, root_or};
+pub(crate) use region::*;
 
 /// Text behind the help of the whole program.
 const AFTER_HELP: &str = "\
@@ -38,6 +40,11 @@ When machines and disks fail (the handbook has a page for each):
   regnode join HOST:7000 --token TOKEN --replace n3 this machine takes the place of n3
   regnode drain n3 --wait; regnode leave n3         take n3 out of the cluster
   regnode disk list                                 disks, their health and what they hold
+
+When the cluster spans sites:
+  regnode init --region eu                          the first region, with its first node
+  regnode region add us; regnode token --region us  a further one, and what its first machine runs
+  regnode region list                               which regions answer, and which ones the directory can lose
 
 What is deleted, and what that frees:
   regnode namespace set acme --immutable 'v*'       what may be deleted, for how long it is kept, quotas
@@ -85,6 +92,8 @@ pub(crate) enum Command {
     Fsck(Fsck),
     /// Say how equally full the disks are, and what moves.
     Rebalance(Rebalance),
+    /// Add, list, describe and retire regions: sites of one cluster.
+    Region(Region),
     /// Set what holds below a prefix of repository names: deleting, immutable tags, retention, quotas.
     Namespace(Namespace),
     /// Say what is to be freed and when.
@@ -189,9 +198,9 @@ pub(crate) struct Join {
     /// How the node runs.
     #[command(flatten)]
     pub(crate) node: NodeOptions,
-    /// Name of the region to join.
-    #[arg(long, value_name = "REGION", default_value = "main")]
-    pub(crate) region: String,
+    /// Name of the region to join. It may be left out where there is only one, and with --replace.
+    #[arg(long, value_name = "REGION")]
+    pub(crate) region: Option<String>,
     /// Take the place of this node, named by name or id: it is emptied and removed, at once if it is dead. The name and
     /// the address may be the old ones; the id is a new one.
     #[arg(long, value_name = "OLD")]
@@ -229,6 +238,9 @@ pub(crate) struct Token {
     /// How long the token is good for, for example 30m or 2h.
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = humantime::parse_duration)]
     pub(crate) lifetime: Duration,
+    /// Name of the region that the machine is to join, if it is not that of the node that is asked.
+    #[arg(long, value_name = "REGION")]
+    pub(crate) region: Option<String>,
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,

@@ -57,6 +57,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Scrub(scrub) => command::scrub(scrub).await,
         Command::Fsck(fsck) => command::fsck(fsck).await,
         Command::Rebalance(rebalance) => command::rebalance(rebalance).await,
+        Command::Region(region) => command::region(region).await,
         Command::Namespace(namespace) => command::namespace(namespace).await,
         Command::Gc(gc) => command::gc(gc).await,
         Command::Usage(usage) => command::usage(usage).await,

@@ -11,6 +11,7 @@ pub mod gateway;
 pub mod identity;
 pub mod members;
 pub mod peer;
+pub mod regions;
 pub mod registry;
 pub mod scrub;
 pub mod serve;

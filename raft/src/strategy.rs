@@ -12,7 +12,7 @@ use storage::shard::{Attempt, DiskId, ExtentIndex, Geometry, ObjectId, ShardInde
 
 use crate::catalog::*;
 use crate::directory::{
-    ClusterRecord, DiskInfo, DiskRecord, DiskState, DrainRecord, JoinTokenRecord, NamespaceRecord, NodeInfo,
+    ClusterRecord, DiskInfo, DiskRecord, DiskState, DrainRecord, Elsewhere, JoinTokenRecord, NamespaceRecord, NodeInfo,
     NodeRecord, NodeState, RegionRecord, Residency,
 };
 use crate::id::{NodeId, RegionId, RequestId};
@@ -327,8 +327,8 @@ pub(crate) fn any_clock_record() -> impl Strategy<Value = ClockRecord> {
 }
 
 pub(crate) fn any_cluster() -> impl Strategy<Value = ClusterRecord> {
-    (any::<[u8; 16]>(), any::<u32>(), any_bytes(), any_bytes(), timestamp(), node(), region()).prop_map(
-        |(id, feature_level, ca_certificate, wrapped_ca_key, founded, next_node, next_region)| ClusterRecord {
+    (any::<[u8; 16]>(), any::<u32>(), any_bytes(), any_bytes(), timestamp(), node(), region(), region()).prop_map(
+        |(id, feature_level, ca_certificate, wrapped_ca_key, founded, next_node, next_region, primary)| ClusterRecord {
             id,
             feature_level,
             ca_certificate,
@@ -336,12 +336,15 @@ pub(crate) fn any_cluster() -> impl Strategy<Value = ClusterRecord> {
             founded,
             next_node,
             next_region,
+            primary,
         },
     )
 }
 
 pub(crate) fn any_region() -> impl Strategy<Value = RegionRecord> {
-    (text(), timestamp()).prop_map(|(name, founded)| RegionRecord { name, founded })
+    (text(), timestamp(), request(), option::of(node()), option::of(text())).prop_map(
+        |(name, founded, added_by, founder, public_url)| RegionRecord { name, founded, added_by, founder, public_url },
+    )
 }
 
 pub(crate) fn any_node() -> impl Strategy<Value = NodeRecord> {
@@ -403,9 +406,13 @@ pub(crate) fn any_namespace() -> impl Strategy<Value = NamespaceRecord> {
         Just(Residency::Pinned),
         vec(region(), 0..3).prop_map(Residency::Replicated)
     ];
-    (option::of(region()), option::of(residency), any_policy()).prop_map(|(home, residency, policy)| NamespaceRecord {
+    let elsewhere = prop_oneof![Just(Elsewhere::Proxy), Just(Elsewhere::Redirect), Just(Elsewhere::Refuse)];
+    let place = (option::of(region()), option::of(residency), option::of(elsewhere), option::of(region()));
+    (place, any_policy()).prop_map(|((home, residency, elsewhere, moving), policy)| NamespaceRecord {
         home,
         residency,
+        elsewhere,
+        moving,
         policy,
     })
 }

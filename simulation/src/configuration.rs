@@ -55,6 +55,8 @@ pub struct Configuration {
 pub struct ClusterConfiguration {
     /// Nodes, 3 to 7.
     pub nodes: usize,
+    /// Regions to which they belong, the first ones to the first region and so on.
+    pub regions: usize,
     /// Zones over which they are spread in turn, 1 to 3.
     pub zones: usize,
     /// Disks of every node, 1 to 3.
@@ -289,12 +291,24 @@ fn weights<K: fmt::Display, V: fmt::Display>(weights: &BTreeMap<K, V>) -> String
 }
 
 impl ClusterConfiguration {
+    /// Number of the region that a node belongs to, from 1.
+    #[must_use]
+    pub const fn region_of(&self, number: usize) -> usize {
+        (number - 1) * self.regions / self.nodes + 1
+    }
+
+    /// The nodes of a region.
+    pub fn nodes_of(&self, region: usize) -> impl Iterator<Item = usize> {
+        (1..=self.nodes).filter(move |number| self.region_of(*number) == region)
+    }
+
     fn draw(random: &mut StdRng) -> Self {
         // Small clusters are the common ones, and the quick ones.
         const NODES: [usize; 8] = [3, 3, 3, 3, 4, 5, 6, 7];
         let nodes = *NODES.choose(random).unwrap_or(&3);
         Self {
             nodes,
+            regions: 1,
             zones: random.random_range(1..=3),
             disks_per_node: random.random_range(1..=3),
             // More than clients can fill in a run: disks are full by a fault.

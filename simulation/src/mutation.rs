@@ -18,6 +18,8 @@ pub struct Mutation {
     /// Share of the times at which it shows, in percent; below 100 where a cluster could not even be founded otherwise, or
     /// where replicas are to differ.
     pub share_percent: u8,
+    /// The scenario that it needs to show, if the seeds' own runs have no place for it.
+    pub scenario: Option<&'static str>,
 }
 
 const fn always(name: &'static str, about: &'static str, caught_by: &'static [&'static str], seeds: u64) -> Mutation {
@@ -31,7 +33,12 @@ const fn sometimes(
     caught_by: &'static [&'static str],
     seeds: u64,
 ) -> Mutation {
-    Mutation { name, about, caught_by, seeds, share_percent }
+    Mutation { name, about, caught_by, seeds, share_percent, scenario: None }
+}
+
+/// One that takes several regions.
+const fn across_regions(name: &'static str, about: &'static str, caught_by: &'static [&'static str]) -> Mutation {
+    Mutation { name, about, caught_by, seeds: 1, share_percent: 100, scenario: Some("three_regions") }
 }
 
 /// All of them.
@@ -119,6 +126,11 @@ pub const MUTATIONS: &[Mutation] = &[
     ),
     always("gateway.read.wrong_range", "a range begins and ends one byte early", &["served_bytes"], 10),
     always("gateway.report.forget", "a shard that a reader found missing or damaged is not reported", &["mending"], 40),
+    across_regions(
+        "members.region.ignore",
+        "nodes of all regions count as the own region's, so that shards are placed abroad",
+        &["residency", "log"],
+    ),
     sometimes(
         2,
         "raft.append.acknowledge_unwritten",

@@ -7,22 +7,33 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use node::environment::{BoxFuture, BoxStream, Listener, Network};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use turmoil::net::{TcpListener, TcpStream};
 
-use crate::detour::Detours;
+use crate::detour::{Detours, Diverted};
+
+/// Sees what goes over a connection: the host that opened it, the other one, and bytes in either direction.
+pub type Tap = Arc<dyn Fn(&str, &str, &[u8]) + Send + Sync>;
 
 /// turmoil's network, as seen from the host that calls it. Clones share the counts of connections.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct SimulatedNetwork {
     open: Arc<AtomicUsize>,
     dialled: Arc<AtomicU64>,
     detours: Detours,
+    /// The own host, and who listens.
+    tap: Arc<OnceLock<(String, Tap)>>,
+}
+
+impl std::fmt::Debug for SimulatedNetwork {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("SimulatedNetwork").field("open", &self.open).finish_non_exhaustive()
+    }
 }
 
 impl SimulatedNetwork {
@@ -53,9 +64,57 @@ impl SimulatedNetwork {
         self.detours.arrive();
     }
 
+    /// Lets somebody listen to the connections that this host, called `host`, opens from now on. Once.
+    pub fn listen_in(&self, host: &str, tap: Tap) {
+        // Whoever listened first goes on.
+        let _ = self.tap.set((host.to_owned(), tap));
+    }
+
     fn count<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(&self, stream: S) -> BoxStream {
         self.open.fetch_add(1, Ordering::Relaxed);
         Box::new(Counted { stream, open: Arc::clone(&self.open) })
+    }
+
+    /// The same for a connection to `address`, which is `host:port`; somebody may listen.
+    fn count_to(&self, address: &str, stream: Diverted) -> BoxStream {
+        let Some((own, tap)) = self.tap.get() else { return self.count(stream) };
+        let host = address.rsplit_once(':').map_or(address, |(host, _)| host).to_owned();
+        let (own, tap) = (own.clone(), Arc::clone(tap));
+        self.count(Tapped { stream, heard: Box::new(move |bytes| tap(&own, &host, bytes)) })
+    }
+}
+
+/// A connection that somebody listens to.
+struct Tapped<S> {
+    stream: S,
+    heard: Box<dyn Fn(&[u8]) + Send>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Tapped<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        (self.heard)(&buffer.filled()[before..]);
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Tapped<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        (self.heard)(bytes);
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 
@@ -133,7 +192,7 @@ impl Network for SimulatedNetwork {
         Box::pin(async move {
             self.dialled.fetch_add(1, Ordering::Relaxed);
             let stream = TcpStream::connect(address).await?;
-            Ok(self.count(self.detours.follow(address, stream)))
+            Ok(self.count_to(address, self.detours.follow(address, stream)))
         })
     }
 

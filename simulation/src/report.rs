@@ -113,13 +113,19 @@ impl Report {
 
     /// The report of a scenario's run.
     #[must_use]
-    pub fn of_scenario(name: &str, seed: Seed, violations: &[Violation], trace: &Trace) -> Self {
+    pub fn of_scenario(
+        name: &str,
+        seed: Seed,
+        mutation: Option<&str>,
+        violations: &[Violation],
+        trace: &Trace,
+    ) -> Self {
         Self {
             digest: trace.digest(),
             lines: trace.lines(),
             virtual_milliseconds: milliseconds(trace.reached()),
             violations: violations.iter().map(Accusation::from).collect(),
-            ..Self::blank(seed, Some(name), None)
+            ..Self::blank(seed, Some(name), mutation)
         }
         .with_events(trace)
     }
@@ -334,7 +340,7 @@ reproduce: regnode-sim run --seed 7 --mutation raft.group_commit.skip_sync";
     #[test]
     fn a_scenario_is_repeated_by_its_name() {
         let violation = Violation { judge: "story", text: "it ended badly".to_owned(), at: Duration::ZERO };
-        let report = Report::of_scenario("smoke", Seed(3), &[violation], &Trace::default());
+        let report = Report::of_scenario("smoke", Seed(3), None, &[violation], &Trace::default());
         assert_eq!(report.reproduce, "regnode-sim scenario smoke --seed 3");
         assert!(!report.is_clean());
     }

@@ -2,14 +2,15 @@
 
 mod program;
 
-/// One for each way of noticing: the log, the replicas beside each other, the catalog by itself, Raft's own promises; and
-/// the counts by which garbage is told from what is needed.
-const QUICK: [&str; 6] = [
+/// One for each way of noticing: the log, the replicas beside each other, the catalog by itself, Raft's own promises, the
+/// bytes that go between regions; and the counts by which garbage is told from what is needed.
+const QUICK: [&str; 7] = [
     "api.referrers.panic",
     "catalog.apply.diverge",
     "catalog.manifest.count_twice",
     "catalog.tag.keep_on_delete",
     "catalog.usage.count_twice",
+    "members.region.ignore",
     "raft.append.acknowledge_unwritten",
 ];
 

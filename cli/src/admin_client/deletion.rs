@@ -6,9 +6,10 @@ use anyhow::Result;
 use http::Method;
 use node::admin::{
     BulkDeletionRequest, CollectedAnswer, DeletedTagsAnswer, DeletedTagsRequest, ExplainAnswer, ExplainRequest,
-    GarbageAnswer, HistoryAnswer, HistoryRequest, JobAnswer, JobRequest, JobsAnswer, NamespaceAnswer, NamespaceRequest,
-    NamespacesAnswer, PageRequest, PolicyChangedAnswer, PreviewAnswer, RestoreRequest, RestoredAnswer,
-    RetentionRequest, SetNamespaceRequest, TombstonesAnswer, TombstonesRequest, UsageAnswer, UsageRequest,
+    GarbageAnswer, HistoryAnswer, HistoryRequest, JobAnswer, JobRequest, JobsAnswer, JobsRequest, NamespaceAnswer,
+    NamespaceRequest, NamespacesAnswer, PageRequest, PolicyChangedAnswer, PreviewAnswer, RestoreRequest,
+    RestoredAnswer, RetentionRequest, SetNamespaceRequest, TombstonesAnswer, TombstonesRequest, UsageAnswer,
+    UsageRequest,
 };
 
 use super::call;
@@ -74,8 +75,8 @@ pub(crate) async fn delete(data_dir: &Path, request: &BulkDeletionRequest) -> Re
 }
 
 /// All jobs.
-pub(crate) async fn jobs(data_dir: &Path) -> Result<JobsAnswer> {
-    call(data_dir, Method::GET, "/jobs", &()).await
+pub(crate) async fn jobs(data_dir: &Path, request: &JobsRequest) -> Result<JobsAnswer> {
+    call(data_dir, Method::POST, "/jobs", request).await
 }
 
 /// One job.

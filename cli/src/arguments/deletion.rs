@@ -162,6 +162,9 @@ pub(crate) enum JobAction {
 /// `regnode job list`.
 #[derive(Debug, Args)]
 pub(crate) struct JobList {
+    /// Region whose jobs they are; that of the node that is asked unless it is named.
+    #[arg(long, value_name = "REGION")]
+    pub(crate) region: Option<String>,
     /// How to ask.
     #[command(flatten)]
     pub(crate) ask: Ask,
@@ -173,6 +176,9 @@ pub(crate) struct JobShow {
     /// Number of the job.
     #[arg(value_name = "JOB")]
     pub(crate) job: u64,
+    /// Region whose job it is; that of the node that is asked unless it is named.
+    #[arg(long, value_name = "REGION")]
+    pub(crate) region: Option<String>,
     /// How to go on.
     #[command(flatten)]
     pub(crate) work: Work,
@@ -184,6 +190,9 @@ pub(crate) struct JobCancel {
     /// Number of the job.
     #[arg(value_name = "JOB")]
     pub(crate) job: u64,
+    /// Region whose job it is; that of the node that is asked unless it is named.
+    #[arg(long, value_name = "REGION")]
+    pub(crate) region: Option<String>,
     /// How to ask.
     #[command(flatten)]
     pub(crate) ask: Ask,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::{Args, Subcommand, ValueEnum};
-use node::admin::PolicyField;
+use node::admin::{NamedElsewhere, NamedResidency, OwnPlace, PolicyField};
 use raft::policy::{Pattern, RetentionRule, Untagged};
 
 use super::Ask;
@@ -21,6 +21,7 @@ Examples:
   regnode namespace set acme --immutable 'v*' --quota-bytes 500GiB
   regnode namespace set acme/ci --untagged collect=7d --retention 'tags=*,keep-last=20,pulled-within=30d'
   regnode namespace set acme --unset immutable
+  regnode namespace set acme --home us --residency pinned
   regnode namespace explain acme/app:v1.2    which rule applies to this tag, and why";
 
 /// `regnode namespace`.
@@ -54,6 +55,26 @@ pub(crate) enum Switch {
     On,
     /// Off.
     Off,
+}
+
+/// Where data may rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Residency {
+    /// In its home region; it can be read from elsewhere.
+    Home,
+    /// Only in its home region: never a copy, a shard or a name in a log elsewhere.
+    Pinned,
+}
+
+/// What becomes of requests in other regions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Elsewhere {
+    /// They are passed on to the home region, as a stream.
+    Proxy,
+    /// Reads are sent to the home region's public URL, everything else is passed on.
+    Redirect,
+    /// They are refused.
+    Refuse,
 }
 
 /// `regnode namespace set`.
@@ -105,12 +126,40 @@ pub(crate) struct NamespaceSet {
     /// No tag goes by retention here, whatever shorter namespaces say.
     #[arg(long, conflicts_with_all = ["retention", "retention_file"])]
     pub(crate) no_retention: bool,
+    /// Region whose catalog owns what is below the namespace. It changes only while nothing is there.
+    #[arg(long, value_name = "REGION")]
+    pub(crate) home: Option<String>,
+    /// Where its data may rest.
+    #[arg(long, value_name = "home|pinned")]
+    pub(crate) residency: Option<Residency>,
+    /// What becomes of requests about it in other regions.
+    #[arg(long, value_name = "proxy|redirect|refuse")]
+    pub(crate) elsewhere: Option<Elsewhere>,
     /// Fields to inherit again, by the names of their options, separated by commas.
     #[arg(long, value_name = "FIELD", value_delimiter = ',')]
     pub(crate) unset: Vec<PolicyField>,
     /// How to ask.
     #[command(flatten)]
     pub(crate) ask: Ask,
+}
+
+impl NamespaceSet {
+    /// Where it is to rest.
+    pub(crate) fn place(&self) -> OwnPlace {
+        OwnPlace {
+            home: self.home.clone(),
+            residency: self.residency.map(|residency| match residency {
+                Residency::Home => NamedResidency::Home,
+                Residency::Pinned => NamedResidency::Pinned,
+            }),
+            elsewhere: self.elsewhere.map(|elsewhere| match elsewhere {
+                Elsewhere::Proxy => NamedElsewhere::Proxy,
+                Elsewhere::Redirect => NamedElsewhere::Redirect,
+                Elsewhere::Refuse => NamedElsewhere::Refuse,
+            }),
+            moving: None,
+        }
+    }
 }
 
 /// A command about one namespace.

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use anyhow::Result;
-use node::admin::{JobEntry, JobRequest};
+use node::admin::{JobEntry, JobRequest, JobsRequest};
 
-use super::job_text::{list, outcome, text};
+use super::job_text::{list, named, outcome, text};
 use super::node::data_dir;
 use crate::admin_client;
 use crate::arguments::{Ask, Job, JobAction, Work};
@@ -17,7 +17,7 @@ use crate::watch::{Look, Rate, watch};
 pub(crate) async fn job(job: Job) -> Result<()> {
     match job.action {
         JobAction::List(all) => {
-            let answer = admin_client::jobs(&data_dir(&all.ask).await?).await?;
+            let answer = admin_client::jobs(&data_dir(&all.ask).await?, &JobsRequest { region: all.region }).await?;
             if all.ask.json {
                 println!("{}", serde_json::to_string_pretty(&answer.jobs)?);
             } else {
@@ -27,11 +27,11 @@ pub(crate) async fn job(job: Job) -> Result<()> {
         }
         JobAction::Show(show) => {
             let data_dir = data_dir(&show.work.ask).await?;
-            let found = admin_client::job(&data_dir, &JobRequest { job: show.job }).await?.job;
+            let found = admin_client::job(&data_dir, &JobRequest { job: show.job, region: show.region }).await?.job;
             follow(&data_dir, &show.work, found, text).await
         }
         JobAction::Cancel(cancel) => {
-            let request = JobRequest { job: cancel.job };
+            let request = JobRequest { job: cancel.job, region: cancel.region };
             let found = admin_client::cancel_job(&data_dir(&cancel.ask).await?, &request).await?.job;
             print(&cancel.ask, &found, &outcome(&found))
         }
@@ -50,8 +50,8 @@ pub(super) async fn follow(
     }
     let mut last = job;
     let mut rate = Rate::begin();
-    let request = JobRequest { job: last.id };
-    let (title, again) = (format!("job {}", last.id), format!("regnode job show {} --wait", last.id));
+    let request = JobRequest { job: last.id, region: last.region.clone() };
+    let (title, again) = (format!("job {}", last.id), format!("regnode job show {} --wait", named(&last)));
     let look = async || {
         last = admin_client::job(data_dir, &request).await?.job;
         Ok(match last.left {

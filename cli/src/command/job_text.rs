@@ -37,10 +37,22 @@ pub(super) fn text(job: &JobEntry) -> String {
         format!("job {}: {}\nstarted {} by {}\n", job.id, what(job), moment(job.started_milliseconds), by(job));
     text.push_str(&outcome(job));
     if job.left.is_some() {
-        write!(text, "\n\n  watch it: regnode job show {id} --wait\n  end it:   regnode job cancel {id}", id = job.id)
-            .expect("a string takes any text");
+        write!(
+            text,
+            "\n\n  watch it: regnode job show {id} --wait\n  end it:   regnode job cancel {id}",
+            id = named(job)
+        )
+        .expect("a string takes any text");
     }
     text
+}
+
+/// A job as it is named on the command line.
+pub(super) fn named(job: &JobEntry) -> String {
+    match &job.region {
+        Some(region) => format!("{} --region {region}", job.id),
+        None => job.id.to_string(),
+    }
 }
 
 /// What a job was asked for.
@@ -122,6 +134,7 @@ mod tests {
             principal: Some("operator".to_owned()),
             started_milliseconds: 1_800_000_000_000,
             ended_milliseconds: left.is_none().then_some(1_800_000_075_000),
+            region: None,
         }
     }
 

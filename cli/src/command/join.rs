@@ -15,10 +15,10 @@ pub(crate) async fn join(join: Join) -> Result<()> {
     set_up_log(&settings)?;
     let step = Step::begin("asking the cluster to admit this node");
     let certificates = Certificates::Issued;
-    let replaces = join.replace.as_deref();
+    let (replaces, region) = (join.replace.as_deref(), join.region.as_deref().unwrap_or_default());
     let outcome =
-        cluster::join(&environment, &settings, &join.addresses, &join.token, &join.region, certificates, replaces)
-            .await?;
-    step.done(&format!("admitted to cluster {} as node {} ({})", outcome.cluster, outcome.node, outcome.name));
+        cluster::join(&environment, &settings, &join.addresses, &join.token, region, certificates, replaces).await?;
+    let founds = if outcome.founds { ", the first one of its region, which it founds" } else { "" };
+    step.done(&format!("admitted to cluster {} as node {} ({}){founds}", outcome.cluster, outcome.node, outcome.name));
     run(environment, settings, join.exit, async |_node| Ok(())).await
 }

@@ -6,8 +6,8 @@ use anyhow::{Context, Result};
 use node::admin::{ExplainRequest, NamespaceRequest, PageRequest, PolicyChangedAnswer, SetNamespaceRequest};
 use raft::policy::{ImmutableRule, NamespacePolicy, Quota, RETENTION_EVERY_SECONDS, Retention, RetentionRule};
 
-use super::namespace_text;
 use super::node::data_dir;
+use super::{namespace_text, place_text};
 use crate::admin_client;
 use crate::arguments::{
     Ask, Explain, Namespace, NamespaceAction, NamespaceList, NamespaceNamed, NamespaceSet, Switch, Target, root_or,
@@ -35,7 +35,7 @@ async fn set(set: NamespaceSet) -> Result<()> {
         None => None,
     };
     let request = request(&set, file);
-    if request.set.is_empty() && request.unset.is_empty() {
+    if request.set.is_empty() && request.place.is_empty() && request.unset.is_empty() {
         let message = "nothing is to be set: name a field, for example --grace 24h; see regnode namespace set --help";
         return Err(Exit::new(Code::Usage, message).into());
     }
@@ -76,7 +76,7 @@ fn request(set: &NamespaceSet, file: Option<Retention>) -> SetNamespaceRequest {
             manifests: set.quota_manifests,
         },
     };
-    SetNamespaceRequest { prefix: set.prefix.clone(), set: policy, unset: set.unset.clone() }
+    SetNamespaceRequest { prefix: set.prefix.clone(), set: policy, place: set.place(), unset: set.unset.clone() }
 }
 
 /// A retention of these rules, everything else as it is when a file leaves it out.
@@ -115,7 +115,7 @@ fn changed(ask: &Ask, answer: &PolicyChangedAnswer, what: &str) -> Result<()> {
     let force = if answer.in_force {
         "it is in force"
     } else {
-        "it comes into force as soon as the region's catalog has taken it up, by itself; see regnode status"
+        "it comes into force as soon as the catalogs of the regions have taken it up, by themselves; see regnode status"
     };
     println!("namespace {} is {what}; {force}", root_or(&answer.prefix));
     Ok(())
@@ -138,18 +138,18 @@ async fn list(list: NamespaceList) -> Result<()> {
     let data_dir = data_dir(&list.ask).await?;
     let mut namespaces = Vec::new();
     let mut after = None;
-    loop {
-        let page = admin_client::namespaces(&data_dir, &PageRequest { after }).await?;
-        namespaces.extend(page.namespaces);
-        after = page.next;
-        if after.is_none() {
-            break;
+    let last = loop {
+        let mut page = admin_client::namespaces(&data_dir, &PageRequest { after }).await?;
+        namespaces.append(&mut page.namespaces);
+        if page.next.is_none() {
+            break page;
         }
-    }
+        after = page.next;
+    };
     if list.ask.json {
         println!("{}", serde_json::to_string_pretty(&namespaces)?);
     } else {
-        print!("{}", namespace_text::list(&namespaces));
+        print!("{}{}", namespace_text::list(&namespaces), place_text::age(last.confirmed, last.as_of_milliseconds));
     }
     Ok(())
 }
@@ -173,7 +173,7 @@ async fn explain(explain: Explain) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
-    use node::admin::PolicyField;
+    use node::admin::{NamedElsewhere, NamedResidency, OwnPlace, PolicyField};
     use raft::policy::Untagged;
 
     use super::*;
@@ -213,12 +213,25 @@ mod tests {
             "5",
             "--retention",
             "tags=*,keep-last=3",
+            "--home",
+            "us",
+            "--residency",
+            "pinned",
+            "--elsewhere",
+            "refuse",
             "--unset",
             "quota-manifests,quota-repositories",
         ];
         let request = parsed(&options).unwrap();
         assert_eq!(request.prefix, "acme");
         assert_eq!(request.unset, [PolicyField::QuotaManifests, PolicyField::QuotaRepositories]);
+        let place = OwnPlace {
+            home: Some("us".to_owned()),
+            residency: Some(NamedResidency::Pinned),
+            elsewhere: Some(NamedElsewhere::Refuse),
+            moving: None,
+        };
+        assert_eq!(request.place, place);
         let policy = request.set;
         assert_eq!(
             (policy.deletes, policy.grace_seconds, policy.restore_seconds),
@@ -251,6 +264,7 @@ mod tests {
             &["acme", "--immutable-except", "robot"],
             &["acme", "--unset", "quota"],
             &["acme", "--quota-bytes", "much"],
+            &["acme", "--residency", "replicated"],
             &["acme", "--immutable", "a b"],
             &["Acme"],
         ] {

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use comfy_table::Table;
-use node::admin::{ExplainAnswer, ExplainedTag, NamespaceAnswer, NamespaceEntry};
+use node::admin::{ExplainAnswer, ExplainedTag, NamespaceAnswer, NamespaceEntry, PlaceAnswer};
 use node::deletion::Bound;
+use raft::catalog::UsageRecord;
 use raft::policy::NamespacePolicy;
 
+use super::place_text;
 use super::policy_text::{immutable, quotas, rules, settings, switch, untagged};
 use super::status_text::{table, trimmed};
 use crate::arguments::root_or;
@@ -20,7 +22,8 @@ pub(super) fn list(namespaces: &[NamespaceEntry]) -> String {
     }
     let mut rows = table(&["NAMESPACE", "SETS"]);
     for entry in namespaces {
-        let settings = settings(&entry.policy);
+        let mut settings = settings(&entry.policy);
+        settings.extend(place_text::settings(&entry.place));
         let text = if settings.is_empty() { "nothing: the defaults hold".to_owned() } else { settings.join("\n") };
         rows.add_row([root_or(&entry.prefix).to_owned(), text]);
     }
@@ -32,12 +35,27 @@ pub(super) fn show(answer: &NamespaceAnswer) -> String {
     let mut page = format!("namespace {}", root_or(&answer.prefix));
     page.push_str(match &answer.own {
         Some(own) if !own.is_empty() => "\n",
+        _ if !answer.own_place.is_empty() => "\n",
         _ => " sets nothing itself\n",
     });
-    body(&mut page, &answer.effective, &answer.sources, &answer.bounds);
-    let usage = &answer.usage;
+    body(&mut page, &answer.place, &answer.effective, &answer.sources, &answer.bounds);
+    page.push_str(&place_text::meaning(&answer.prefix, &answer.place));
+    match &answer.usage {
+        Some(usage) => held(&mut page, usage),
+        None => line(
+            &mut page,
+            format_args!("\nwhat it holds is not known here: region {} does not answer", answer.place.home),
+        ),
+    }
+    force(&mut page, answer.in_force);
+    page.push_str(&place_text::age(answer.confirmed, answer.as_of_milliseconds));
+    trimmed(&page)
+}
+
+/// What it holds.
+fn held(page: &mut String, usage: &UsageRecord) {
     line(
-        &mut page,
+        page,
         format_args!(
             "\nit holds {}, {}, {}, {} ({})",
             count(usage.repositories, "repository", "repositories"),
@@ -47,24 +65,30 @@ pub(super) fn show(answer: &NamespaceAnswer) -> String {
             size(usage.bytes),
         ),
     );
-    force(&mut page, answer.in_force);
-    trimmed(&page)
 }
 
 /// What decides for a repository, or for one of its tags.
 pub(super) fn explain(answer: &ExplainAnswer) -> String {
     let mut page = format!("repository {}\n", answer.repository);
-    body(&mut page, &answer.effective, &answer.sources, &answer.bounds);
+    body(&mut page, &answer.place, &answer.effective, &answer.sources, &answer.bounds);
+    page.push_str(&place_text::meaning(answer.repository.as_str(), &answer.place));
     if let Some(tag) = &answer.tag {
         page.push('\n');
         of_tag(&mut page, tag, answer);
     }
     force(&mut page, answer.in_force);
+    page.push_str(&place_text::age(answer.confirmed, answer.as_of_milliseconds));
     trimmed(&page)
 }
 
 /// Each field, and who decides it.
-fn body(page: &mut String, policy: &NamespacePolicy, sources: &BTreeMap<String, Option<String>>, bounds: &[Bound]) {
+fn body(
+    page: &mut String,
+    place: &PlaceAnswer,
+    policy: &NamespacePolicy,
+    sources: &BTreeMap<String, Option<String>>,
+    bounds: &[Bound],
+) {
     let retention = policy.retention.as_ref().map_or_else(|| vec!["none".to_owned()], rules);
     let fields = [
         ("deletes", policy.deletes.map(|on| switch(on).to_owned())),
@@ -78,6 +102,9 @@ fn body(page: &mut String, policy: &NamespacePolicy, sources: &BTreeMap<String, 
     for (field, value) in fields {
         let name = field.strip_suffix("_seconds").unwrap_or(field);
         rows.add_row([name.to_owned(), value.unwrap_or_default(), decided(sources, field)]);
+    }
+    for row in place_text::rows(place) {
+        rows.add_row(row);
     }
     line(page, format_args!("\n{rows}"));
     let quotas = quotas(bounds);
@@ -146,11 +173,24 @@ fn line(page: &mut String, text: std::fmt::Arguments<'_>) {
 
 #[cfg(test)]
 mod tests {
+    use node::admin::{NamedElsewhere, NamedResidency, OwnPlace};
     use node::deletion::Verdict;
-    use raft::catalog::UsageRecord;
     use raft::policy::{ImmutableRule, Quota, Retention, RetentionRule, Untagged};
 
     use super::*;
+
+    fn place() -> PlaceAnswer {
+        PlaceAnswer {
+            home: "eu".to_owned(),
+            residency: NamedResidency::Pinned,
+            elsewhere: NamedElsewhere::Refuse,
+            moving: None,
+            sources: BTreeMap::from([("residency".to_owned(), "acme".to_owned())]),
+            region: "eu".to_owned(),
+            role: "home".to_owned(),
+            regions: 2,
+        }
+    }
 
     fn answer() -> ExplainAnswer {
         let rule = RetentionRule {
@@ -163,6 +203,7 @@ mod tests {
         ExplainAnswer {
             version: 1,
             repository: "acme/app".parse().unwrap(),
+            place: place(),
             effective: NamespacePolicy {
                 deletes: Some(true),
                 untagged: Some(Untagged::Collect { after_seconds: 7 * 86_400 }),
@@ -204,6 +245,8 @@ mod tests {
             }),
             policy_version: 7,
             in_force: true,
+            confirmed: true,
+            as_of_milliseconds: 0,
         }
     }
 
@@ -231,20 +274,30 @@ mod tests {
     #[test]
     fn a_namespace_reads_well() {
         let ExplainAnswer { effective, sources, bounds, .. } = answer();
-        let page = show(&NamespaceAnswer {
+        let mut told = NamespaceAnswer {
             version: 1,
             prefix: "acme".to_owned(),
             own: None,
+            own_place: OwnPlace::default(),
+            place: place(),
             effective,
             sources,
-            usage: bounds[0].usage,
+            usage: Some(bounds[0].usage),
             bounds,
             policy_version: 7,
             in_force: true,
-        });
+            confirmed: true,
+            as_of_milliseconds: 0,
+        };
+        let page = show(&told);
         assert!(page.starts_with("namespace acme sets nothing itself\n"), "{page}");
         assert!(page.contains("it holds 0 repositories, 7 tags, 0 manifests, 0 blobs (3.0 GiB)"), "{page}");
-        let root = NamespaceEntry { prefix: String::new(), policy: NamespacePolicy::default() };
+        (told.usage, told.confirmed) = (None, false);
+        let page = show(&told);
+        assert!(page.contains("what it holds is not known here: region eu does not answer"), "{page}");
+        assert!(page.contains("the directory has no quorum"), "{page}");
+        let (policy, place) = (NamespacePolicy::default(), OwnPlace::default());
+        let root = NamespaceEntry { prefix: String::new(), policy, place };
         assert!(list(&[root]).contains('/') && list(&[]).starts_with("no namespace"));
     }
 }

@@ -32,20 +32,25 @@ pub(crate) async fn nodes(nodes: Nodes) -> Result<()> {
 }
 
 fn text(status: &Status) -> String {
-    let mut rows = table(&["NODE", "NAME", "ZONE", "STATE", "VOTES", "SHARDS", "HOLDS", "FREE OF SIZE", "EMPTIED"]);
+    let mut rows =
+        table(&["NODE", "NAME", "REGION", "ZONE", "STATE", "VOTES", "SHARDS", "HOLDS", "FREE OF SIZE", "EMPTIED"]);
     for node in &status.nodes {
-        let votes = status.groups.iter().filter(|group| group.voters.contains(&node.name)).count();
+        let votes = status.groups.iter().filter(|group| group.voters.contains(&node.name));
+        let votes: Vec<&str> = votes.map(|group| group.name.as_str()).collect();
+        // What a node of another region holds is known there.
+        let known = |figure: String| if node.region == status.region { figure } else { String::new() };
         let free: u64 = node.disks.iter().filter_map(|disk| disk.available_bytes).sum();
         let capacity: u64 = node.disks.iter().map(|disk| disk.capacity_bytes).sum();
         rows.add_row([
             node.id.to_string(),
             node.name.clone(),
+            node.region.clone(),
             node.zone.clone(),
             state(node),
-            format!("{votes} of {}", status.groups.len()),
-            node.shards.to_string(),
-            size(node.bytes),
-            format!("{} of {}", size(free), size(capacity)),
+            votes.join(", "),
+            known(node.shards.to_string()),
+            known(size(node.bytes)),
+            known(format!("{} of {}", size(free), size(capacity))),
             emptied(node),
         ]);
     }

@@ -6,6 +6,7 @@ use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use node::admin::{DiskStatus, GroupStatus, NodeStatus, Status};
 
+use super::region_text;
 use crate::figures::{count, size};
 
 /// The whole page.
@@ -15,13 +16,20 @@ pub(crate) fn text(status: &Status) -> String {
         line(&mut page, format_args!("  - {finding}"));
     }
     line(&mut page, format_args!("\ncluster {}, seen by node {} ({})\n", status.cluster, status.node, status.name));
+    if status.regions.len() > 1 {
+        line(&mut page, format_args!("{}\n", region_text::rows(&status.regions)));
+    }
     line(&mut page, format_args!("{}\n", nodes(&status.nodes)));
     line(&mut page, format_args!("{}\n", groups(&status.groups)));
+    for sentence in region_text::bears(&status.regions).into_iter().chain(unconfirmed(status)) {
+        line(&mut page, format_args!("{sentence}\n"));
+    }
     let totals = &status.totals;
+    let region = if status.regions.len() > 1 { format!("region {}: ", status.region) } else { String::new() };
     line(
         &mut page,
         format_args!(
-            "{}, {}, {}, {} ({}), {}, {} below full redundancy",
+            "{region}{}, {}, {}, {} ({}), {}, {} below full redundancy",
             count(totals.repositories, "repository", "repositories"),
             count(totals.tags, "tag", "tags"),
             count(totals.manifests, "manifest", "manifests"),
@@ -37,6 +45,11 @@ pub(crate) fn text(status: &Status) -> String {
 /// Without the blanks with which a table fills each cell up to its column's width.
 pub(super) fn trimmed(page: &str) -> String {
     page.lines().map(str::trim_end).flat_map(|line| [line, "\n"]).collect()
+}
+
+/// How old it is what is shown of nodes and regions. A node alone, whose catalog has no quorum either, has said so.
+fn unconfirmed(status: &Status) -> Option<String> {
+    region_text::unconfirmed(&status.directory).filter(|_| status.confirmed)
 }
 
 fn line(page: &mut String, text: std::fmt::Arguments<'_>) {
@@ -105,7 +118,7 @@ fn groups(groups: &[GroupStatus]) -> Table {
 
 #[cfg(test)]
 mod tests {
-    use node::admin::{Totals, Verdict};
+    use node::admin::{DirectoryReading, RegionState, RegionStatus, Totals, Verdict};
 
     use super::*;
 
@@ -144,12 +157,13 @@ mod tests {
             name: "node1".to_owned(),
             region: "main".to_owned(),
             confirmed: true,
+            directory: DirectoryReading { confirmed: true, as_of_milliseconds: 1_700_000_000_000, age_seconds: 0 },
             verdict: Verdict::NeedsAttention,
             summary: "serves, but needs attention: 1 of 2 nodes live".to_owned(),
             findings: vec!["node 2 (node2) does not answer".to_owned()],
             feature_level: 1,
             nodes: vec![node(1, true), node(2, false)],
-            regions: vec!["main".to_owned()],
+            regions: vec![region("main", true)],
             groups: vec![GroupStatus {
                 name: "catalog-1".to_owned(),
                 leader: Some("node1".to_owned()),
@@ -161,6 +175,7 @@ mod tests {
                 learners: Vec::new(),
                 lag: vec![("node2".to_owned(), 7)],
                 quorum: true,
+                regions_borne: None,
             }],
             under_replicated: 3,
             lost: 0,
@@ -168,8 +183,32 @@ mod tests {
         }
     }
 
+    fn region(name: &str, own: bool) -> RegionStatus {
+        RegionStatus {
+            id: if own { 1 } else { 2 },
+            name: name.to_owned(),
+            own,
+            primary: own,
+            public_url: None,
+            nodes: 1,
+            live: u64::from(own),
+            directory_voters: 1,
+            state: if own { RegionState::Serves } else { RegionState::Silent },
+        }
+    }
+
     #[test]
     fn the_page_reads_well() {
         insta::assert_snapshot!(text(&status()));
+    }
+
+    #[test]
+    fn the_page_of_several_regions_reads_well() {
+        let mut status = status();
+        status.regions.push(region("us", false));
+        status.nodes[1].region = "us".to_owned();
+        status.directory.confirmed = false;
+        status.directory.age_seconds = 75;
+        insta::assert_snapshot!(text(&status));
     }
 }

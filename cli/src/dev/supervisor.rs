@@ -51,7 +51,7 @@ async fn serve(environment: &Environment, dev: &Dev, processes: &mut Vec<NodePro
             (true, 1) => vec!["init".to_owned()],
             (true, _) => {
                 wait_until_serving(environment, &nodes[0], processes).await?;
-                token = Some(admin_client::token(&nodes[0].data_dir, TOKEN_LIFETIME).await?.token);
+                token = Some(admin_client::token(&nodes[0].data_dir, TOKEN_LIFETIME, None).await?.token);
                 vec!["join".to_owned(), nodes[0].peer.clone()]
             }
         };

@@ -86,7 +86,9 @@ pub(crate) const fn state(state: NodeState) -> &'static str {
 fn refused(error: &DepartureError) -> Response {
     let status = match error {
         DepartureError::UnknownNode(_) | DepartureError::UnknownDisk(..) => StatusCode::NOT_FOUND,
-        DepartureError::Propose(_) | DepartureError::Read(_) => StatusCode::SERVICE_UNAVAILABLE,
+        DepartureError::Propose(_) | DepartureError::Read(_) | DepartureError::NoQuorum(_) => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         DepartureError::State(_) => StatusCode::INTERNAL_SERVER_ERROR,
         _ => StatusCode::CONFLICT,
     };

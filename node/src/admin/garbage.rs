@@ -15,7 +15,12 @@ const PAGE: usize = 200;
 
 /// The paths.
 pub(super) fn router() -> Router<Admin> {
-    Router::new().route("/gc", get(status)).route("/gc/run", post(run)).route("/usage", post(usage))
+    Router::new().route("/gc", get(status)).route("/gc/run", post(run))
+}
+
+/// Those that concern one namespace.
+pub(super) fn of_namespaces() -> Router<Admin> {
+    Router::new().route("/usage", post(usage))
 }
 
 async fn status(State(admin): State<Admin>) -> Response {

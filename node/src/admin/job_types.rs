@@ -61,6 +61,16 @@ pub struct PreviewedTag {
 pub struct JobRequest {
     /// Its number.
     pub job: u64,
+    /// Name of the region whose catalog has it; that of the node that is asked if it is left out.
+    #[serde(default)]
+    pub region: Option<String>,
+}
+
+/// Asks for the jobs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobsRequest {
+    /// Name of the region whose catalog is meant; that of the node that is asked if it is left out.
+    pub region: Option<String>,
 }
 
 /// A job.
@@ -112,4 +122,7 @@ pub struct JobEntry {
     pub started_milliseconds: u64,
     /// When it ended, milliseconds since the Unix epoch.
     pub ended_milliseconds: Option<u64>,
+    /// Name of the region whose catalog has it, where there are several.
+    #[serde(default)]
+    pub region: Option<String>,
 }

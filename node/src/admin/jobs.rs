@@ -1,15 +1,16 @@
-//! The paths of the local socket for deletions of many tags: `GET /jobs`, `POST /job/show`, `/job/cancel`, `/delete`,
+//! The paths of the local socket for deletions of many tags: `POST /jobs`, `/job/show`, `/job/cancel`, `/delete`,
 //! `/delete/preview`, `/retention/run`, `/retention/preview`.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::post;
 use axum::{Json, Router};
 use raft::catalog::{JobCursor, JobId, JobKind, JobRecord, JobScope, JobState};
 use raft::policy::OPERATOR;
 
 use super::job_types::{
-    BulkDeletionRequest, JobAnswer, JobEntry, JobRequest, JobsAnswer, PreviewAnswer, PreviewedTag, RetentionRequest,
+    BulkDeletionRequest, JobAnswer, JobEntry, JobRequest, JobsAnswer, JobsRequest, PreviewAnswer, PreviewedTag,
+    RetentionRequest,
 };
 use super::refusal::refused;
 use super::router::Admin;
@@ -22,7 +23,7 @@ const PAGE: usize = 1000;
 /// The paths.
 pub(super) fn router() -> Router<Admin> {
     Router::new()
-        .route("/jobs", get(list))
+        .route("/jobs", post(list))
         .route("/job/show", post(show))
         .route("/job/cancel", post(cancel))
         .route("/delete", post(delete))
@@ -31,7 +32,7 @@ pub(super) fn router() -> Router<Admin> {
         .route("/retention/preview", post(preview_retention))
 }
 
-async fn list(State(admin): State<Admin>) -> Response {
+async fn list(State(admin): State<Admin>, Json(_whose): Json<JobsRequest>) -> Response {
     let answer = async {
         let mut jobs = Vec::new();
         for (id, record) in admin.deletion.jobs().await? {
@@ -106,7 +107,9 @@ async fn entry(admin: &Admin, id: JobId, record: JobRecord) -> Result<JobEntry, 
     };
     let tags =
         if record.state == JobState::Running { Some(admin.deletion.usage(&scope).await?.usage.tags) } else { None };
-    Ok(told(id, scope, record, tags))
+    let regions = admin.deletion.regions();
+    let region = regions.region(regions.own()).filter(|_| !regions.others().is_empty()).map(|region| region.name);
+    Ok(JobEntry { region, ..told(id, scope, record, tags) })
 }
 
 /// A job as it is told. `tags` are those that are in its scope now.
@@ -135,6 +138,7 @@ fn told(id: JobId, scope: String, record: JobRecord, tags: Option<u64>) -> JobEn
         principal: record.principal,
         started_milliseconds: record.started.0,
         ended_milliseconds: record.ended.map(|ended| ended.0),
+        region: None,
     }
 }
 

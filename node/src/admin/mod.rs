@@ -2,6 +2,7 @@
 //! node, and may ask other nodes of the cluster through it for what concerns their machines (`remote`). No other way to
 //! it exists.
 
+mod carried;
 mod damage;
 mod damage_types;
 mod deletion_types;
@@ -14,7 +15,11 @@ mod machine;
 mod machine_types;
 mod namespace_types;
 mod namespaces;
+mod place_types;
+mod places;
 mod refusal;
+mod region_types;
+mod regions;
 mod remote;
 mod router;
 mod types;
@@ -26,6 +31,8 @@ pub(crate) use history::change;
 pub use job_types::*;
 pub use machine_types::*;
 pub use namespace_types::*;
+pub use place_types::*;
+pub use region_types::*;
 pub use remote::RemoteAdmin;
 pub(crate) use router::metrics;
 pub use router::{Admin, SOCKET, router};

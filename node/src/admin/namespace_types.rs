@@ -8,6 +8,7 @@ use raft::catalog::{RepositoryName, Tag, UsageRecord};
 use raft::policy::NamespacePolicy;
 use serde::{Deserialize, Serialize};
 
+use super::place_types::{OwnPlace, PlaceAnswer};
 use crate::deletion::{Bound, Verdict};
 
 /// Asks for a page of a list.
@@ -26,6 +27,10 @@ pub struct NamespacesAnswer {
     pub namespaces: Vec<NamespaceEntry>,
     /// Where to go on; `None` at the end.
     pub next: Option<String>,
+    /// Whether the directory's quorum confirms this. Otherwise it is what this node knows.
+    pub confirmed: bool,
+    /// Moment that it is of, milliseconds since the Unix epoch.
+    pub as_of_milliseconds: u64,
 }
 
 /// What one namespace says.
@@ -35,6 +40,8 @@ pub struct NamespaceEntry {
     pub prefix: String,
     /// What was set, nothing inherited.
     pub policy: NamespacePolicy,
+    /// What was set about where it rests.
+    pub place: OwnPlace,
 }
 
 /// Names a namespace.
@@ -51,6 +58,9 @@ pub struct SetNamespaceRequest {
     pub prefix: String,
     /// Fields to set. Those that are left out stay as they are, each quota for itself.
     pub set: NamespacePolicy,
+    /// The same of where it rests.
+    #[serde(default)]
+    pub place: OwnPlace,
     /// Fields to inherit again.
     pub unset: Vec<PolicyField>,
 }
@@ -79,11 +89,17 @@ pub enum PolicyField {
     QuotaRepositories,
     /// Most manifests.
     QuotaManifests,
+    /// Home region.
+    Home,
+    /// Where data may rest.
+    Residency,
+    /// What becomes of requests elsewhere.
+    Elsewhere,
 }
 
 impl PolicyField {
     /// All of them with their names.
-    pub const ALL: [(Self, &'static str); 10] = [
+    pub const ALL: [(Self, &'static str); 13] = [
         (Self::Deletes, "deletes"),
         (Self::Untagged, "untagged"),
         (Self::Grace, "grace"),
@@ -94,6 +110,9 @@ impl PolicyField {
         (Self::QuotaTags, "quota-tags"),
         (Self::QuotaRepositories, "quota-repositories"),
         (Self::QuotaManifests, "quota-manifests"),
+        (Self::Home, "home"),
+        (Self::Residency, "residency"),
+        (Self::Elsewhere, "elsewhere"),
     ];
 
     /// Its name.
@@ -147,18 +166,26 @@ pub struct NamespaceAnswer {
     pub prefix: String,
     /// What was set there; none if nothing was.
     pub own: Option<NamespacePolicy>,
+    /// The same of where it rests.
+    pub own_place: OwnPlace,
+    /// Where it rests.
+    pub place: PlaceAnswer,
     /// What holds, inherited fields and defaults filled in; quotas aside.
     pub effective: NamespacePolicy,
     /// Namespace that decides each field, by the field's name; none for a default.
     pub sources: BTreeMap<String, Option<String>>,
     /// Quotas that apply, the widest first, and how much of each is used.
     pub bounds: Vec<Bound>,
-    /// What it holds.
-    pub usage: UsageRecord,
+    /// What it holds; none if its home is another region, which does not answer.
+    pub usage: Option<UsageRecord>,
     /// Version of all policies.
     pub policy_version: u64,
     /// Whether the region's catalog has taken that version up.
     pub in_force: bool,
+    /// Whether the directory's quorum confirms what was set. Otherwise it is what this node knows.
+    pub confirmed: bool,
+    /// Moment that it is of, milliseconds since the Unix epoch.
+    pub as_of_milliseconds: u64,
 }
 
 /// Asks what decides for a repository or one of its tags.
@@ -177,6 +204,8 @@ pub struct ExplainAnswer {
     pub version: u32,
     /// The repository.
     pub repository: RepositoryName,
+    /// Where it rests.
+    pub place: PlaceAnswer,
     /// What holds for it, inherited fields and defaults filled in; quotas aside.
     pub effective: NamespacePolicy,
     /// Namespace that decides each field, by the field's name; none for a default.
@@ -189,6 +218,10 @@ pub struct ExplainAnswer {
     pub policy_version: u64,
     /// Whether the region's catalog has taken that version up.
     pub in_force: bool,
+    /// Whether the directory's quorum confirms what was set. Otherwise it is what this node knows.
+    pub confirmed: bool,
+    /// Moment that it is of, milliseconds since the Unix epoch.
+    pub as_of_milliseconds: u64,
 }
 
 /// What decides for a tag.

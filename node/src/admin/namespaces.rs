@@ -1,5 +1,8 @@
 //! The paths of the local socket for namespaces: `POST /namespaces`, `/namespace/set`, `/namespace/remove`,
 //! `/namespace/show`, `/namespace/explain`.
+//!
+//! What is set is read from the directory here. What a namespace holds is asked of its home region; if that does not
+//! answer, the rest is said all the same.
 
 use std::collections::BTreeMap;
 
@@ -7,16 +10,20 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
+use raft::directory::NamespaceRecord;
 use raft::policy::{NamespacePolicy, Policy, Sources};
 
+use super::carried::{Elsewhere, elsewhere};
 use super::namespace_types::{
     ExplainAnswer, ExplainRequest, ExplainedTag, NamespaceAnswer, NamespaceEntry, NamespaceRequest, NamespacesAnswer,
     PageRequest, PolicyChangedAnswer, PolicyField, SetNamespaceRequest,
 };
+use super::place_types::{HeldAnswer, HeldRequest};
+use super::places::{own_place, place_answer, placed};
 use super::refusal::refused;
 use super::router::Admin;
 use super::types::VERSION;
-use crate::deletion::{Applied, DeletionError, TagExplanation};
+use crate::deletion::{Applied, DeletionError, Explanation, Listing, NamespaceStatus, TagExplanation};
 
 /// Namespaces in one page.
 const PAGE: usize = 200;
@@ -31,6 +38,14 @@ pub(super) fn router() -> Router<Admin> {
         .route("/namespace/explain", post(explain))
 }
 
+/// The paths that nodes of other regions ask for: what this region's catalog says.
+pub(super) fn of_catalog() -> Router<Admin> {
+    Router::new()
+        .route("/namespace/show", post(show_here))
+        .route("/namespace/explain", post(explain_here))
+        .route("/namespace/held", post(held))
+}
+
 async fn list(State(admin): State<Admin>, Json(request): Json<PageRequest>) -> Response {
     match admin.deletion.namespaces().await {
         Ok(all) => Json(page(all, request.after.as_deref())).into_response(),
@@ -39,23 +54,53 @@ async fn list(State(admin): State<Admin>, Json(request): Json<PageRequest>) -> R
 }
 
 /// The page behind `after`.
-fn page(all: Vec<(String, NamespacePolicy)>, after: Option<&str>) -> NamespacesAnswer {
-    let mut rest = all.into_iter().filter(|(prefix, _)| after.is_none_or(|after| prefix.as_str() > after));
-    let entry = |(prefix, policy)| NamespaceEntry { prefix, policy };
+fn page(all: Listing, after: Option<&str>) -> NamespacesAnswer {
+    let Listing { namespaces, names, reading } = all;
+    let mut rest = namespaces.into_iter().filter(|(prefix, _)| after.is_none_or(|after| prefix.as_str() > after));
+    let entry = |(prefix, record): (String, NamespaceRecord)| {
+        let place = own_place(&record, &names);
+        NamespaceEntry { prefix, policy: record.policy, place }
+    };
     let namespaces: Vec<NamespaceEntry> = rest.by_ref().take(PAGE).map(entry).collect();
     let more = rest.next().is_some();
     let next = namespaces.last().filter(|_| more).map(|last| last.prefix.clone());
-    NamespacesAnswer { version: VERSION, namespaces, next }
+    let (confirmed, as_of_milliseconds) = (reading.confirmed, reading.as_of_milliseconds);
+    NamespacesAnswer { version: VERSION, namespaces, next, confirmed, as_of_milliseconds }
 }
 
 async fn set(State(admin): State<Admin>, Json(request): Json<SetNamespaceRequest>) -> Response {
-    let SetNamespaceRequest { prefix, set, unset } = request;
-    let changed = admin.deletion.edit_namespace(&prefix, |own| merged(own, set.clone(), &unset)).await;
-    policy_changed(changed, prefix)
+    let prefix = request.prefix.clone();
+    policy_changed(change(&admin, request).await, prefix)
+}
+
+/// Changes what is asked for: the home first, since that alone can be refused for what is there.
+async fn change(admin: &Admin, request: SetNamespaceRequest) -> Result<Applied, DeletionError> {
+    let SetNamespaceRequest { prefix, set, place, mut unset } = request;
+    let unsets_home = unset.contains(&PolicyField::Home);
+    let home = match &place.home {
+        Some(_) if unsets_home => return Err(both(PolicyField::Home)),
+        Some(name) => Some(admin.deletion.region_named(name).await?),
+        None => None,
+    };
+    unset.retain(|field| *field != PolicyField::Home);
+    let edit = |present: NamespaceRecord| placed(merged(present, set.clone(), &unset)?, &place, &unset);
+    let edited = edit(NamespaceRecord::default())?;
+    edited.policy.check().map_err(|error| DeletionError::Invalid(error.to_string()))?;
+    let moved = if home.is_some() || unsets_home { Some(admin.deletion.set_home(&prefix, home).await?) } else { None };
+    match moved {
+        Some(applied) if edited == NamespaceRecord::default() && unset.is_empty() => Ok(applied),
+        _ => admin.deletion.edit_namespace(&prefix, edit).await,
+    }
 }
 
 async fn remove(State(admin): State<Admin>, Json(request): Json<NamespaceRequest>) -> Response {
-    policy_changed(admin.deletion.remove_namespace(&request.prefix).await, request.prefix)
+    let removed = async {
+        if !request.prefix.is_empty() {
+            admin.deletion.set_home(&request.prefix, None).await?;
+        }
+        admin.deletion.remove_namespace(&request.prefix).await
+    };
+    policy_changed(removed.await, request.prefix.clone())
 }
 
 fn policy_changed(outcome: Result<Applied, DeletionError>, prefix: String) -> Response {
@@ -67,11 +112,20 @@ fn policy_changed(outcome: Result<Applied, DeletionError>, prefix: String) -> Re
     }
 }
 
-/// A policy with some fields changed.
-fn merged(own: NamespacePolicy, set: NamespacePolicy, unset: &[PolicyField]) -> Result<NamespacePolicy, DeletionError> {
-    let mut policy = own;
+fn both(field: PolicyField) -> DeletionError {
+    let name = field.name();
+    DeletionError::Invalid(format!("{name} is to be set and unset at once: do one of the two"))
+}
+
+/// What was set, with some fields of the policy changed.
+fn merged(
+    present: NamespaceRecord,
+    set: NamespacePolicy,
+    unset: &[PolicyField],
+) -> Result<NamespaceRecord, DeletionError> {
+    let NamespaceRecord { mut policy, .. } = present;
     for field in unset {
-        let both = match field {
+        let twice = match field {
             PolicyField::Deletes => take(&mut policy.deletes, set.deletes.as_ref()),
             PolicyField::Untagged => take(&mut policy.untagged, set.untagged.as_ref()),
             PolicyField::Grace => take(&mut policy.grace_seconds, set.grace_seconds.as_ref()),
@@ -82,10 +136,10 @@ fn merged(own: NamespacePolicy, set: NamespacePolicy, unset: &[PolicyField]) -> 
             PolicyField::QuotaTags => take(&mut policy.quota.tags, set.quota.tags.as_ref()),
             PolicyField::QuotaRepositories => take(&mut policy.quota.repositories, set.quota.repositories.as_ref()),
             PolicyField::QuotaManifests => take(&mut policy.quota.manifests, set.quota.manifests.as_ref()),
+            PolicyField::Home | PolicyField::Residency | PolicyField::Elsewhere => false,
         };
-        if both {
-            let name = field.name();
-            return Err(DeletionError::Invalid(format!("{name} is to be set and unset at once: do one of the two")));
+        if twice {
+            return Err(both(*field));
         }
     }
     put(&mut policy.deletes, set.deletes);
@@ -98,7 +152,7 @@ fn merged(own: NamespacePolicy, set: NamespacePolicy, unset: &[PolicyField]) -> 
     put(&mut policy.quota.tags, set.quota.tags);
     put(&mut policy.quota.repositories, set.quota.repositories);
     put(&mut policy.quota.manifests, set.quota.manifests);
-    Ok(policy)
+    Ok(NamespaceRecord { policy, ..present })
 }
 
 /// Empties a field. Whether it is to be set at once.
@@ -114,36 +168,88 @@ fn put<T>(field: &mut Option<T>, set: Option<T>) {
 }
 
 async fn show(State(admin): State<Admin>, Json(request): Json<NamespaceRequest>) -> Response {
+    let status = match admin.deletion.namespace(&request.prefix).await {
+        Ok(status) => status,
+        Err(error) => return refused(&error),
+    };
+    let mut answer = shown(status);
+    // What it holds, only its home knows; all else is said without.
+    if let Some(there) = elsewhere::<NamespaceAnswer>(&admin, &request.prefix, "/namespace/show", &request).await {
+        (answer.usage, answer.bounds) = match there {
+            Elsewhere::Answered(there) => {
+                answer.in_force &= there.in_force;
+                (there.usage, there.bounds)
+            }
+            Elsewhere::Refused(_) => (None, Vec::new()),
+        };
+    }
+    Json(answer).into_response()
+}
+
+async fn show_here(State(admin): State<Admin>, Json(request): Json<NamespaceRequest>) -> Response {
     match admin.deletion.namespace(&request.prefix).await {
-        Ok(status) => Json(NamespaceAnswer {
-            version: VERSION,
-            prefix: status.prefix,
-            own: status.own,
-            effective: effective(&status.policy),
-            sources: sources(status.sources),
-            bounds: status.bounds,
-            usage: status.usage,
-            policy_version: status.version,
-            in_force: status.in_force,
-        })
-        .into_response(),
+        Ok(status) => Json(shown(status)).into_response(),
         Err(error) => refused(&error),
     }
 }
 
+fn shown(status: NamespaceStatus) -> NamespaceAnswer {
+    NamespaceAnswer {
+        version: VERSION,
+        prefix: status.prefix,
+        own: status.own,
+        own_place: own_place(&status.placed.own, &status.placed.names),
+        place: place_answer(&status.placed),
+        effective: effective(&status.policy),
+        sources: sources(status.sources),
+        bounds: status.bounds,
+        usage: Some(status.usage),
+        policy_version: status.version,
+        in_force: status.in_force,
+        confirmed: status.reading.confirmed,
+        as_of_milliseconds: status.reading.as_of_milliseconds,
+    }
+}
+
 async fn explain(State(admin): State<Admin>, Json(request): Json<ExplainRequest>) -> Response {
+    let subject = request.repository.as_str();
+    match elsewhere::<ExplainAnswer>(&admin, subject, "/namespace/explain", &request).await {
+        None => explain_here(State(admin), Json(request)).await,
+        Some(Elsewhere::Refused(response)) => response,
+        Some(Elsewhere::Answered(there)) => match admin.deletion.placed_now(subject).await {
+            // Of what is said there, only what this region is for it is another thing here.
+            Ok(placed) => Json(ExplainAnswer { place: place_answer(&placed), ..there }).into_response(),
+            Err(error) => refused(&error),
+        },
+    }
+}
+
+async fn explain_here(State(admin): State<Admin>, Json(request): Json<ExplainRequest>) -> Response {
     match admin.deletion.explain(&request.repository, request.tag.as_ref()).await {
-        Ok(found) => Json(ExplainAnswer {
-            version: VERSION,
-            repository: found.repository,
-            effective: effective(&found.policy),
-            tag: found.tag.map(|tag| explained(tag, &found.policy)),
-            sources: sources(found.sources),
-            bounds: found.bounds,
-            policy_version: found.version,
-            in_force: found.in_force,
-        })
-        .into_response(),
+        Ok(found) => Json(explanation(found)).into_response(),
+        Err(error) => refused(&error),
+    }
+}
+
+fn explanation(found: Explanation) -> ExplainAnswer {
+    ExplainAnswer {
+        version: VERSION,
+        repository: found.repository,
+        place: place_answer(&found.placed),
+        effective: effective(&found.policy),
+        tag: found.tag.map(|tag| explained(tag, &found.policy)),
+        sources: sources(found.sources),
+        bounds: found.bounds,
+        policy_version: found.version,
+        in_force: found.in_force,
+        confirmed: found.reading.confirmed,
+        as_of_milliseconds: found.reading.as_of_milliseconds,
+    }
+}
+
+async fn held(State(admin): State<Admin>, Json(request): Json<HeldRequest>) -> Response {
+    match admin.deletion.held(&request.prefix, &request.except, request.policy_version).await {
+        Ok(held) => Json(HeldAnswer::from(held)).into_response(),
         Err(error) => refused(&error),
     }
 }
@@ -188,9 +294,12 @@ fn sources(sources: Sources) -> BTreeMap<String, Option<String>> {
 
 #[cfg(test)]
 mod tests {
+    use raft::directory::Residency;
     use raft::policy::{Quota, Untagged};
 
+    use super::super::place_types::OwnPlace;
     use super::*;
+    use crate::cluster::Reading;
 
     fn quota(bytes: Option<u64>, tags: Option<u64>) -> Quota {
         Quota { bytes, tags, ..Quota::default() }
@@ -210,7 +319,10 @@ mod tests {
             quota: quota(Some(11), None),
             ..NamespacePolicy::default()
         };
-        let policy = merged(own.clone(), set.clone(), &[PolicyField::Deletes, PolicyField::QuotaTags]).unwrap();
+        let record =
+            |policy: &NamespacePolicy| NamespaceRecord { policy: policy.clone(), ..NamespaceRecord::default() };
+        let unset = [PolicyField::Deletes, PolicyField::QuotaTags];
+        let policy = merged(record(&own), set.clone(), &unset).unwrap().policy;
         let expected = NamespacePolicy {
             untagged: Some(Untagged::Keep),
             grace_seconds: Some(7),
@@ -218,8 +330,8 @@ mod tests {
             ..NamespacePolicy::default()
         };
         assert_eq!(policy, expected);
-        assert_eq!(merged(own.clone(), NamespacePolicy::default(), &[]).unwrap(), own);
-        let error = merged(own, set, &[PolicyField::QuotaBytes]).unwrap_err().to_string();
+        assert_eq!(merged(record(&own), NamespacePolicy::default(), &[]).unwrap().policy, own);
+        let error = merged(record(&own), set, &[PolicyField::QuotaBytes]).unwrap_err().to_string();
         assert!(error.contains("quota-bytes"), "{error}");
     }
 
@@ -230,12 +342,22 @@ mod tests {
             ..effective(&Policy::default())
         };
         let all = PolicyField::ALL.map(|(field, _)| field);
-        assert_eq!(merged(full, NamespacePolicy::default(), &all).unwrap(), NamespacePolicy::default());
+        let place = OwnPlace::default();
+        let full = NamespaceRecord {
+            residency: Some(Residency::Pinned),
+            elsewhere: Some(raft::directory::Elsewhere::Refuse),
+            policy: full,
+            ..NamespaceRecord::default()
+        };
+        let rest = merged(full, NamespacePolicy::default(), &all).unwrap();
+        assert_eq!(placed(rest, &place, &all).unwrap(), NamespaceRecord::default());
     }
 
     #[test]
     fn a_long_list_has_pages() {
-        let all: Vec<_> = (0..=PAGE).map(|number| (format!("n{number:05}"), NamespacePolicy::default())).collect();
+        let namespaces = (0..=PAGE).map(|number| (format!("n{number:05}"), NamespaceRecord::default())).collect();
+        let reading = Reading { confirmed: true, as_of_milliseconds: 1 };
+        let all = Listing { namespaces, names: BTreeMap::new(), reading };
         let first = page(all.clone(), None);
         assert_eq!((first.namespaces.len(), first.next.as_deref()), (PAGE, Some("n00199")));
         let second = page(all, first.next.as_deref());

@@ -1,8 +1,8 @@
 //! What concerns one machine, asked at another one: `?node=NAME` on the paths of `machine`. The local socket hands such a
 //! request to the node that is meant, and a peer's request is answered as one of the own socket would be.
 //!
-//! Nothing is handed on twice: what a peer asks is for this machine, whatever it says. Paths that concern the cluster are
-//! not served here; each node answers those itself.
+//! Nothing is handed on twice: what a peer asks is for this machine, or for this region's catalog (`carried`), whatever it
+//! says. Paths that concern the cluster are not served here; each node answers those itself.
 
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ use serde::Deserialize;
 use tower::ServiceExt;
 use tracing::warn;
 
-use super::machine;
 use super::router::{Admin, refuse};
+use super::{carried, machine, namespaces};
 use crate::cluster::find_node;
 use crate::environment::BoxFuture;
 use crate::peer::{AdminAnswer, AdminRequest, Administration, PeerError, limits};
@@ -41,7 +41,7 @@ pub(super) fn router(admin: &Admin) -> Router<Admin> {
     machine::router().route_layer(from_fn_with_state(admin.clone(), hand_on))
 }
 
-/// The paths of one machine for the operators of other nodes.
+/// The paths of one machine, and of one region's catalog, for the operators of other nodes.
 #[derive(Clone, Debug)]
 pub struct RemoteAdmin {
     router: Router,
@@ -52,7 +52,8 @@ impl RemoteAdmin {
     #[must_use]
     pub fn new(admin: Admin) -> Self {
         let unknown = || async { refuse(StatusCode::NOT_FOUND, "other nodes are not asked for this".to_owned()) };
-        Self { router: machine::router().fallback(unknown).with_state(admin) }
+        let paths = machine::router().merge(carried::paths()).merge(namespaces::of_catalog());
+        Self { router: paths.fallback(unknown).with_state(admin) }
     }
 }
 

@@ -1,5 +1,5 @@
 //! The paths of the local socket: `GET /status`, `GET /work`, `POST /token`, `GET /config`, `GET /metrics`, and those of
-//! `departures`, `damage`, `machine`, `namespaces`, `garbage`, `jobs` and `history`.
+//! `departures`, `regions`, `damage`, `machine`, `namespaces`, `garbage`, `jobs` and `history`.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use raft::directory::Directory;
 use raft::group::Group;
 
 use super::types::{ConfigAnswer, ConfigEntry, ErrorAnswer, Status, TokenAnswer, TokenRequest, VERSION, WorkAnswer};
-use super::{damage, departures, garbage, history, jobs, namespaces, remote};
-use crate::cluster::{AgreedTime, Departures, TokenError, create_token};
+use super::{carried, damage, departures, garbage, namespaces, regions, remote};
+use crate::cluster::{AgreedTime, Departures, RegionChanges, TokenError, create_token, region_to_join};
 use crate::config::{KEYS, Settings};
 use crate::deletion::Deletion;
 use crate::environment::Entropy;
@@ -37,6 +37,8 @@ pub struct Admin {
     pub collector: Collector,
     /// Nodes and disks that go.
     pub departures: Departures,
+    /// Regions that come, change and go.
+    pub region_changes: RegionChanges,
     /// The own disks.
     pub disks: LocalDisks,
     /// Their scrub.
@@ -79,12 +81,14 @@ impl Admin {
         named.unwrap_or_else(|| format!("#{}", self.collector.identity.node))
     }
 
-    /// Makes a join token.
-    pub async fn create_token(&self, lifetime_seconds: u64) -> Result<TokenAnswer, TokenError> {
+    /// Makes a join token for a machine of a region, or of the own one if none is named. It is good for any region: the
+    /// name is for the command that is shown.
+    pub async fn create_token(&self, lifetime_seconds: u64, region: Option<&str>) -> Result<TokenAnswer, TokenError> {
+        let region = region_to_join(&self.directory, self.members.region(), region)?;
         let token = create_token(&self.directory, &self.time, self.entropy.as_ref(), lifetime_seconds).await?;
         let others = self.members.live().into_iter().filter(|member| member.id != self.members.own());
         let addresses = std::iter::once(self.peer_address.clone()).chain(others.map(|member| member.address)).collect();
-        Ok(TokenAnswer { version: VERSION, token: token.to_string(), addresses, lifetime_seconds })
+        Ok(TokenAnswer { version: VERSION, token: token.to_string(), addresses, region, lifetime_seconds })
     }
 
     /// The configuration in force.
@@ -108,12 +112,12 @@ pub fn router(admin: Admin) -> Router {
         .route("/config", get(|State(admin): State<Admin>| async move { Json(admin.config()) }))
         .route("/metrics", get(|State(admin): State<Admin>| async move { metrics(&admin.metrics) }))
         .merge(departures::router())
+        .merge(regions::router())
         .merge(damage::router())
         .merge(remote::router(&admin))
         .merge(namespaces::router())
         .merge(garbage::router())
-        .merge(jobs::router())
-        .merge(history::router())
+        .merge(carried::router(&admin))
         .fallback(|| async { refuse(StatusCode::NOT_FOUND, "there is no such path".to_owned()) })
         .with_state(admin)
 }
@@ -130,11 +134,12 @@ async fn token(State(admin): State<Admin>, Json(request): Json<TokenRequest>) ->
             format!("a token lives from 1 to {TOKEN_LIFETIME_SECONDS_MAX} seconds, {lifetime} were asked for");
         return refuse(StatusCode::BAD_REQUEST, message);
     }
-    match admin.create_token(lifetime).await {
+    match admin.create_token(lifetime, request.region.as_deref()).await {
         Ok(answer) => Json(answer).into_response(),
         Err(error @ (TokenError::NotFounded | TokenError::Propose(_))) => {
             refuse(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
         }
+        Err(error @ TokenError::UnknownRegion { .. }) => refuse(StatusCode::NOT_FOUND, error.to_string()),
         Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     }
 }

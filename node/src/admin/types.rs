@@ -3,6 +3,7 @@
 use raft::directory::DiskState;
 use serde::{Deserialize, Serialize};
 
+use super::region_types::{DirectoryReading, RegionStatus};
 use crate::background::Overview;
 
 /// Version of these types.
@@ -23,6 +24,8 @@ pub struct Status {
     pub region: String,
     /// Whether this is confirmed by the region's quorum. Otherwise it is only what this node knows.
     pub confirmed: bool,
+    /// How sure it is what is said of nodes and regions.
+    pub directory: DirectoryReading,
     /// In one word.
     pub verdict: Verdict,
     /// In one sentence.
@@ -33,8 +36,8 @@ pub struct Status {
     pub feature_level: u32,
     /// Nodes by id, removed ones left out.
     pub nodes: Vec<NodeStatus>,
-    /// Names of all regions.
-    pub regions: Vec<String>,
+    /// All regions, by id.
+    pub regions: Vec<RegionStatus>,
     /// Groups that this node has a replica of.
     pub groups: Vec<GroupStatus>,
     /// Extents below their redundancy in this region.
@@ -78,7 +81,7 @@ pub struct NodeStatus {
     pub api_url: String,
     /// Address at which peers reach it.
     pub peer_address: String,
-    /// Its disks; without figures while they are not known.
+    /// Its disks; without figures while they are not known. None of a node of another region.
     pub disks: Vec<DiskStatus>,
     /// Shards that it is to hold. Known of the own region's nodes.
     pub shards: u64,
@@ -164,6 +167,8 @@ pub struct GroupStatus {
     pub lag: Vec<(String, u64)>,
     /// Whether a quorum of the voters answers.
     pub quorum: bool,
+    /// Regions, whichever they are, without which there is still a quorum. `None` in one region, and of a catalog.
+    pub regions_borne: Option<u64>,
 }
 
 /// Totals of a region's catalog.
@@ -274,6 +279,9 @@ pub struct DiskWishAnswer {
 pub struct TokenRequest {
     /// Seconds until it expires.
     pub lifetime_seconds: u64,
+    /// Name of the region that the machine is to join; that of the node that answers if it is left out.
+    #[serde(default)]
+    pub region: Option<String>,
 }
 
 /// A join token.
@@ -285,6 +293,8 @@ pub struct TokenAnswer {
     pub token: String,
     /// Peer addresses at which a machine may join; live nodes, this one first.
     pub addresses: Vec<String>,
+    /// Name of the region to join, where there are several.
+    pub region: Option<String>,
     /// Seconds until it expires.
     pub lifetime_seconds: u64,
 }

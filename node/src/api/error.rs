@@ -21,6 +21,9 @@ const NO_SPACE_RETRY_SECONDS: u64 = 60;
 /// Seconds after which a client may try again when shards cannot be read.
 const UNREADABLE_RETRY_SECONDS: u64 = 5;
 
+/// Seconds after which a client may try again when the home of a namespace has changed: nodes learn of it within one.
+const MOVING_RETRY_SECONDS: u64 = 1;
+
 /// An error code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Code {
@@ -232,6 +235,7 @@ impl From<Refusal> for ApiError {
             Refusal::DeletesOff { namespace } => Self::new(Code::Unsupported, message)
                 .with_detail(json!({ "namespace": namespace }))
                 .with_header(ALLOW, HeaderValue::from_static("GET, HEAD")),
+            Refusal::Foreign { .. } => Self::unavailable(message, MOVING_RETRY_SECONDS),
         }
     }
 }
@@ -386,6 +390,7 @@ mod tests {
             (quota().into(), "DENIED", 403),
             (immutable().into(), "DENIED", 403),
             (Refusal::DeletesOff { namespace: "a".to_owned() }.into(), "UNSUPPORTED", 405),
+            (Refusal::Foreign { namespace: "a".to_owned() }.into(), "UNAVAILABLE", 503),
             (UploadError::Refused(Box::new(quota())).into(), "DENIED", 403),
             (ApiError::manifest_too_large(1), "SIZE_INVALID", 413),
             (ApiError::manifest_body(&BodyError::Disconnected), "MANIFEST_INVALID", 400),

@@ -23,8 +23,8 @@ use super::route::Kind;
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "other"];
 
 /// Statuses that this program answers with; 499 stands for a client that went away before the answer.
-const STATUSES: [u16; 22] =
-    [200, 201, 202, 204, 206, 304, 400, 401, 403, 404, 405, 408, 409, 413, 414, 416, 429, 499, 500, 503, 507, 0];
+const STATUSES: [u16; 23] =
+    [200, 201, 202, 204, 206, 304, 307, 400, 401, 403, 404, 405, 408, 409, 413, 414, 416, 429, 499, 500, 503, 507, 0];
 
 /// The client went away before it was answered.
 const GONE: u16 = 499;

@@ -2,10 +2,11 @@
 //!
 //! One handler takes every path below `/v2/`, since a repository's name may hold slashes. This module knows HTTP and
 //! OCI's names alone: what is done is the gateway's for bytes and the registry's for metadata. Nothing here depends
-//! on which node a request reached. There is no authentication here yet: every request is anonymous.
+//! on which node of a region a request reached; what becomes of it in the wrong region is said in `elsewhere`. There is no authentication here yet: every request is anonymous.
 
 mod blobs;
 mod catalog;
+mod elsewhere;
 mod error;
 mod headers;
 mod inbound;
@@ -38,6 +39,7 @@ use http_body::Body as _;
 use tracing::{Instrument as _, Span, debug_span, info_span, warn};
 
 use crate::gateway::Gateway;
+use crate::regions::{Regions, Standing};
 use crate::registry::Registry;
 
 use error::{ApiError, Code};
@@ -61,6 +63,8 @@ pub struct ApiParts {
     pub gateway: Gateway,
     /// Manifests, tags, lists.
     pub registry: Registry,
+    /// Homes of repositories, and the way there.
+    pub regions: Regions,
     /// Limits.
     pub options: ApiOptions,
     /// Metrics.
@@ -71,6 +75,7 @@ pub struct ApiParts {
 struct Api {
     gateway: Gateway,
     registry: Registry,
+    regions: Regions,
     options: ApiOptions,
     metrics: Metrics,
     requests: AtomicU64,
@@ -96,8 +101,8 @@ impl Head {
 
 /// The API as a router, for everything below `/v2/`; other paths are answered with 404.
 pub fn router(parts: ApiParts) -> Router {
-    let ApiParts { gateway, registry, options, metrics } = parts;
-    let api = Arc::new(Api { gateway, registry, options, metrics, requests: AtomicU64::new(0) });
+    let ApiParts { gateway, registry, regions, options, metrics } = parts;
+    let api = Arc::new(Api { gateway, registry, regions, options, metrics, requests: AtomicU64::new(0) });
     Router::new().fallback(handle).with_state(api)
 }
 
@@ -106,14 +111,15 @@ async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response<Body>
     let is_api = parts.uri.path() == "/v2" || parts.uri.path().starts_with("/v2/");
     let parsed = Route::parse(parts.uri.path());
     let kind = parsed.as_ref().map_or(Kind::Unknown, |(route, _)| route.kind());
-    let span = api.span(&parts.method, kind, parsed.as_ref().ok().map(|(route, _)| route));
+    let standing = parsed.as_ref().map_or(Standing::Home, |(route, _)| api.standing(route));
+    let span = api.span(&parts.method, kind, parsed.as_ref().ok().map(|(route, _)| route), &standing);
     let body = Inbound::new(&parts, body, api.options.idle_body_timeout, api.metrics.clone());
     let mut recording = api.metrics.begin(kind, &parts.method, span.clone());
 
     let answer = match parsed {
         Ok((route, more_query)) => {
             let head = Head { parts, more_query };
-            Box::pin(api.answer(route, head, body)).instrument(span.clone()).await
+            Box::pin(api.answer_as(standing, route, head, body)).instrument(span.clone()).await
         }
         Err(error) => Err(refuse(error, &parts.method)),
     };
@@ -140,10 +146,13 @@ async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response<Body>
 
 impl Api {
     /// Reads are the bulk and leave no trace of their own: their span exists only when it is asked for.
-    fn span(&self, method: &Method, kind: Kind, route: Option<&Route>) -> Span {
+    fn span(&self, method: &Method, kind: Kind, route: Option<&Route>, standing: &Standing) -> Span {
         let request = self.requests.fetch_add(1, Ordering::Relaxed);
-        let repository = route.and_then(Route::repository).map_or("", |name| name.as_str());
-        let target = || route.map(Route::target).unwrap_or_default();
+        // What is pinned elsewhere leaves no names in this region's logs.
+        let pinned = elsewhere::pinned(standing);
+        let named = route.and_then(Route::repository).map_or("", |name| name.as_str());
+        let repository = pinned.unwrap_or(named);
+        let target = || route.filter(|_| pinned.is_none()).map(Route::target).unwrap_or_default();
         let route = kind.name();
         if *method == Method::GET || *method == Method::HEAD {
             debug_span!("request", request, %method, route, repository, target = target())
@@ -157,7 +166,7 @@ impl Api {
         let is_read = method == Method::GET || method == Method::HEAD;
         match &route {
             Route::Ping if is_read => Ok(ping::answer()),
-            Route::Catalog if is_read => self.list_repositories(&head).await,
+            Route::Catalog if is_read => self.list_repositories(&head, elsewhere::forwarded(&head)).await,
             Route::Tags(name) if is_read => self.list_tags(name, &head).await,
             Route::Referrers(name, digest) if is_read => self.list_referrers(name, digest, &head).await,
             Route::History(name, tag) if is_read => self.tag_history(name, tag, &head).await,

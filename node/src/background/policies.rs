@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use raft::catalog::{Command, POLICIES_PER_COMMAND, Response, StateError, View, WALKED_PER_COMMAND};
-use raft::directory;
-use raft::policy::NamespacePolicy;
+use raft::catalog::{Command, NamespaceCopy, POLICIES_PER_COMMAND, Response, StateError, View, WALKED_PER_COMMAND};
+use raft::directory::{self, NamespaceRecord, Place};
+use raft::id::{NodeId, RegionId};
+use raft::policy::Role;
 use storage::kv::Engine;
 use storage::switch;
 use tracing::info;
@@ -28,30 +29,53 @@ const ROUND_REST: Duration = Duration::from_millis(20);
 /// Namespaces read at once.
 const PAGE_NAMESPACES: usize = 512;
 
-/// Policies by prefix; what sets nothing is left out.
-type Set = BTreeMap<String, NamespacePolicy>;
-/// What becomes of the policy at a prefix.
-type Change = (String, Option<NamespacePolicy>);
+/// What is said of namespaces, by prefix; prefixes of which nothing is said are left out.
+type Set = BTreeMap<String, NamespaceCopy>;
+/// What becomes of what is said at a prefix.
+type Change = (String, Option<NamespaceCopy>);
 
 /// What makes `present` to `wanted`.
 fn changes(wanted: &Set, present: &Set) -> Vec<Change> {
     let gone = present.keys().filter(|prefix| !wanted.contains_key(*prefix)).map(|prefix| (prefix.clone(), None));
-    let new = wanted.iter().filter(|(prefix, policy)| present.get(*prefix) != Some(*policy));
-    gone.chain(new.map(|(prefix, policy)| (prefix.clone(), Some(policy.clone())))).collect()
+    let new = wanted.iter().filter(|(prefix, copy)| present.get(*prefix) != Some(*copy));
+    gone.chain(new.map(|(prefix, copy)| (prefix.clone(), Some(copy.clone())))).collect()
 }
 
-/// All that is set in the directory, if it is of this version from the first row to the last.
-fn wanted(view: &directory::View<Arc<dyn Engine>>, version: u64) -> Result<Option<Set>, StateError> {
-    let mut set = Set::new();
-    let mut after: Option<String> = None;
+/// What a region is for what is below a prefix that says something of where data rests. Of the root nothing is said where
+/// it is the home, which a region is unless it hears otherwise.
+fn role(records: &BTreeMap<String, NamespaceRecord>, prefix: &str, region: RegionId) -> Option<Role> {
+    let record = records.get(prefix)?;
+    if record.home.is_none() && record.residency.is_none() && record.moving.is_none() {
+        return None;
+    }
+    let inner = prefix.match_indices('/').map(|(end, _)| &prefix[..end]);
+    let own = (!prefix.is_empty()).then_some(prefix);
+    let layers = std::iter::once("").chain(inner).chain(own).filter_map(|at| Some((at, records.get(at)?)));
+    let role = Place::resolve(layers)?.role(region);
+    (!prefix.is_empty() || role != Role::Home).then_some(role)
+}
+
+/// What the directory says, as far as it matters to the catalog of a region.
+fn copies(records: &BTreeMap<String, NamespaceRecord>, region: RegionId) -> Set {
+    let copy = |(prefix, record): (&String, &NamespaceRecord)| {
+        let copy = NamespaceCopy { role: role(records, prefix, region), policy: record.policy.clone() };
+        (!copy.is_empty()).then(|| (prefix.clone(), copy))
+    };
+    records.iter().filter_map(copy).collect()
+}
+
+/// All that is said in the directory, if it is of this version from the first row to the last, and if it knows already of
+/// which region this node is.
+fn wanted(view: &directory::View<Arc<dyn Engine>>, own: NodeId, version: u64) -> Result<Option<Set>, StateError> {
+    let Some(node) = view.node(own)? else { return Ok(None) };
+    let mut records = BTreeMap::new();
     loop {
+        let after = records.last_key_value().map(|(prefix, _): (&String, _)| prefix.clone());
         let page = view.namespaces(after.as_deref(), PAGE_NAMESPACES)?;
         let end = page.len() < PAGE_NAMESPACES;
-        after = page.last().map(|(prefix, _)| prefix.clone());
-        let policies = page.into_iter().map(|(prefix, record)| (prefix, record.policy));
-        set.extend(policies.filter(|(_, policy)| !policy.is_empty()));
+        records.extend(page);
         if end {
-            return Ok((view.policy_version()? == version).then_some(set));
+            return Ok((view.policy_version()? == version).then(|| copies(&records, node.region)));
         }
     }
 }
@@ -89,8 +113,9 @@ impl Policies {
             return Ok(Left::Nothing);
         }
         let (directory, catalog) = (self.directory.view(), core.records.view());
+        let own = core.roster.own();
         let compared = core.exec.run(move || -> Result<Option<Vec<Change>>, StateError> {
-            let Some(wanted) = wanted(&directory, version)? else { return Ok(None) };
+            let Some(wanted) = wanted(&directory, own, version)? else { return Ok(None) };
             Ok(Some(changes(&wanted, &present(&catalog)?)))
         });
         // Changed meanwhile: the next round reads the version that it is of then.
@@ -154,10 +179,57 @@ impl Duty for Policies {
 
 #[cfg(test)]
 mod tests {
+    use raft::directory::Residency;
+    use raft::policy::NamespacePolicy;
+
     use super::*;
 
-    fn policy(grace_seconds: u64) -> NamespacePolicy {
-        NamespacePolicy { grace_seconds: Some(grace_seconds), ..NamespacePolicy::default() }
+    fn policy(grace_seconds: u64) -> NamespaceCopy {
+        NamespacePolicy { grace_seconds: Some(grace_seconds), ..NamespacePolicy::default() }.into()
+    }
+
+    const EU: RegionId = RegionId(1);
+    const US: RegionId = RegionId(2);
+
+    #[test]
+    fn each_region_learns_what_it_is_for_a_namespace() {
+        let record = |home: Option<RegionId>, residency, moving| NamespaceRecord {
+            home,
+            residency,
+            moving,
+            ..NamespaceRecord::default()
+        };
+        let graced = NamespaceRecord { policy: policy(7).policy, ..NamespaceRecord::default() };
+        let records: BTreeMap<String, NamespaceRecord> = [
+            ("", record(Some(EU), Some(Residency::Home), None)),
+            ("acme", record(None, Some(Residency::Replicated(vec![US])), None)),
+            ("acme/us", record(Some(US), Some(Residency::Pinned), None)),
+            ("graced", graced),
+            ("leaving", record(None, None, Some(US))),
+        ]
+        .map(|(prefix, record)| (prefix.to_owned(), record))
+        .into();
+        let roles = |region: RegionId| -> Vec<(String, Option<Role>)> {
+            copies(&records, region).into_iter().map(|(prefix, copy)| (prefix, copy.role)).collect()
+        };
+        let named = |roles: &[(&str, Option<Role>)]| -> Vec<(String, Option<Role>)> {
+            roles.iter().map(|(prefix, role)| ((*prefix).to_owned(), *role)).collect()
+        };
+        let eu = [
+            ("acme", Some(Role::Home)),
+            ("acme/us", Some(Role::Foreign)),
+            ("graced", None),
+            ("leaving", Some(Role::Foreign)),
+        ];
+        assert_eq!(roles(EU), named(&eu), "nothing has to be said of a root that is at home");
+        let us = [
+            ("", Some(Role::Foreign)),
+            ("acme", Some(Role::Replica)),
+            ("acme/us", Some(Role::Home)),
+            ("graced", None),
+            ("leaving", Some(Role::Foreign)),
+        ];
+        assert_eq!(roles(US), named(&us));
     }
 
     #[test]

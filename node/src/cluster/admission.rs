@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use raft::directory::{ClusterRecord, Command, Directory, NodeState, Response, View};
+use raft::directory::{ClusterRecord, Command, Directory, NodeState, Response, StateError, View};
 use raft::group::Group;
-use raft::id::{NodeId, RequestId};
+use raft::id::{NodeId, RegionId, RequestId};
 use sha2::{Digest as _, Sha256};
 use tracing::{info, warn};
 
@@ -59,24 +59,25 @@ impl Admitter {
         let command = Command::AdmitNode {
             token: token.id,
             secret_hash: token.secret_hash(),
-            region: application.region,
+            region: self.region(application.region, replaces)?,
             node: application.info,
             replaces,
         };
         let response = self.directory.propose(application.request, command).await;
-        let (node, region) = match response.map_err(|error| JoinError::Unavailable(error.to_string()))? {
-            Response::Admitted { node, region } => (node, region),
+        let (node, region, founds) = match response.map_err(|error| JoinError::Unavailable(error.to_string()))? {
+            Response::Admitted { node, region, founds } => (node, region, founds),
             Response::Refused(refusal) => return Err(refused(refusal.to_string())),
             Response::Done => return Err(JoinError::Unavailable("the directory gave no id".to_owned())),
         };
-        info!(%node, %region, "node admitted");
+        info!(%node, %region, founds, "node admitted");
         let certificates = match &self.cluster_key {
-            Some(key) => self.sign(key.clone(), cluster.clone(), node, request.certificate_request).await?,
+            Some(key) => self.sign(key.clone(), cluster.clone(), (node, region), request.certificate_request).await?,
             None => Vec::new(),
         };
         Ok(JoinAnswer {
             node,
             region,
+            founds,
             certificates,
             cluster: cluster.id,
             cluster_key: self.cluster_key.as_ref().map_or_else(Bytes::new, |key| Bytes::copy_from_slice(&key.0)),
@@ -103,6 +104,32 @@ impl Admitter {
         })
     }
 
+    /// Name of the region to join, where the machine did not say which: that of the node whose place it takes, or the only
+    /// one there is.
+    fn region(&self, named: String, replaces: Option<NodeId>) -> Result<String, JoinError> {
+        if !named.is_empty() {
+            return Ok(named);
+        }
+        let unavailable = |error: StateError| JoinError::Unavailable(error.to_string());
+        let view = View::new(self.directory.state());
+        let regions = view.regions().map_err(unavailable)?;
+        if let Some(old) = replaces {
+            let old = view.node(old).map_err(unavailable)?;
+            let region = old.and_then(|old| regions.iter().find(|(region, _)| *region == old.region));
+            return Ok(region.map_or(named, |(_, record)| record.name.clone()));
+        }
+        match regions.as_slice() {
+            [(_, only)] => Ok(only.name.clone()),
+            several => {
+                let names: Vec<&str> = several.iter().map(|(_, record)| record.name.as_str()).collect();
+                let names = names.join(", ");
+                Err(JoinError::Refused(format!(
+                    "the cluster has several regions: say which one this machine joins with --region: {names}"
+                )))
+            }
+        }
+    }
+
     fn members(&self) -> Result<Vec<(NodeId, String)>, JoinError> {
         let nodes = View::new(self.directory.state()).nodes();
         let nodes = nodes.map_err(|error| JoinError::Unavailable(error.to_string()))?;
@@ -117,7 +144,7 @@ impl Admitter {
         &self,
         key: ClusterKey,
         cluster: ClusterRecord,
-        node: NodeId,
+        node: (NodeId, RegionId),
         request: Bytes,
     ) -> Result<Vec<Bytes>, JoinError> {
         let now = self.environment.clock.now();

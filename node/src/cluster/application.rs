@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub(super) struct Application {
     /// The same at each attempt, so that each gets the same node id.
     pub(super) request: RequestId,
-    /// Name of the region to join.
+    /// Name of the region to join; empty for the only one, or for that of the node whose place it takes.
     pub(super) region: String,
     /// The node.
     pub(super) info: NodeInfo,

@@ -5,16 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use raft::catalog::{self, Catalog, DiskLocation};
-use raft::directory::{self, Command, Directory, DiskRecord, DiskState, NodeRecord, NodeState, Response};
+use raft::directory::{
+    self, Command, Directory, DiskRecord, DiskState, NAMESPACES_MAX, NamespaceRecord, NodeRecord, NodeState, Residency,
+    Response,
+};
 use raft::group::{Group, ProposeError, ReadError};
-use raft::id::{NodeId, RequestId};
+use raft::id::{NodeId, RegionId, RequestId};
 use storage::exec::Exec;
 use storage::shard::DiskId;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
-use super::leave::{Facts, Objection, Other, objection_to_drain, objections};
+use super::leave::{DirectoryVoters, Facts, Objection, Other, objection_to_drain, objections};
 use super::loss::{Loss, loss};
+use super::membership::candidates;
+use super::plan::{Liveness, voters_without};
 use crate::environment::Entropy;
 use crate::members::{Member, Members};
 
@@ -52,8 +57,19 @@ pub enum DepartureError {
     #[error("several disks of node {0} begin with {1:?}: name more of the id")]
     AmbiguousDisk(String, String),
     /// It belongs to another region, whose catalog this node does not have.
-    #[error("node {0} is in another region: ask one of its region")]
-    OtherRegion(String),
+    #[error("node {name} is in region {region}: ask a node there, which knows what it holds")]
+    OtherRegion {
+        /// Its name.
+        name: String,
+        /// Its region's name.
+        region: String,
+    },
+    /// No quorum of the directory confirms who belongs to the cluster.
+    #[error(
+        "nothing was changed: the directory has no quorum, and without it no node comes, goes or is emptied ({0}); regnode \
+         status says who does not answer"
+    )]
+    NoQuorum(ReadError),
     /// It would break what the cluster promises.
     #[error("{name} cannot go:{}", list(objections))]
     Objections {
@@ -150,7 +166,10 @@ impl Departures {
     /// Lets a node leave as soon as it holds nothing, if the others can do without it. By `force` it is removed now,
     /// whatever it holds.
     pub async fn leave(&self, node: &str, force: bool) -> Result<Departing, DepartureError> {
-        let (id, record) = self.find(node).await?;
+        let (id, record) = match self.find(node).await {
+            Err(DepartureError::OtherRegion { .. }) if force => return self.give_up(node).await,
+            found => found?,
+        };
         if force {
             let loss = self.loss(id).await?;
             self.propose(Command::SetNodeState { node: id, state: NodeState::Removed }).await?;
@@ -164,6 +183,19 @@ impl Departures {
         }
         self.begin(id, &record, true).await?;
         self.departing(id, None)
+    }
+
+    /// Removes a node of another region that does not answer as a whole: nobody there can be asked, and nobody here knows
+    /// what the node holds.
+    async fn give_up(&self, node: &str) -> Result<Departing, DepartureError> {
+        let (id, record) = self.look_up(node)?;
+        if self.members.remotes().iter().any(|remote| remote.region == record.region && remote.live) {
+            return Err(self.other_region(&record));
+        }
+        self.propose(Command::SetNodeState { node: id, state: NodeState::Removed }).await?;
+        warn!(node = %id, name = record.info.name, "a node of a region that does not answer was removed by force");
+        let state = NodeState::Removed;
+        Ok(Departing { node: id, name: record.info.name, state, shards: 0, bytes: 0, loss: None })
     }
 
     /// What would be lost if a node went now.
@@ -238,7 +270,41 @@ impl Departures {
             shards,
             bytes,
             others: nodes.iter().filter(stays).map(other).collect(),
+            given_up: self.is_given_up(record.region)?,
+            directory: self.directory_without(id, &nodes)?,
         })
+    }
+
+    /// Who would vote in the directory without a node, in a cluster of several regions.
+    fn directory_without(&self, id: NodeId, nodes: &[(NodeId, NodeRecord)]) -> Result<DirectoryVoters, DepartureError> {
+        let view = directory::View::new(self.directory.state());
+        let Some(primary) = view.primary()?.filter(|_| view.regions().is_ok_and(|regions| regions.len() > 1)) else {
+            return Ok(DirectoryVoters::default());
+        };
+        let status = self.directory.status();
+        let liveness = |node| if self.members.is_live(node) { Liveness::Live } else { Liveness::Away };
+        let candidates = candidates(self.members.own(), &status, nodes, liveness);
+        let voters = voters_without(id, primary, &candidates, &status.voters.iter().copied().collect());
+        let name = |node: &NodeId| {
+            let record = nodes.iter().find(|(other, _)| other == node);
+            record.map_or_else(|| format!("node {node}"), |(_, record)| record.info.name.clone())
+        };
+        let silent = voters.iter().filter(|node| !self.members.is_live(**node)).map(name).collect();
+        Ok(DirectoryVoters { voters: voters.len(), silent })
+    }
+
+    /// Whether nothing is to rest in a region any more: it is not the primary, and no namespace names it.
+    fn is_given_up(&self, region: RegionId) -> Result<bool, DepartureError> {
+        let view = directory::View::new(self.directory.state());
+        if view.primary()? == Some(region) {
+            return Ok(false);
+        }
+        let names = |record: &NamespaceRecord| {
+            let copied = matches!(&record.residency, Some(Residency::Replicated(copies)) if copies.contains(&region));
+            record.home == Some(region) || record.moving == Some(region) || copied
+        };
+        let namespaces = view.namespaces(None, NAMESPACES_MAX)?;
+        Ok(!namespaces.iter().any(|(_, record)| names(record)))
     }
 
     /// Refuses what others speak against, and says what force would do.
@@ -265,15 +331,26 @@ impl Departures {
 
     /// A present node of the own region by name or id, as a quorum confirms it.
     async fn find(&self, text: &str) -> Result<(NodeId, NodeRecord), DepartureError> {
-        self.directory.read_barrier().await?;
-        self.catalog.read_barrier().await?;
-        let nodes = directory::View::new(self.directory.state()).nodes()?;
-        let (id, record) = find_node(&nodes, text).ok_or_else(|| DepartureError::UnknownNode(text.to_owned()))?;
-        if record.region == self.members.region() {
-            Ok((id, record.clone()))
-        } else {
-            Err(DepartureError::OtherRegion(record.info.name.clone()))
+        self.directory.read_barrier().await.map_err(DepartureError::NoQuorum)?;
+        let (id, record) = self.look_up(text)?;
+        if record.region != self.members.region() {
+            return Err(self.other_region(&record));
         }
+        self.catalog.read_barrier().await?;
+        Ok((id, record))
+    }
+
+    fn look_up(&self, text: &str) -> Result<(NodeId, NodeRecord), DepartureError> {
+        let nodes = directory::View::new(self.directory.state()).nodes()?;
+        let found = find_node(&nodes, text).map(|(id, record)| (id, record.clone()));
+        found.ok_or_else(|| DepartureError::UnknownNode(text.to_owned()))
+    }
+
+    fn other_region(&self, record: &NodeRecord) -> DepartureError {
+        // Without its name it is still known by its id.
+        let region = directory::View::new(self.directory.state()).region(record.region).ok().flatten();
+        let region = region.map_or_else(|| record.region.to_string(), |region| region.name);
+        DepartureError::OtherRegion { name: record.info.name.clone(), region }
     }
 
     fn catalog_view(&self) -> catalog::View<Arc<dyn storage::kv::Engine>> {

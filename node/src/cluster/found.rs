@@ -7,7 +7,7 @@ use bytes::Bytes;
 use raft::catalog::Catalog;
 use raft::directory::{Command, Directory, NodeInfo, Refusal, Response};
 use raft::group::{Group, GroupError};
-use raft::id::RequestId;
+use raft::id::{RegionId, RequestId};
 use tracing::{info, warn};
 
 use super::FEATURE_LEVEL;
@@ -29,6 +29,9 @@ pub enum FoundError {
     /// The directory refused.
     #[error("the directory refuses to be founded: {0}")]
     Refused(Refusal),
+    /// The directory has another node as the region's founder.
+    #[error("the directory has another node as the founder of region {0}: remove this one, and join the machine anew")]
+    OtherFounder(RegionId),
     /// The directory is that of another cluster.
     #[error("the directory belongs to another cluster than this node")]
     Foreign,

@@ -86,7 +86,7 @@ mod tests {
 
     use raft::directory::{Command, NodeInfo, Response};
     use raft::group::{GroupOptions, GroupResources, LogStore, Timing};
-    use raft::id::{GroupId, NodeId};
+    use raft::id::{GroupId, NodeId, RegionId};
     use raft::time::{Clock, Timestamp};
     use storage::disk::RealFiles;
     use storage::exec::Exec;
@@ -138,7 +138,7 @@ mod tests {
             files: Arc::new(RealFiles),
             exec,
             clock,
-            transport: Arc::new(Peers::new(NodeId(1), network, Security::Plaintext, Metrics::default())),
+            transport: Arc::new(Peers::new(NodeId(1), RegionId(1), network, Security::Plaintext, Metrics::default())),
             witness: None,
         };
         let timing = Timing {

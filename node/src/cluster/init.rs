@@ -1,5 +1,6 @@
 //! Founding a cluster, first half: the data directory of its first node. The node founds the groups when it starts.
 
+use raft::directory::is_region_name;
 use raft::id::{NodeId, RegionId};
 
 use super::setup::{Certificates, SetupError, hold, name, peer_address};
@@ -43,6 +44,9 @@ fn prepare(
     certificates: Certificates,
 ) -> Result<InitOutcome, SetupError> {
     peer_address(settings)?;
+    if !is_region_name(&region) {
+        return Err(SetupError::RegionName(region));
+    }
     let held = hold(environment, settings)?;
     if let Some(present) = held.present {
         return Err(SetupError::AlreadySetUp {
@@ -61,7 +65,7 @@ fn prepare(
         let authority = Authority::generate(cluster, now)?;
         let cluster_key = ClusterKey::generate(entropy);
         let key = generate_key()?;
-        let certificate = authority.sign(FIRST_NODE, &CertificateRequest::new(&key)?.0, now)?;
+        let certificate = authority.sign((FIRST_NODE, FIRST_REGION), &CertificateRequest::new(&key)?.0, now)?;
         store.write_key(&key)?;
         store.write_certificate(&certificate)?;
         store.write_authority(authority.certificate())?;

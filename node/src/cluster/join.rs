@@ -40,18 +40,21 @@ pub struct JoinOutcome {
     pub region: RegionId,
     /// Its name.
     pub name: String,
+    /// Whether it is the first node of its region, and has yet to found its catalog.
+    pub founds: bool,
 }
 
-impl From<Identity> for JoinOutcome {
-    fn from(identity: Identity) -> Self {
+impl JoinOutcome {
+    fn new(identity: Identity, founds: bool) -> Self {
         let Identity { cluster, node, region, name } = identity;
-        Self { cluster, node, region, name }
+        Self { cluster, node, region, name, founds }
     }
 }
 
 /// Joins the cluster that `token` comes from, by asking the nodes at `addresses` (`host:port` of their peer ports).
-/// Repeating it is harmless; a directory that has joined already answers at once. With `replaces`, the name or the id of a
-/// node, that one is emptied and removed as soon as this one runs.
+/// Repeating it is harmless; a directory that has joined already answers at once. `region` is empty for the only region
+/// there is, or for that of the node that is replaced. With `replaces`, the name or the id of a node, that one is emptied
+/// and removed as soon as this one runs.
 pub async fn join(
     environment: &Environment,
     settings: &Settings,
@@ -68,7 +71,7 @@ pub async fn join(
         environment.exec.run(move || begin(&environment, &settings, &token, certificates)).await?
     };
     let Begun { held, request, key, name } = match begun {
-        Progress::Done(identity) => return Ok(identity.into()),
+        Progress::Done(outcome) => return Ok(outcome),
         Progress::Begun(begun) => begun,
     };
     let application = Application {
@@ -106,12 +109,12 @@ pub async fn join(
     let exec = environment.exec;
     let outcome = exec.run(move || finish(&held, &token, name, certificates, &answer, &address)).await?;
     info!(cluster = %outcome.cluster, node = %outcome.node, "joined");
-    Ok(outcome.into())
+    Ok(outcome)
 }
 
 /// How far a data directory is.
 enum Progress {
-    Done(Identity),
+    Done(JoinOutcome),
     Begun(Begun),
 }
 
@@ -135,7 +138,11 @@ fn begin(
             Some(credentials) => fingerprint(&credentials.authority) == token.authority_fingerprint,
             None => certificates == Certificates::None,
         };
-        return if joined { Ok(Progress::Done(present)) } else { Err(already(settings.data_dir.clone(), &present)) };
+        if !joined {
+            return Err(already(settings.data_dir.clone(), &present));
+        }
+        let founds = held.store.is_founding_region()?;
+        return Ok(Progress::Done(JoinOutcome::new(present, founds)));
     }
     let entropy = environment.entropy.as_ref();
     let joining = if let Some(joining) = held.store.joining()? {
@@ -205,7 +212,7 @@ fn finish(
     certificates: Certificates,
     answer: &JoinAnswer,
     address: &str,
-) -> Result<Identity, SetupError> {
+) -> Result<JoinOutcome, SetupError> {
     let bad = |message: &str| SetupError::BadAnswer { address: address.to_owned(), message: message.to_owned() };
     let cluster = ClusterId(answer.cluster);
     if certificates == Certificates::Issued {
@@ -213,7 +220,7 @@ fn finish(
             return Err(bad("two certificates are expected"));
         };
         let read = NodeCertificate::read(certificate).map_err(|error| bad(&error.to_string()))?;
-        if (read.node, read.cluster) != (answer.node, cluster) {
+        if (read.node, read.region, read.cluster) != (answer.node, answer.region, cluster) {
             return Err(bad("the certificate is for another node"));
         }
         if fingerprint(authority) != token.authority_fingerprint {
@@ -226,9 +233,15 @@ fn finish(
         held.store.write_cluster_key(&ClusterKey(cluster_key))?;
     }
     let identity = Identity { cluster, node: answer.node, region: answer.region, name };
+    // An earlier attempt may have been told otherwise: that node was removed since.
+    if answer.founds {
+        held.store.write_founding_region()?;
+    } else {
+        held.store.remove_founding_region()?;
+    }
     held.store.write_identity(&identity)?;
     held.store.remove_joining()?;
-    Ok(identity)
+    Ok(JoinOutcome::new(identity, answer.founds))
 }
 
 fn fingerprint(certificate: &[u8]) -> [u8; 32] {

@@ -18,6 +18,15 @@ pub struct Other {
     pub free_bytes: u64,
 }
 
+/// Who would vote in the directory of several regions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DirectoryVoters {
+    /// So many.
+    pub voters: usize,
+    /// Those of them that do not answer.
+    pub silent: Vec<String>,
+}
+
 /// What is known when a node asks to leave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
@@ -33,6 +42,10 @@ pub struct Facts {
     pub bytes: u64,
     /// Active nodes of the region that would remain.
     pub others: Vec<Other>,
+    /// Whether the region is being given up: it is not the primary, and no namespace names it.
+    pub given_up: bool,
+    /// The directory's voters once it has left; of a cluster of one region nobody asks, its catalog's are the same.
+    pub directory: DirectoryVoters,
 }
 
 /// Why a node should not leave.
@@ -50,6 +63,8 @@ pub enum Objection {
         /// Those of them that do not answer.
         silent: Vec<String>,
     },
+    /// Too few of those that would vote in the directory answer.
+    NoDirectory(DirectoryVoters),
     /// Only one node would be left to take what it holds.
     Alone,
     /// It holds something and is not being emptied.
@@ -90,6 +105,13 @@ impl fmt::Display for Objection {
                 silent.join(" and "),
                 if silent.len() == 1 { "does" } else { "do" }
             ),
+            Self::NoDirectory(DirectoryVoters { voters, silent }) => write!(
+                formatter,
+                "of the {voters} nodes that would vote in the directory, {} {} not answer: nobody could change policies or \
+                 membership any more, in any region; bring them back, or remove them first with regnode leave --force",
+                silent.join(" and "),
+                if silent.len() == 1 { "does" } else { "do" }
+            ),
             Self::Alone => write!(
                 formatter,
                 "only one node would be left to take what it holds, and no two shards of an extent share a node: it could \
@@ -113,6 +135,14 @@ impl fmt::Display for Objection {
 #[must_use]
 pub fn objections(facts: &Facts) -> Vec<Objection> {
     let mut found = Vec::new();
+    let DirectoryVoters { voters, silent } = &facts.directory;
+    if *voters > 0 && 2 * silent.len() >= *voters {
+        found.push(Objection::NoDirectory(facts.directory.clone()));
+    }
+    // Nobody needs what would remain.
+    if facts.given_up && facts.shards == 0 {
+        return found;
+    }
     let nodes = facts.others.len();
     if nodes < SAFE_NODES {
         found.push(Objection::Few { nodes });
@@ -135,7 +165,8 @@ pub fn objections(facts: &Facts) -> Vec<Objection> {
 /// What speaks against emptying a node, whether it is to leave or not: nothing would ever be moved.
 #[must_use]
 pub(super) fn objection_to_drain(facts: &Facts) -> Option<Objection> {
-    (!facts.draining && facts.others.len() == 1).then_some(Objection::Alone)
+    let is_empty = facts.given_up && facts.shards == 0;
+    (!facts.draining && facts.others.len() == 1 && !is_empty).then_some(Objection::Alone)
 }
 
 /// What force would do.
@@ -169,6 +200,8 @@ mod tests {
             shards: 0,
             bytes: 0,
             others: (1..=others).map(other).collect(),
+            given_up: false,
+            directory: DirectoryVoters::default(),
         }
     }
 
@@ -190,6 +223,33 @@ mod tests {
     fn too_few_others_are_an_objection() {
         assert_eq!(objections(&facts(2)), [Objection::Few { nodes: 2 }]);
         assert_eq!(objections(&facts(0)), [Objection::Few { nodes: 0 }]);
+    }
+
+    #[test]
+    fn an_empty_region_is_given_up_to_its_last_node() {
+        let given_up = |others, shards| Facts { given_up: true, draining: false, shards, ..facts(others) };
+        for others in 0..3 {
+            assert_eq!(objections(&given_up(others, 0)), []);
+            assert_eq!(objection_to_drain(&given_up(others, 0)), None);
+        }
+        assert_eq!(
+            objections(&given_up(1, 5)).len(),
+            2,
+            "what it holds is waited for: {:?}",
+            objections(&given_up(1, 5))
+        );
+        assert_eq!(objection_to_drain(&given_up(1, 5)), Some(Objection::Alone));
+    }
+
+    #[test]
+    fn a_directory_that_would_be_left_without_a_quorum_is_an_objection() {
+        let directory = |voters, silent: &[&str]| {
+            let silent = silent.iter().map(|name| (*name).to_owned()).collect();
+            objections(&Facts { given_up: true, directory: DirectoryVoters { voters, silent }, ..facts(0) })
+        };
+        assert_eq!(directory(3, &["e1"]), []);
+        let [objection] = directory(2, &["e1"]).try_into().unwrap();
+        assert!(objection.to_string().contains("vote in the directory, e1 does not answer"), "{objection}");
     }
 
     #[test]

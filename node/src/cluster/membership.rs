@@ -7,12 +7,11 @@ use std::time::Duration;
 use raft::catalog::{self, Catalog};
 use raft::directory::{Command, Directory, DiskState, NodeRecord, NodeState, Response, View};
 use raft::group::{Group, GroupStatus, MembersError, Role};
-use raft::id::{GroupId, NodeId, RequestId};
+use raft::id::{GroupId, NodeId, RegionId, RequestId};
 use raft::machine::Machine;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info, warn};
 
-use super::init::FIRST_REGION;
 use super::plan::{Candidate, Liveness, Step, plan};
 use super::removal::{Removal, Standing, next};
 use crate::environment::Entropy;
@@ -20,8 +19,8 @@ use crate::members::Members;
 
 /// Time between two looks.
 const INTERVAL: Duration = Duration::from_millis(500);
-/// Bound on the directory's confirmation.
-const CONFIRMATION: Duration = Duration::from_secs(3);
+/// Bound on the directory's confirmation, by voters of other regions perhaps.
+const CONFIRMATION: Duration = Duration::from_secs(6);
 /// A voter that has not answered for so long is replaced, if somebody can take its place.
 const REPLACED_AFTER: Duration = Duration::from_mins(5);
 
@@ -58,8 +57,11 @@ impl Membership {
                 continue;
             }
             let confirmed = matches!(timeout(CONFIRMATION, self.directory.read_barrier()).await, Ok(Ok(())));
-            let nodes = match View::new(self.directory.state()).nodes() {
-                Ok(nodes) => nodes,
+            let view = View::new(self.directory.state());
+            let (nodes, primary) = match view.nodes().and_then(|nodes| Ok((nodes, view.primary()?))) {
+                Ok((nodes, Some(primary))) => (nodes, primary),
+                // The cluster is being founded.
+                Ok((_, None)) => continue,
                 Err(error) => {
                     warn!(%error, "the directory cannot be read, voters stay as they are");
                     continue;
@@ -70,8 +72,8 @@ impl Membership {
                 tokio::join!(self.hand_over(&self.directory, offset), self.hand_over(&self.catalog, offset));
             } else if confirmed {
                 tokio::join!(
-                    self.tend(&self.directory, &nodes, &silent_since),
-                    self.tend(&self.catalog, &nodes, &silent_since)
+                    self.tend(&self.directory, primary, &nodes, &silent_since),
+                    self.tend(&self.catalog, primary, &nodes, &silent_since)
                 );
                 self.remove_departed(nodes, &silent_since, &mut empty_since).await;
             } else {
@@ -107,7 +109,13 @@ impl Membership {
     }
 
     /// One step for one group, if this node leads it.
-    async fn tend<M: Machine>(&self, group: &Group<M>, nodes: &[(NodeId, NodeRecord)], silent_since: &Since) {
+    async fn tend<M: Machine>(
+        &self,
+        group: &Group<M>,
+        primary: RegionId,
+        nodes: &[(NodeId, NodeRecord)],
+        silent_since: &Since,
+    ) {
         let status = group.status();
         if status.role != Role::Leader {
             return;
@@ -120,7 +128,7 @@ impl Membership {
             Some(_) => Liveness::Gone,
         };
         let candidates = candidates(self.members.own(), &status, nodes, liveness);
-        let Some(step) = plan(self.members.own(), &candidates, &voters, &learners) else { return };
+        let Some(step) = plan(self.members.own(), primary, &candidates, &voters, &learners) else { return };
         info!(group = %status.group, ?step, "membership step");
         let outcome = match step {
             Step::AddLearner { node, address } => group.add_learner(node, address).await,
@@ -205,20 +213,19 @@ pub(crate) fn candidates(
     nodes: &[(NodeId, NodeRecord)],
     liveness: impl Fn(NodeId) -> Liveness,
 ) -> Vec<Candidate> {
-    let region = match status.group {
-        GroupId::Directory => FIRST_REGION,
-        GroupId::Catalog(region) => region,
+    let belongs = |record: &NodeRecord| match status.group {
+        GroupId::Directory => true,
+        GroupId::Catalog(region) => record.region == region,
     };
-    let belongs = |record: &NodeRecord| status.group == GroupId::Directory || record.region == region;
     nodes
         .iter()
         .filter(|(_, record)| belongs(record))
         .map(|(node, record)| Candidate {
             node: *node,
             address: record.info.peer_address.clone(),
+            region: record.region,
             zone: record.info.zone.clone(),
             state: record.state,
-            may_vote: record.region == region,
             recorded_address: status.addresses.get(node).cloned(),
             liveness: liveness(*node),
             lag: if *node == own { Some(0) } else { status.lag.get(node).copied() },

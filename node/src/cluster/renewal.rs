@@ -87,7 +87,7 @@ impl Renewal {
             &cluster.ca_certificate,
             &cluster.wrapped_ca_key,
         )?;
-        let certificate = authority.renew(self.identity.node, &credentials.key, now)?;
+        let certificate = authority.renew((self.identity.node, self.identity.region), &credentials.key, now)?;
         let until = NodeCertificate::read(&certificate)?.not_after;
         self.store.write_certificate(&certificate)?;
         self.tls.replace(&Credentials { certificate, ..credentials })?;

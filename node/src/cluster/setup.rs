@@ -51,6 +51,11 @@ pub enum SetupError {
     /// An identity file failed.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// The region's name is malformed.
+    #[error(
+        "{0:?} is not a name of a region (--region): 1 to 63 lower-case letters, digits and '-' are expected, '-' inside only"
+    )]
+    RegionName(String),
     /// Keys or certificates failed.
     #[error(transparent)]
     Authority(#[from] AuthorityError),

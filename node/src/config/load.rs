@@ -143,6 +143,14 @@ impl Resolved {
         if raft.election_max_milliseconds <= raft.election_min_milliseconds {
             return self.refuse("raft.election_max_milliseconds", "more than raft.election_min_milliseconds");
         }
+        if raft.directory_election_min_milliseconds < 3 * raft.directory_heartbeat_milliseconds {
+            let expected = "at least three times raft.directory_heartbeat_milliseconds";
+            return self.refuse("raft.directory_election_min_milliseconds", expected);
+        }
+        if raft.directory_election_max_milliseconds <= raft.directory_election_min_milliseconds {
+            let expected = "more than raft.directory_election_min_milliseconds";
+            return self.refuse("raft.directory_election_max_milliseconds", expected);
+        }
         match (&settings.api.tls_certificate, &settings.api.tls_key) {
             (Some(_), None) => self.refuse("api.tls_key", "the key of api.tls_certificate"),
             (None, Some(_)) => self.refuse("api.tls_certificate", "the certificate of api.tls_key"),

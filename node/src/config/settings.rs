@@ -96,7 +96,7 @@ settings! {
 
     /// Consensus.
     raft: RaftSettings {
-        /// Time between two heartbeats of a leader.
+        /// Time between two heartbeats of a catalog's leader.
         heartbeat_milliseconds: u64 = 250, expected "a whole number from 10 to 10000" where
             |time: &u64| (10..=10_000).contains(time);
         /// Least time without a leader before an election. At least three heartbeats.
@@ -104,6 +104,16 @@ settings! {
             |time: &u64| (30..=60_000).contains(time);
         /// Most time without a leader before an election.
         election_max_milliseconds: u64 = 2000, expected "a whole number from 40 to 120000" where
+            |time: &u64| (40..=120_000).contains(time);
+        /// The same for the directory, whose voters are in several regions: more than a round trip between any two of
+        /// them, or its leader is confirmed by nobody. The same on all nodes.
+        directory_heartbeat_milliseconds: u64 = 1000, expected "a whole number from 10 to 10000" where
+            |time: &u64| (10..=10_000).contains(time);
+        /// Least time without a leader before an election in the directory. At least three of its heartbeats.
+        directory_election_min_milliseconds: u64 = 3000, expected "a whole number from 30 to 60000" where
+            |time: &u64| (30..=60_000).contains(time);
+        /// Most time without a leader before an election in the directory.
+        directory_election_max_milliseconds: u64 = 6000, expected "a whole number from 40 to 120000" where
             |time: &u64| (40..=120_000).contains(time);
         /// Entries of a log after which a snapshot is taken and the log is cut.
         snapshot_after_entries: u64 = 20_000, expected "a whole number from 100 to 10000000" where

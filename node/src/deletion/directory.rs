@@ -9,6 +9,7 @@ use raft::directory::{Command, Directory, Response, View};
 use raft::group::{Group, ProposeError, ReadError};
 use raft::id::RequestId;
 use storage::kv::Engine;
+use tokio::sync::watch;
 
 use crate::environment::BoxFuture;
 
@@ -22,6 +23,9 @@ pub(crate) trait DirectoryRecords: Debug + Send + Sync + 'static {
 
     /// The local state.
     fn view(&self) -> View<Arc<dyn Engine>>;
+
+    /// Tells when the local state may have changed.
+    fn changes(&self) -> watch::Receiver<u64>;
 }
 
 impl DirectoryRecords for Group<Directory> {
@@ -35,5 +39,9 @@ impl DirectoryRecords for Group<Directory> {
 
     fn view(&self) -> View<Arc<dyn Engine>> {
         View::new(self.state())
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.applied()
     }
 }

@@ -59,7 +59,7 @@ impl Deletion {
                 return Ok(view.policy(&name)?.0.retention.is_some());
             }
             let root = view.policies(None, 1)?.pop().filter(|(at, _)| at.is_empty());
-            Ok(root.and_then(|(_, policy)| policy.retention).is_some_and(|retention| !retention.rules.is_empty()))
+            Ok(root.and_then(|(_, copy)| copy.policy.retention).is_some_and(|retention| !retention.rules.is_empty()))
         });
         if is_set.await? {
             return Ok(());

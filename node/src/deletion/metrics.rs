@@ -80,10 +80,10 @@ impl Collector for DeletionMetrics {
 }
 
 fn rows(view: &View<Arc<dyn Engine>>) -> Result<Vec<Row>, StateError> {
-    let row = |(prefix, policy): (String, raft::policy::NamespacePolicy)| {
+    let row = |(prefix, copy): (String, raft::catalog::NamespaceCopy)| {
         let usage = view.usage(&prefix)?;
         let label = if prefix.is_empty() { ROOT.to_owned() } else { prefix };
-        Ok(Row { label, quota: policy.quota, usage })
+        Ok(Row { label, quota: copy.policy.quota, usage })
     };
     view.policies(None, NAMESPACES_MAX)?.into_iter().map(row).collect()
 }

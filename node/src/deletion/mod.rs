@@ -1,7 +1,8 @@
 //! What operators ask about deleting: the policies of namespaces, what they use, garbage, deletion jobs, what tags
-//! pointed to, what was deleted and can be restored.
+//! pointed to, what was deleted and can be restored. Where a namespace rests is set here too, as a part of its policy
+//! (`place`), and its home changed (`home`).
 //!
-//! Any node answers. Policies are set in the directory, everything else is the catalog's; what takes long is done by the
+//! Any node of the region answers. Policies are set in the directory, everything else is the catalog's; what takes long is done by the
 //! background work of the catalog's leader (`background::{collect, policies, jobs, retention}`), by the same judgement
 //! (`judge`) that is shown here beforehand. Who may ask is not decided here.
 
@@ -10,12 +11,16 @@ mod directory;
 mod error;
 mod garbage;
 mod history;
+mod home;
 mod jobs;
 mod judge;
 mod metrics;
 mod namespace;
+mod place;
 mod preview;
 mod refusal;
+#[cfg(test)]
+pub(crate) mod testing;
 mod usage;
 
 use std::sync::{Arc, Mutex};
@@ -29,6 +34,7 @@ use tokio::sync::watch;
 use crate::background::Overview;
 use crate::gateway::Gateway;
 use crate::gateway::core::Core;
+use crate::regions::Regions;
 
 pub use collect::Collected;
 pub(crate) use collect::collect_some;
@@ -37,11 +43,13 @@ pub use error::DeletionError;
 pub(crate) use garbage::queued;
 pub use garbage::{GarbageStatus, Reclaimable};
 pub use history::{DeletedTags, Restored};
+pub use home::Held;
 pub use jobs::BulkDeletion;
 pub use judge::Verdict;
 pub(crate) use judge::{Judge, Page as JudgedPage, Plan};
 pub use metrics::DeletionMetrics;
 pub use namespace::{Applied, Explanation, NamespaceStatus, TagExplanation};
+pub use place::{Listing, Placed};
 pub use preview::{Preview, PreviewEntry};
 pub use refusal::Refusal;
 pub use usage::Bound;
@@ -54,6 +62,7 @@ pub struct Deletion {
     core: Arc<Core>,
     directory: Arc<dyn DirectoryRecords>,
     overviews: watch::Receiver<Arc<Overview>>,
+    regions: Regions,
     /// The judgement of the repository that was looked at last, so that its next page costs nothing.
     kept: Arc<Mutex<Option<Kept>>>,
 }
@@ -61,8 +70,13 @@ pub struct Deletion {
 impl Deletion {
     /// Asks the catalog of this gateway and this directory.
     #[must_use]
-    pub fn new(gateway: &Gateway, directory: Arc<Group<Directory>>, overviews: watch::Receiver<Arc<Overview>>) -> Self {
-        Self::over(gateway, directory, overviews)
+    pub fn new(
+        gateway: &Gateway,
+        directory: Arc<Group<Directory>>,
+        overviews: watch::Receiver<Arc<Overview>>,
+        regions: Regions,
+    ) -> Self {
+        Self::over(gateway, directory, overviews, regions)
     }
 
     /// The same over any directory.
@@ -70,8 +84,14 @@ impl Deletion {
         gateway: &Gateway,
         directory: Arc<dyn DirectoryRecords>,
         overviews: watch::Receiver<Arc<Overview>>,
+        regions: Regions,
     ) -> Self {
-        Self { core: Arc::clone(gateway.core()), directory, overviews, kept: Arc::default() }
+        Self { core: Arc::clone(gateway.core()), directory, overviews, regions, kept: Arc::default() }
+    }
+
+    /// The cluster's regions.
+    pub(crate) const fn regions(&self) -> &Regions {
+        &self.regions
     }
 
     /// Reads the catalog as of now, off the asynchronous threads.

@@ -10,16 +10,15 @@ use storage::kv::Engine;
 use tokio::time::{Instant, sleep};
 
 use super::judge::{Verdict, by_retention};
-use super::{Bound, Deletion, DeletionError};
+use super::{Bound, Deletion, DeletionError, Placed};
+use crate::cluster::Reading;
 
 /// How long a change is waited for until it is in force.
 const IN_FORCE: Duration = Duration::from_secs(10);
 /// Between two looks whether it is.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 /// How often a change is made, while others change policies too.
-const EDITS_MAX: usize = 16;
-/// Namespaces read at once.
-const PAGE_NAMESPACES: usize = 512;
+pub(super) const EDITS_MAX: usize = 16;
 
 type View = raft::catalog::View<std::sync::Arc<dyn Engine>>;
 
@@ -28,7 +27,8 @@ type View = raft::catalog::View<std::sync::Arc<dyn Engine>>;
 pub struct Applied {
     /// Version of the policies that it made.
     pub version: u64,
-    /// Whether it is in force. If not, the catalog had no leader for some time, and it will be by itself.
+    /// Whether it is in force, in this region and at the home. If not, a catalog had no leader for some time or does not
+    /// answer, and it will be by itself.
     pub in_force: bool,
 }
 
@@ -39,6 +39,10 @@ pub struct NamespaceStatus {
     pub prefix: String,
     /// What was set there; `None` if nothing was.
     pub own: Option<NamespacePolicy>,
+    /// Where it rests.
+    pub placed: Placed,
+    /// How sure the directory's part of this is.
+    pub reading: Reading,
     /// What holds there, inherited and default values included.
     pub policy: Policy,
     /// Who decided it.
@@ -58,6 +62,10 @@ pub struct NamespaceStatus {
 pub struct Explanation {
     /// The repository, which need not exist.
     pub repository: RepositoryName,
+    /// Where it rests.
+    pub placed: Placed,
+    /// How sure the directory's part of this is.
+    pub reading: Reading,
     /// What is in force.
     pub policy: Policy,
     /// Who decided it.
@@ -97,37 +105,17 @@ pub(super) fn check_prefix(prefix: &str) -> Result<(), DeletionError> {
 }
 
 impl Deletion {
-    /// All that is set, by prefix, the root first. Prefixes that set nothing about deleting are left out.
-    pub async fn namespaces(&self) -> Result<Vec<(String, NamespacePolicy)>, DeletionError> {
-        self.directory.barrier().await?;
-        let view = self.directory.view();
-        let read = self.core.exec.run(move || -> Result<_, StateError> {
-            let mut all: Vec<(String, NamespaceRecord)> = Vec::new();
-            loop {
-                let after = all.last().map(|(prefix, _)| prefix.clone());
-                let page = view.namespaces(after.as_deref(), PAGE_NAMESPACES)?;
-                let end = page.len() < PAGE_NAMESPACES;
-                all.extend(page);
-                if end {
-                    return Ok(all);
-                }
-            }
-        });
-        let policies = read.await?.into_iter().map(|(prefix, record)| (prefix, record.policy));
-        Ok(policies.filter(|(_, policy)| !policy.is_empty()).collect())
-    }
-
     /// Sets the whole policy of a prefix, and waits until it is in force. Where its data rests stays as it is.
     pub async fn set_namespace(&self, prefix: &str, policy: NamespacePolicy) -> Result<Applied, DeletionError> {
-        self.edit_namespace(prefix, |_| Ok(policy.clone())).await
+        self.edit_namespace(prefix, |present| Ok(NamespaceRecord { policy: policy.clone(), ..present })).await
     }
 
-    /// Changes the policy of a prefix, and waits until it is in force. What others change meanwhile is not undone: the
-    /// edit is made again, from what they have left.
+    /// Changes what is set at a prefix, but for its home, and waits until it is in force. What others change meanwhile is
+    /// not undone: the edit is made again, from what they have left.
     pub async fn edit_namespace(
         &self,
         prefix: &str,
-        edit: impl Fn(NamespacePolicy) -> Result<NamespacePolicy, DeletionError>,
+        edit: impl Fn(NamespaceRecord) -> Result<NamespaceRecord, DeletionError>,
     ) -> Result<Applied, DeletionError> {
         check_prefix(prefix)?;
         let mut attempts = 1;
@@ -136,44 +124,42 @@ impl Deletion {
             let view = self.directory.view();
             // The version first: what changes between the two reads is noticed.
             let made_from = view.policy_version()?;
-            let present = view.namespace(prefix)?.unwrap_or_default();
-            let record = NamespaceRecord { policy: edit(present.policy.clone())?, ..present };
+            let record = edit(view.namespace(prefix)?.unwrap_or_default())?;
             let command = Command::SetNamespace { prefix: prefix.to_owned(), record, made_from };
             match self.change(command).await {
                 Err(DeletionError::Conflict(_)) if attempts < EDITS_MAX => attempts += 1,
-                changed => return changed,
+                Ok(()) => return self.applied(prefix).await,
+                Err(error) => return Err(error),
             }
         }
     }
 
-    /// Forgets what is set at a prefix, and waits until that is in force.
+    /// Forgets what is set at a prefix, and waits until that is in force. A home of its own it has lost before.
     pub async fn remove_namespace(&self, prefix: &str) -> Result<Applied, DeletionError> {
         check_prefix(prefix)?;
-        self.change(Command::RemoveNamespace { prefix: prefix.to_owned() }).await
+        self.change(Command::RemoveNamespace { prefix: prefix.to_owned() }).await?;
+        self.applied(prefix).await
     }
 
-    async fn change(&self, command: Command) -> Result<Applied, DeletionError> {
+    /// Changes the directory.
+    pub(super) async fn change(&self, command: Command) -> Result<(), DeletionError> {
         let request = RequestId(self.core.entropy.id());
         match self.directory.propose(request, command).await? {
-            Response::Done => {}
+            Response::Done => Ok(()),
             Response::Refused(refusal @ DirectoryRefusal::NamespaceUnknown(_)) => {
-                return Err(DeletionError::Unknown(refusal.to_string()));
+                Err(DeletionError::Unknown(refusal.to_string()))
             }
             Response::Refused(refusal @ DirectoryRefusal::NamespacesChanged { .. }) => {
-                return Err(DeletionError::Conflict(refusal.to_string()));
+                Err(DeletionError::Conflict(refusal.to_string()))
             }
             Response::Refused(refusal @ DirectoryRefusal::NotFounded) => {
-                return Err(DeletionError::Unavailable(refusal.to_string()));
+                Err(DeletionError::Unavailable(refusal.to_string()))
             }
-            Response::Refused(refusal) => return Err(DeletionError::Invalid(refusal.to_string())),
+            Response::Refused(refusal) => Err(DeletionError::Invalid(refusal.to_string())),
             response @ Response::Admitted { .. } => {
-                return Err(DeletionError::Internal(format!("unexpected response {response:?}")));
+                Err(DeletionError::Internal(format!("unexpected response {response:?}")))
             }
         }
-        self.directory.barrier().await?;
-        let version = self.directory.view().policy_version()?;
-        let in_force = self.wait_in_force(version).await?;
-        Ok(Applied { version, in_force })
     }
 
     /// Waits until the catalog has taken up a version of the policies, for some seconds. Says whether it has.
@@ -190,12 +176,13 @@ impl Deletion {
         }
     }
 
-    /// What is set at a prefix and what holds there, as the directory says.
+    /// What is set at a prefix and what holds there, as the directory says; what is in use is what this region holds.
     pub async fn namespace(&self, prefix: &str) -> Result<NamespaceStatus, DeletionError> {
         check_prefix(prefix)?;
-        self.directory.barrier().await?;
+        let reading = self.reading().await;
         let view = self.directory.view();
         let version = view.policy_version()?;
+        let placed = self.placed(&view, prefix)?;
         let mut layers = Vec::new();
         for prefix in prefixes_of(prefix) {
             if let Some(record) = view.namespace(&prefix)? {
@@ -210,22 +197,24 @@ impl Deletion {
             let bounds = bounds(view, &quotas)?;
             let usage = view.usage(&prefix)?;
             let in_force = view.policy_version()? >= version;
-            Ok(NamespaceStatus { prefix, own, policy, sources, bounds, usage, version, in_force })
+            Ok(NamespaceStatus { prefix, own, placed, reading, policy, sources, bounds, usage, version, in_force })
         })
         .await
     }
 
-    /// What is in force for a repository, and a tag of it, and why.
+    /// What is in force for a repository, and a tag of it, in this region, and why.
     pub async fn explain(&self, repository: &RepositoryName, tag: Option<&Tag>) -> Result<Explanation, DeletionError> {
-        self.directory.barrier().await?;
-        let version = self.directory.view().policy_version()?;
+        let reading = self.reading().await;
+        let view = self.directory.view();
+        let version = view.policy_version()?;
+        let placed = self.placed(&view, repository.as_str())?;
         let (repository, tag) = (repository.clone(), tag.cloned());
         self.read(move |view| {
             let (policy, sources) = view.policy(&repository)?;
             let tag = tag.map(|tag| explain_tag(view, &repository, &policy, tag)).transpose()?;
             let bounds = bounds(view, &policy)?;
             let in_force = view.policy_version()? >= version;
-            Ok(Explanation { repository, policy, sources, bounds, tag, version, in_force })
+            Ok(Explanation { repository, placed, reading, policy, sources, bounds, tag, version, in_force })
         })
         .await
     }

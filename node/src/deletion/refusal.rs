@@ -49,6 +49,12 @@ pub enum Refusal {
         /// Prefix of the namespace, empty for the root.
         namespace: String,
     },
+    /// Nobody writes in this region, or not any more: the request came by a way that was right a moment ago.
+    #[error("the home of {namespace} is changing: try again", namespace = named(namespace))]
+    Foreign {
+        /// Prefix of the namespace, empty for the root.
+        namespace: String,
+    },
 }
 
 impl Refusal {
@@ -70,6 +76,7 @@ impl Refusal {
                 pattern: pattern.clone(),
             }),
             Response::DeletesOff { namespace } => Some(Self::DeletesOff { namespace: namespace.clone() }),
+            Response::Foreign { namespace } => Some(Self::Foreign { namespace: namespace.clone() }),
             _ => None,
         }
     }

@@ -73,7 +73,7 @@ impl Deletion {
 fn quota_at(view: &View<Arc<dyn Engine>>, prefix: &str) -> Result<Quota, StateError> {
     let set = match prefix.parse::<RepositoryName>() {
         Ok(name) => view.policy(&name)?.0.quotas.pop(),
-        Err(_) => view.policies(None, 1)?.pop().map(|(at, policy)| (at, policy.quota)),
+        Err(_) => view.policies(None, 1)?.pop().map(|(at, copy)| (at, copy.policy.quota)),
     };
     Ok(set.filter(|(at, _)| at == prefix).map(|(_, quota)| quota).unwrap_or_default())
 }

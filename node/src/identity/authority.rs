@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use raft::id::NodeId;
+use raft::id::{NodeId, RegionId};
 use raft::time::Timestamp;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
@@ -13,7 +13,7 @@ use rcgen::{
 use rustls_pki_types::{CertificateDer, CertificateSigningRequestDer};
 
 use super::ClusterId;
-use super::certificate::server_name;
+use super::certificate::{region_name, server_name};
 use crate::environment::Entropy;
 
 const YEAR_HOURS: u64 = 365 * 24;
@@ -151,31 +151,39 @@ impl Authority {
         &self.certificate
     }
 
-    /// Signs a certificate for a node that asked for one.
+    /// Signs a certificate for a node that asked for one. Node and region are the directory's.
     pub fn sign(
         &self,
-        node: NodeId,
+        (node, region): (NodeId, RegionId),
         request: &[u8],
         now: Timestamp,
     ) -> Result<CertificateDer<'static>, AuthorityError> {
         let request = CertificateSigningRequestParams::from_der(&CertificateSigningRequestDer::from(request))?;
-        self.sign_key(node, &request.public_key, now)
+        self.sign_key((node, region), &request.public_key, now)
     }
 
     /// Signs a new certificate for a node's own key (PEM).
-    pub fn renew(&self, node: NodeId, key: &str, now: Timestamp) -> Result<CertificateDer<'static>, AuthorityError> {
+    pub fn renew(
+        &self,
+        node: (NodeId, RegionId),
+        key: &str,
+        now: Timestamp,
+    ) -> Result<CertificateDer<'static>, AuthorityError> {
         self.sign_key(node, &KeyPair::from_pem(key)?, now)
     }
 
     fn sign_key(
         &self,
-        node: NodeId,
+        (node, region): (NodeId, RegionId),
         key: &impl PublicKeyData,
         now: Timestamp,
     ) -> Result<CertificateDer<'static>, AuthorityError> {
         let mut params = dated(now, NODE_VALIDITY);
         params.distinguished_name.push(DnType::CommonName, format!("Regnode node {node}"));
-        params.subject_alt_names = vec![SanType::DnsName(server_name(node, self.cluster).try_into()?)];
+        let names = [server_name(node, self.cluster), region_name(region, self.cluster)];
+        for name in names {
+            params.subject_alt_names.push(SanType::DnsName(name.try_into()?));
+        }
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
@@ -218,9 +226,9 @@ mod tests {
         let wrapped = authority.wrap(&Fixed, &key);
         let unwrapped = Authority::unwrap(CLUSTER, &key, authority.certificate(), &wrapped).unwrap();
         let request = CertificateRequest::new(&generate_key().unwrap()).unwrap();
-        let certificate = unwrapped.sign(NodeId(4), &request.0, NOW).unwrap();
+        let certificate = unwrapped.sign((NodeId(4), RegionId(2)), &request.0, NOW).unwrap();
         let read = NodeCertificate::read(&certificate).unwrap();
-        assert_eq!((read.node, read.cluster), (NodeId(4), CLUSTER));
+        assert_eq!((read.node, read.region, read.cluster), (NodeId(4), RegionId(2), CLUSTER));
         assert_eq!(read.not_before.0, NOW.0 - 3_600_000);
         assert!(!read.is_due(NOW));
         assert!(read.is_due(NOW.plus_seconds(300 * 24 * 3600)));
@@ -246,7 +254,7 @@ mod tests {
         let authority = Authority::generate(CLUSTER, NOW).unwrap();
         let mut request = CertificateRequest::new(&generate_key().unwrap()).unwrap().0;
         *request.last_mut().unwrap() ^= 1;
-        assert!(authority.sign(NodeId(4), &request, NOW).is_err());
-        assert!(authority.sign(NodeId(4), b"", NOW).is_err());
+        assert!(authority.sign((NodeId(4), RegionId(1)), &request, NOW).is_err());
+        assert!(authority.sign((NodeId(4), RegionId(1)), b"", NOW).is_err());
     }
 }

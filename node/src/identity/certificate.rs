@@ -1,9 +1,10 @@
-//! Node certificates as they are read: which node of which cluster, and until when.
+//! Node certificates as they are read: which node of which region and cluster, and until when.
 //!
-//! A certificate names its node by one DNS name, `node-<id>.<cluster id>.regnode`. That it chains to the cluster's CA
-//! is checked by the TLS handshake, not here.
+//! A certificate names its node by two DNS names: `node-<id>.<cluster id>.regnode`, which is what the other side dials,
+//! and `region-<id>.<cluster id>.regnode`. That it chains to the cluster's CA is checked by the TLS handshake, not here;
+//! whether the directory has the node in that region, by whoever reads it.
 
-use raft::id::NodeId;
+use raft::id::{NodeId, RegionId};
 use raft::time::Timestamp;
 use x509_parser::extensions::GeneralName;
 
@@ -16,6 +17,8 @@ const DOMAIN: &str = "regnode";
 pub struct NodeCertificate {
     /// The node.
     pub node: NodeId,
+    /// Its region.
+    pub region: RegionId,
     /// Its cluster.
     pub cluster: ClusterId,
     /// Not valid before this time.
@@ -31,7 +34,7 @@ pub enum CertificateError {
     #[error("the certificate is malformed")]
     Malformed,
     /// It is a certificate of something else.
-    #[error("the certificate does not name exactly one node of a cluster")]
+    #[error("the certificate does not name exactly one node and its region")]
     NoNode,
 }
 
@@ -39,6 +42,11 @@ pub enum CertificateError {
 #[must_use]
 pub fn server_name(node: NodeId, cluster: ClusterId) -> String {
     format!("node-{node}.{cluster}.{DOMAIN}")
+}
+
+/// The DNS name that stands for a node's region in its certificate.
+pub(super) fn region_name(region: RegionId, cluster: ClusterId) -> String {
+    format!("region-{region}.{cluster}.{DOMAIN}")
 }
 
 impl NodeCertificate {
@@ -53,14 +61,16 @@ impl NodeCertificate {
             .subject_alternative_name()
             .map_err(|_malformed| CertificateError::Malformed)?
             .ok_or(CertificateError::NoNode)?;
-        let [GeneralName::DNSName(name)] = names.value.general_names.as_slice() else {
+        let [GeneralName::DNSName(name), GeneralName::DNSName(region)] = names.value.general_names.as_slice() else {
             return Err(CertificateError::NoNode);
         };
         let (node, cluster) = parse_name(name).ok_or(CertificateError::NoNode)?;
+        let region = parse_region(region, cluster).ok_or(CertificateError::NoNode)?;
         let time = |seconds: i64| Timestamp(u64::try_from(seconds).unwrap_or(0).saturating_mul(1000));
         let validity = certificate.validity();
         Ok(Self {
             node,
+            region,
             cluster,
             not_before: time(validity.not_before.timestamp()),
             not_after: time(validity.not_after.timestamp()),
@@ -84,6 +94,11 @@ fn parse_name(name: &str) -> Option<(NodeId, ClusterId)> {
     (server_name(node, cluster) == name).then_some((node, cluster))
 }
 
+fn parse_region(name: &str, cluster: ClusterId) -> Option<RegionId> {
+    let region = RegionId(name.split('.').next()?.strip_prefix("region-")?.parse().ok()?);
+    (region_name(region, cluster) == name).then_some(region)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -99,6 +114,16 @@ mod tests {
         assert_eq!(parse_name(&name.replace("node-12", "node-012")), None);
         assert_eq!(parse_name(&name.replace("node-12", "node-+12")), None);
         assert_eq!(parse_name("example.org"), None);
+    }
+
+    #[test]
+    fn only_a_region_of_the_same_cluster_is_one() {
+        let (cluster, other) = (ClusterId([7; 16]), ClusterId([8; 16]));
+        let name = region_name(RegionId(3), cluster);
+        assert_eq!(parse_region(&name, cluster), Some(RegionId(3)));
+        assert_eq!(parse_region(&name, other), None);
+        assert_eq!(parse_region(&name.replace("region-3", "region-03"), cluster), None);
+        assert_eq!(parse_region(&server_name(NodeId(3), cluster), cluster), None);
     }
 
     proptest! {

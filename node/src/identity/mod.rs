@@ -6,6 +6,7 @@
 
 mod authority;
 mod certificate;
+mod credentials;
 mod pin;
 mod store;
 mod tls;
@@ -15,8 +16,9 @@ use std::fmt;
 
 pub use authority::{Authority, AuthorityError, CertificateRequest, ClusterKey, generate_key};
 pub use certificate::{CertificateError, NodeCertificate, server_name};
+pub use credentials::Credentials;
 pub use pin::pinned_client;
-pub use store::{Credentials, Founding, Identity, IdentityError, Joining, Store};
+pub use store::{Founding, Identity, IdentityError, Joining, Store};
 pub(crate) use tls::TlsClock;
 pub use tls::{PeerTls, PeerTlsError};
 pub use token::{InvalidToken, JoinToken};

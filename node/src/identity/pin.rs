@@ -82,12 +82,12 @@ impl ServerCertVerifier for PinnedAuthority {
 
 #[cfg(test)]
 mod tests {
-    use raft::id::NodeId;
+    use raft::id::{NodeId, RegionId};
     use raft::time::Timestamp;
     use tokio_rustls::{TlsAcceptor, TlsConnector};
 
     use super::super::certificate::server_name;
-    use super::super::store::Credentials;
+    use super::super::credentials::Credentials;
     use super::super::{Authority, CertificateRequest, ClusterId, ClusterKey, PeerTls, generate_key};
     use super::*;
 
@@ -114,7 +114,7 @@ mod tests {
         let key = generate_key().unwrap();
         let request = CertificateRequest::new(&key).unwrap();
         Credentials {
-            certificate: authority.sign(NodeId(id), &request.0, NOW).unwrap(),
+            certificate: authority.sign((NodeId(id), RegionId(1)), &request.0, NOW).unwrap(),
             authority: authority.certificate().clone(),
             cluster_key: ClusterKey([0; 32]),
             key,
@@ -200,7 +200,7 @@ mod tests {
         let server = PeerTls::new(&credentials, &clock(later)).unwrap();
         let pin = || pinned_client(Sha256::digest(authority.certificate().as_ref()).into(), &clock(later)).unwrap();
         assert!(handshake(&server, pin(), "10.0.0.1").await.0.is_err(), "it has expired");
-        let certificate = authority.renew(NodeId(1), &credentials.key, later).unwrap();
+        let certificate = authority.renew((NodeId(1), RegionId(1)), &credentials.key, later).unwrap();
         server.replace(&Credentials { certificate, ..credentials }).unwrap();
         handshake(&server, pin(), "10.0.0.1").await.0.unwrap();
     }

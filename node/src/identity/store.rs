@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use raft::id::{NodeId, RegionId, RequestId};
+use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde::{Deserialize, Serialize};
 use storage::disk::{Files, KnownDisks};
 use storage::shard::DiskId;
 
-use super::{ClusterId, ClusterKey};
+use super::{ClusterId, ClusterKey, Credentials};
 
 /// Version of the text files that this program writes and reads.
 const VERSION: u32 = 1;
@@ -23,6 +23,7 @@ const VERSION: u32 = 1;
 const NODE: &str = "node.toml";
 const FOUNDING: &str = "founding.toml";
 const JOINING: &str = "joining.toml";
+const REGION_FOUNDING: &str = "founding-region.toml";
 const DISKS: &str = "disks.toml";
 const LOG: &str = "log.toml";
 const KEY: &str = "node.key";
@@ -90,27 +91,6 @@ pub struct Joining {
     pub request: RequestId,
     /// Name of the node.
     pub name: String,
-}
-
-/// Key and certificates of a node.
-#[derive(Debug)]
-pub struct Credentials {
-    /// The node's private key, PEM.
-    pub key: String,
-    /// The node's certificate.
-    pub certificate: CertificateDer<'static>,
-    /// The CA's certificate.
-    pub authority: CertificateDer<'static>,
-    /// What unwraps the CA's key.
-    pub cluster_key: ClusterKey,
-}
-
-impl Credentials {
-    /// The private key as TLS wants it. `None` when it is damaged.
-    #[must_use]
-    pub fn private_key(&self) -> Option<PrivateKeyDer<'static>> {
-        PrivateKeyDer::from_pem_slice(self.key.as_bytes()).ok()
-    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -235,6 +215,21 @@ impl Store {
     /// The cluster is founded.
     pub fn remove_founding(&self) -> Result<(), IdentityError> {
         self.remove(FOUNDING)
+    }
+
+    /// Whether the node is the first one of its region and has yet to found its catalog.
+    pub fn is_founding_region(&self) -> Result<bool, IdentityError> {
+        Ok(self.read_toml::<VersionOnly>(REGION_FOUNDING)?.is_some())
+    }
+
+    /// Remembers that the node founds its region's catalog, as the cluster has said.
+    pub fn write_founding_region(&self) -> Result<(), IdentityError> {
+        self.write_toml(REGION_FOUNDING, &VersionOnly { version: VERSION })
+    }
+
+    /// The region's catalog is founded, or another node founds it.
+    pub fn remove_founding_region(&self) -> Result<(), IdentityError> {
+        self.remove(REGION_FOUNDING)
     }
 
     /// The join that was begun.
@@ -438,6 +433,13 @@ mod tests {
         store.remove_founding().unwrap();
         store.remove_founding().unwrap();
         assert_eq!(store.founding().unwrap(), None);
+
+        assert!(!store.is_founding_region().unwrap());
+        store.write_founding_region().unwrap();
+        assert!(store.is_founding_region().unwrap());
+        store.remove_founding_region().unwrap();
+        store.remove_founding_region().unwrap();
+        assert!(!store.is_founding_region().unwrap());
 
         let joining = Joining { request: RequestId([4; 16]), name: "n".to_owned() };
         store.write_joining(&joining).unwrap();

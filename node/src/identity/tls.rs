@@ -16,7 +16,7 @@ use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, RootCertStore, ServerConfig, SignatureScheme};
 use rustls_pki_types::{CertificateDer, UnixTime};
 
-use super::store::Credentials;
+use super::credentials::Credentials;
 
 /// Why the TLS set-up failed.
 #[derive(Debug, thiserror::Error)]

@@ -37,4 +37,6 @@ pub struct Beat {
     pub applied: BTreeMap<GroupId, u64>,
     /// Whether it serves blobs to clients, or did a moment ago.
     pub serves_clients: bool,
+    /// Whether it takes requests: its region's catalog has a quorum, as far as it knows.
+    pub ready: bool,
 }

@@ -1,10 +1,8 @@
 //! The exchange of heartbeats with one peer.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use raft::id::NodeId;
 use raft::time::Timestamp;
+use std::sync::Arc;
 use storage::switch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::debug;
@@ -12,26 +10,24 @@ use tracing::debug;
 use super::{Beat, Shared};
 use crate::peer::{PeerError, Refusal};
 
-/// Between two heartbeats.
-pub(super) const INTERVAL: Duration = Duration::from_millis(300);
-/// Bound on one heartbeat.
-const DEADLINE: Duration = Duration::from_secs(1);
 /// After this many unanswered heartbeats in a row the connections are silent, and fresh ones are taken.
 const SILENT_MAX: u32 = 2;
 
 /// Exchanges heartbeats with a peer, for ever.
 pub(super) async fn run(shared: Arc<Shared>, node: NodeId) {
-    let Some(probe) = shared.state().peers.get(&node).map(|peer| Arc::clone(&peer.probe)) else { return };
+    let Some((probe, pace)) = shared.state().peers.get(&node).map(|peer| (Arc::clone(&peer.probe), peer.pace)) else {
+        return;
+    };
     let mut silent = 0;
     loop {
         if switch::rare("node.heartbeat.skip") {
-            sleep(INTERVAL).await;
+            sleep(pace.interval).await;
             continue;
         }
         let sent = Instant::now();
         let beat = shared.beat();
         let clock = beat.clock;
-        match shared.resources.peers.heartbeat(node, &beat, DEADLINE).await {
+        match shared.resources.peers.heartbeat(node, &beat, pace.deadline).await {
             Ok(answer) => {
                 silent = 0;
                 answered(&shared, node, sent, clock, answer);
@@ -54,7 +50,7 @@ pub(super) async fn run(shared: Arc<Shared>, node: NodeId) {
         tokio::select! {
             biased;
             () = probe.notified() => {}
-            () = sleep_until(sent + INTERVAL) => {}
+            () = sleep_until(sent + pace.interval) => {}
         }
     }
 }

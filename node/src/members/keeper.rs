@@ -21,6 +21,8 @@ const TICK: Duration = Duration::from_millis(100);
 const REREAD_AFTER: Duration = Duration::from_secs(5);
 /// Pause after an attempt to confirm the directory, which itself waits for a while.
 const CONFIRM_RETRY: Duration = Duration::from_millis(200);
+/// Between two looks at a disk.
+const EXAMINE_INTERVAL: Duration = Duration::from_millis(300);
 /// At start, a disk that does not answer within this time is taken to be stuck.
 const FIRST_LOOK_DEADLINE: Duration = Duration::from_secs(2);
 
@@ -108,6 +110,9 @@ async fn reread(shared: &Arc<Shared>, beats: &mut Beats) -> bool {
         state.set_nodes(nodes);
         // An address is learned when it changes, so that a fresher hint from elsewhere is not overwritten by a record
         // that has not caught up yet.
+        for (node, record) in &state.nodes {
+            peers.learn_region(*node, record.region);
+        }
         let learned: Vec<(NodeId, String)> = state
             .nodes
             .iter()
@@ -152,7 +157,7 @@ async fn keep_disks(shared: Arc<Shared>) {
                 state.set_disk(disk.id, Examination { health: disk.health, space: None }, now);
             }
         }
-        sleep(heartbeat::INTERVAL).await;
+        sleep(EXAMINE_INTERVAL).await;
     }
 }
 
@@ -162,7 +167,7 @@ async fn keep_examining(shared: Arc<Shared>, id: DiskId) {
         examine(&shared, &disk).await;
         // Not held while resting: one that was removed is let go of.
         drop(disk);
-        sleep(heartbeat::INTERVAL).await;
+        sleep(EXAMINE_INTERVAL).await;
     }
 }
 

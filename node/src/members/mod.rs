@@ -19,6 +19,7 @@ mod tests;
 mod view;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ pub use beat::{Beat, DiskView};
 pub use clients::{Client, Clients};
 pub use metrics::Metrics;
 pub use source::{GroupSource, Source, SourceError};
-pub use view::Member;
+pub use view::{Member, Remote};
 
 use crate::peer::Peers;
 use state::State;
@@ -86,6 +87,8 @@ struct Shared {
     view: ArcSwap<View>,
     changes: watch::Sender<u64>,
     clients: Clients,
+    /// Whether this node takes requests.
+    ready: AtomicBool,
     /// How this node knows that it was removed, once it was.
     dismissed: watch::Sender<Option<String>>,
 }
@@ -101,6 +104,7 @@ impl Members {
             view: ArcSwap::default(),
             changes: watch::channel(0).0,
             clients: Clients::default(),
+            ready: AtomicBool::new(false),
             dismissed: watch::channel(None).0,
         });
         let tasks = keeper::start(&shared).await;
@@ -125,8 +129,9 @@ impl Members {
         self.shared.view.load().members.clone()
     }
 
-    /// Whether a quorum has confirmed the directory since this node started. Before that, the members may be those of
-    /// long ago: fewer than there are.
+    /// Whether the members were confirmed since this node started: by a quorum of the directory, or, in a region that is
+    /// cut off from it, by the region's catalog ([`GroupSource`]). Before that, they may be those of long ago: fewer than
+    /// there are.
     #[must_use]
     pub fn is_confirmed(&self) -> bool {
         self.shared.view.load().confirmed
@@ -146,16 +151,40 @@ impl Members {
         self.shared.view.load().members.iter().filter(|member| member.live).cloned().collect()
     }
 
+    /// Whether this node counts: the directory has heard that it runs, as this node knows.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        let own = self.own();
+        self.shared.view.load().members.iter().any(|member| member.id == own)
+    }
+
     /// One node of the own region.
     #[must_use]
     pub fn get(&self, node: NodeId) -> Option<Member> {
         self.shared.view.load().members.iter().find(|member| member.id == node).cloned()
     }
 
+    /// The nodes of other regions, by id: neither those that were removed nor those that have yet to show that they run.
+    #[must_use]
+    pub fn remotes(&self) -> Vec<Remote> {
+        self.shared.view.load().remotes.clone()
+    }
+
     /// Whether a node of the cluster answers. This node always does.
     #[must_use]
     pub fn is_live(&self, node: NodeId) -> bool {
         node == self.own() || self.shared.view.load().live.contains(&node)
+    }
+
+    /// Region of a node of the cluster that was not removed, as far as this node's replica of the directory has it.
+    #[must_use]
+    pub fn region_of(&self, node: NodeId) -> Option<RegionId> {
+        self.shared.view.load().regions.get(&node).copied()
+    }
+
+    /// Says whether this node takes requests: heartbeats tell the others.
+    pub fn set_ready(&self, ready: bool) {
+        self.shared.ready.store(ready, Ordering::Relaxed);
     }
 
     /// Whether a node is no member any more. One that this replica has not heard of yet is not removed.
@@ -269,6 +298,7 @@ impl Shared {
             disks: self.state().own_disks(Instant::now()),
             applied: self.resources.source.applied(),
             serves_clients: self.clients.are_served(),
+            ready: self.ready.load(Ordering::Relaxed),
         }
     }
 

@@ -8,19 +8,21 @@ use raft::directory::{DiskInfo, DiskState, NodeRecord, NodeState};
 use raft::id::{NodeId, RegionId};
 use storage::disk::{DiskHealth, Examination};
 use storage::shard::DiskId;
+use storage::switch;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::liveness::Liveness;
+use super::liveness::{Liveness, Pace};
 use super::view::View;
-use super::{Beat, DiskView, Member};
+use super::{Beat, DiskView, Member, Remote};
 
 /// A disk that was not examined for this long is stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(5);
 
 /// One peer.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct PeerState {
+    pub(super) pace: Pace,
     pub(super) liveness: Liveness,
     /// What it last said.
     pub(super) beat: Option<Beat>,
@@ -28,6 +30,12 @@ pub(super) struct PeerState {
     pub(super) clock_offset: i64,
     /// Wakes its heartbeat task.
     pub(super) probe: Arc<Notify>,
+}
+
+impl PeerState {
+    fn new(pace: Pace) -> Self {
+        Self { pace, liveness: Liveness::new(pace), beat: None, clock_offset: 0, probe: Arc::default() }
+    }
 }
 
 /// One of the own disks.
@@ -77,8 +85,9 @@ impl State {
         self.nodes = nodes;
         let (own, nodes) = (self.own, &self.nodes);
         self.peers.retain(|node, _| nodes.contains_key(node));
-        for node in nodes.keys().filter(|node| **node != own) {
-            self.peers.entry(*node).or_default();
+        for (node, record) in nodes.iter().filter(|(node, _)| **node != own) {
+            let pace = if record.region == self.region { Pace::NEAR } else { Pace::FAR };
+            self.peers.entry(*node).or_insert_with(|| PeerState::new(pace));
         }
     }
 
@@ -135,14 +144,33 @@ impl State {
         let members = self
             .nodes
             .iter()
-            .filter(|(_, record)| record.region == self.region && record.state != NodeState::Joining)
+            .filter(|(_, record)| record.region == self.region || switch::broken("members.region.ignore"))
+            .filter(|(_, record)| record.state != NodeState::Joining)
             .map(|(node, record)| {
                 let peer = self.peers.get(node).and_then(|peer| peer.beat.as_ref());
                 let beat = if *node == self.own { Some(own) } else { peer };
                 member(*node, record, beat, live.contains(node))
             })
             .collect();
-        View { members, confirmed: self.confirmed, live, removed: self.removed.clone(), clock_offsets }
+        let remotes = self.remotes(&live);
+        let regions = self.nodes.iter().map(|(node, record)| (*node, record.region)).collect();
+        let (confirmed, removed) = (self.confirmed, self.removed.clone());
+        View { members, remotes, confirmed, live, regions, removed, clock_offsets }
+    }
+
+    /// The nodes of other regions.
+    fn remotes(&self, live: &BTreeSet<NodeId>) -> Vec<Remote> {
+        let remote = |(node, record): (&NodeId, &NodeRecord)| Remote {
+            id: *node,
+            name: record.info.name.clone(),
+            region: record.region,
+            zone: record.info.zone.clone(),
+            api_url: record.info.api_url.clone(),
+            live: live.contains(node),
+            ready: self.peers.get(node).and_then(|peer| peer.beat.as_ref()).is_some_and(|beat| beat.ready),
+        };
+        let others = self.nodes.iter().filter(|(_, record)| record.region != self.region);
+        others.filter(|(_, record)| record.state != NodeState::Joining).map(remote).collect()
     }
 }
 

@@ -17,6 +17,8 @@ pub(crate) struct FixedSource {
     nodes: Arc<Mutex<BTreeMap<NodeId, NodeRecord>>>,
     changes: Arc<watch::Sender<u64>>,
     confirmed: Arc<watch::Sender<bool>>,
+    /// Region whose catalog's members are asked for; all nodes are its members otherwise.
+    region: Option<RegionId>,
 }
 
 impl FixedSource {
@@ -39,7 +41,18 @@ impl FixedSource {
             nodes: Arc::new(Mutex::new(nodes.iter().map(record).collect())),
             changes: Arc::new(watch::channel(0).0),
             confirmed: Arc::new(watch::channel(true).0),
+            region: None,
         }
+    }
+
+    /// The same nodes, seen by one of this region.
+    pub(crate) fn seen_from(&self, region: RegionId) -> Self {
+        Self { region: Some(region), ..self.clone() }
+    }
+
+    /// Region of a node.
+    pub(crate) fn region_of(&self, node: NodeId) -> RegionId {
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner)[&node].region
     }
 
     /// Whether a quorum confirms the nodes, as it does at first.
@@ -70,7 +83,9 @@ impl Source for FixedSource {
     }
 
     fn catalog_members(&self) -> BTreeSet<NodeId> {
-        self.nodes.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+        let nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        let members = nodes.iter().filter(|(_, record)| self.region.is_none_or(|region| record.region == region));
+        members.map(|(node, _)| *node).collect()
     }
 
     fn changes(&self) -> watch::Receiver<u64> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use raft::directory::DiskState;
-use raft::id::{GroupId, NodeId};
+use raft::id::{GroupId, NodeId, RegionId};
 use storage::shard::DiskId;
 
 use super::DiskView;
@@ -60,15 +60,38 @@ impl Member {
     }
 }
 
+/// A node of another region.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remote {
+    /// Its id.
+    pub id: NodeId,
+    /// Its name, for people.
+    pub name: String,
+    /// Its region.
+    pub region: RegionId,
+    /// Its rack or room.
+    pub zone: String,
+    /// URL for clients.
+    pub api_url: String,
+    /// Whether it answers.
+    pub live: bool,
+    /// Whether it serves, as it last said: its region's catalog has a quorum.
+    pub ready: bool,
+}
+
 /// Everything known at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct View {
     /// Members of the own region, by id.
     pub(super) members: Vec<Member>,
+    /// Nodes of other regions that have shown that they run, by id.
+    pub(super) remotes: Vec<Remote>,
     /// Whether a quorum has confirmed the directory since this node started.
     pub(super) confirmed: bool,
     /// Live nodes of the whole cluster, this one included.
     pub(super) live: BTreeSet<NodeId>,
+    /// Region of each node of the whole cluster, removed ones left out.
+    pub(super) regions: BTreeMap<NodeId, RegionId>,
     /// Nodes of the whole cluster that were removed.
     pub(super) removed: BTreeSet<NodeId>,
     /// Peer's wall clock minus own, milliseconds, of live peers.
@@ -92,6 +115,7 @@ impl View {
                 && (&one.api_url, &one.version) == (&two.api_url, &two.version)
         };
         self.live != other.live
+            || self.remotes != other.remotes
             || self.confirmed != other.confirmed
             || self.members.len() != other.members.len()
             || !self.members.iter().zip(&other.members).all(same)

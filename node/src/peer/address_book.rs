@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use raft::id::NodeId;
+use raft::id::{NodeId, RegionId};
 
 use super::Security;
 use super::channel::Link;
 use super::metrics::Metrics;
+use super::region_book::RegionBook;
+use super::security::Dialled;
 use crate::environment::Network;
 
 /// Addresses and connections, by node.
@@ -16,17 +18,23 @@ pub(super) struct AddressBook {
     network: Arc<dyn Network>,
     security: Security,
     metrics: Metrics,
+    regions: RegionBook,
     links: Mutex<BTreeMap<NodeId, Link>>,
 }
 
 impl AddressBook {
-    pub(super) fn new(network: Arc<dyn Network>, security: Security, metrics: Metrics) -> Self {
-        Self { network, security, metrics, links: Mutex::default() }
+    pub(super) fn new(region: RegionId, network: Arc<dyn Network>, security: Security, metrics: Metrics) -> Self {
+        Self { network, security, metrics, regions: RegionBook::new(region), links: Mutex::default() }
     }
 
     /// Whether TLS is off.
     pub(super) fn is_plaintext(&self) -> bool {
         matches!(self.security, Security::Plaintext)
+    }
+
+    /// Where the nodes are.
+    pub(super) const fn regions(&self) -> &RegionBook {
+        &self.regions
     }
 
     /// Sets a node's address. Connections to another one are left to the calls that still use them.
@@ -63,10 +71,17 @@ impl AddressBook {
     /// Forgets a node.
     pub(super) fn forget(&self, node: NodeId) {
         self.links().remove(&node);
+        self.regions.forget(node);
     }
 
     fn connect(&self, node: NodeId, address: &str) -> Link {
-        Link::new(&self.network, &self.security.towards(node), address, &self.metrics)
+        Link::new(
+            &self.network,
+            &self.security.towards(node),
+            Some(Dialled { node, regions: self.regions.clone() }),
+            address,
+            &self.metrics,
+        )
     }
 
     fn links(&self) -> MutexGuard<'_, BTreeMap<NodeId, Link>> {

@@ -34,6 +34,8 @@ pub struct JoinAnswer {
     pub node: NodeId,
     /// Its region.
     pub region: RegionId,
+    /// Whether it founds its region's catalog.
+    pub founds: bool,
     /// Its certificate, then what leads to the cluster's CA, DER.
     pub certificates: Vec<Bytes>,
     /// Id of the cluster.
@@ -81,7 +83,7 @@ pub async fn join(
     request: JoinRequest,
     deadline: Duration,
 ) -> Result<JoinAnswer, JoinError> {
-    let link = Link::new(&network, security, address, &Metrics::default());
+    let link = Link::new(&network, security, None, address, &Metrics::default());
     let mut client = AdmissionClient::new(link.control).max_decoding_message_size(limits::MESSAGE_LIMIT_BYTES);
     let message = proto::JoinRequest {
         token: request.token,
@@ -110,6 +112,7 @@ pub async fn join(
     Ok(JoinAnswer {
         node: NodeId(answer.node),
         region: RegionId(answer.region),
+        founds: answer.founds,
         certificates: answer.certificates,
         cluster,
         cluster_key: answer.cluster_key,
@@ -132,6 +135,7 @@ pub(super) async fn answer(
     Ok(proto::JoinAnswer {
         node: answer.node.0,
         region: answer.region.0,
+        founds: answer.founds,
         certificates: answer.certificates,
         cluster: Bytes::copy_from_slice(&answer.cluster),
         cluster_key: answer.cluster_key,

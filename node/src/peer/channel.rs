@@ -12,7 +12,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tonic::transport::{Channel, Endpoint};
 use tower::Service;
 
+use super::lanes::Lanes;
 use super::metrics::Metrics;
+use super::security::Dialled;
 use super::status::ConnectFailed;
 use super::{Security, limits};
 use crate::environment::{BoxStream, Network};
@@ -22,6 +24,8 @@ use crate::environment::{BoxStream, Network};
 struct Connector {
     network: Arc<dyn Network>,
     security: Security,
+    /// `None` while a machine joins: it does not know whom it dials.
+    dialled: Option<Dialled>,
     address: Arc<str>,
     metrics: Metrics,
     /// When the last attempt failed, if it did.
@@ -38,11 +42,17 @@ impl Connector {
         if let Some(failed) = failed {
             sleep_until(failed + limits::CONNECT_PAUSE).await;
         }
-        let connecting = async { self.security.secure(self.network.connect(&self.address).await?).await };
-        let connected = match timeout(limits::CONNECT_TIMEOUT, connecting).await {
+        let connecting =
+            async { self.security.secure(self.network.connect(&self.address).await?, self.dialled.as_ref()).await };
+        let bound = if self.dialled.as_ref().is_none_or(Dialled::is_far) {
+            limits::FAR_CONNECT_TIMEOUT
+        } else {
+            limits::CONNECT_TIMEOUT
+        };
+        let connected = match timeout(bound, connecting).await {
             Ok(Ok(stream)) => Ok(TokioIo::new(stream)),
             Ok(Err(error)) => Err(error.to_string()),
-            Err(_elapsed) => Err(format!("no connection within {} s", limits::CONNECT_TIMEOUT.as_secs())),
+            Err(_elapsed) => Err(format!("no connection within {} s", bound.as_secs())),
         };
         self.metrics.connected(connected.is_ok());
         *self.failed() = connected.is_err().then(Instant::now);
@@ -76,15 +86,24 @@ pub(super) struct Link {
     pub(super) control: Channel,
     /// Shards and snapshots.
     pub(super) bulk: Channel,
+    /// Clients' requests that are handed on.
+    pub(super) lanes: Arc<Lanes>,
 }
 
 impl Link {
     /// Connections to `address`; nothing is opened yet.
-    pub(super) fn new(network: &Arc<dyn Network>, security: &Security, address: &str, metrics: &Metrics) -> Self {
+    pub(super) fn new(
+        network: &Arc<dyn Network>,
+        security: &Security,
+        dialled: Option<Dialled>,
+        address: &str,
+        metrics: &Metrics,
+    ) -> Self {
         let address: Arc<str> = address.into();
         let connector = Connector {
             network: Arc::clone(network),
             security: security.clone(),
+            dialled,
             address: Arc::clone(&address),
             metrics: metrics.clone(),
             failed: Arc::default(),
@@ -93,7 +112,8 @@ impl Link {
         Self {
             address,
             control: endpoint.connect_with_connector_lazy(connector.clone()),
-            bulk: endpoint.connect_with_connector_lazy(connector),
+            bulk: endpoint.connect_with_connector_lazy(connector.clone()),
+            lanes: Arc::new(Lanes::new(move || endpoint.connect_with_connector_lazy(connector.clone()))),
         }
     }
 }

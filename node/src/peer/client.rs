@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use raft::id::{GroupId, NodeId};
+use raft::id::{GroupId, NodeId, RegionId};
 use tokio::time::timeout;
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status};
@@ -22,6 +22,8 @@ use crate::members::Beat;
 pub(super) const TARGET: &str = "regnode-target";
 /// Metadata: the node that a request comes from, where no certificate says it.
 pub(super) const CLAIM: &str = "regnode-node";
+/// Metadata: the region of that node, likewise.
+pub(super) const CLAIM_REGION: &str = "regnode-region";
 
 /// Connections to all peers. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -39,8 +41,8 @@ struct Inner {
 impl Peers {
     /// No peers yet: [`learn`](Self::learn) names them. Must be used within a runtime.
     #[must_use]
-    pub fn new(own: NodeId, network: Arc<dyn Network>, security: Security, metrics: Metrics) -> Self {
-        let book = AddressBook::new(network, security, metrics.clone());
+    pub fn new(own: NodeId, region: RegionId, network: Arc<dyn Network>, security: Security, metrics: Metrics) -> Self {
+        let book = AddressBook::new(region, network, security, metrics.clone());
         Self { inner: Arc::new(Inner { own, book, metrics }) }
     }
 
@@ -48,6 +50,18 @@ impl Peers {
     #[must_use]
     pub fn own(&self) -> NodeId {
         self.inner.own
+    }
+
+    /// The own region.
+    #[must_use]
+    pub fn own_region(&self) -> RegionId {
+        self.inner.book.regions().own()
+    }
+
+    /// Sets a peer's region, which its certificate has to name. Before its address: a peer of another region is waited
+    /// for longer.
+    pub fn learn_region(&self, node: NodeId, region: RegionId) {
+        self.inner.book.regions().learn(node, region);
     }
 
     /// Sets a peer's address, `host:port`. New calls go there.
@@ -94,7 +108,7 @@ impl Peers {
         payload: Bytes,
         deadline: Duration,
     ) -> Result<Bytes, PeerError> {
-        let link = self.link(node, Some(hint))?;
+        let link = self.group_link(node, hint, group)?;
         self.metrics().sent(payload.len());
         let message = proto::GroupCallRequest { group: Some(convert::group_name(group)), payload };
         let request = self.request(node, message);
@@ -108,17 +122,32 @@ impl Peers {
         &self.inner.metrics
     }
 
+    /// Whether peers are recognised by what they say: TLS is off.
+    pub(super) fn is_plaintext(&self) -> bool {
+        self.inner.book.is_plaintext()
+    }
+
     pub(super) fn link(&self, node: NodeId, hint: Option<&str>) -> Result<Link, PeerError> {
         let link = self.inner.book.link(node, hint);
         link.ok_or_else(|| PeerError::Unreachable { node, message: "its address is not known".to_owned() })
+    }
+
+    /// The way for a group's messages. Those of a catalog never go to a node of another region, whoever asks for it.
+    pub(super) fn group_link(&self, node: NodeId, hint: &str, group: GroupId) -> Result<Link, PeerError> {
+        if self.inner.book.regions().may_have(node, group) {
+            self.link(node, Some(hint))
+        } else {
+            Err(PeerError::Unreachable { node, message: format!("it is in another region than group {group}") })
+        }
     }
 
     /// A request with what every request carries.
     pub(super) fn request<T>(&self, node: NodeId, message: T) -> Request<T> {
         let mut request = Request::new(message);
         request.metadata_mut().insert(TARGET, MetadataValue::from(node.0));
-        if self.inner.book.is_plaintext() {
+        if self.is_plaintext() {
             request.metadata_mut().insert(CLAIM, MetadataValue::from(self.inner.own.0));
+            request.metadata_mut().insert(CLAIM_REGION, MetadataValue::from(self.own_region().0));
         }
         request
     }

@@ -192,6 +192,7 @@ pub(super) fn beat_message(beat: &Beat) -> proto::Beat {
         disks: beat.disks.iter().map(disk).collect(),
         applied: beat.applied.iter().map(applied).collect(),
         serves_clients: beat.serves_clients,
+        ready: beat.ready,
     }
 }
 
@@ -218,6 +219,7 @@ pub(super) fn beat(message: Option<proto::Beat>) -> Result<Beat, Malformed> {
         disks,
         applied,
         serves_clients: message.serves_clients,
+        ready: message.ready,
     })
 }
 
@@ -318,6 +320,7 @@ mod tests {
             }],
             applied: BTreeMap::from([(GroupId::Directory, 4), (GroupId::Catalog(RegionId(1)), 9)]),
             serves_clients: true,
+            ready: true,
         };
         assert_eq!(beat(Some(beat_message(&original))).unwrap(), original);
         assert!(beat(None).is_err());

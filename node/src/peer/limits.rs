@@ -39,6 +39,8 @@ pub const STREAMS_LIMIT: u32 = 1024;
 
 /// Bound on a connect, TLS handshake included.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// The same for a peer of another region: several round trips of more than half a second, and one of them lost.
+pub const FAR_CONNECT_TIMEOUT: Duration = Duration::from_secs(6);
 /// Pause before a peer that could not be connected to is dialled again; calls wait meanwhile. Every read asks all voters,
 /// so that a dead one would be dialled by each of them.
 pub const CONNECT_PAUSE: Duration = Duration::from_millis(100);
@@ -59,3 +61,11 @@ pub const DELETE_DEADLINE: Duration = Duration::from_secs(30);
 pub const SNAPSHOT_STALL: Duration = Duration::from_secs(30);
 /// Bound on the answer to a snapshot whose frames have all been taken: what is still under way, and its installation.
 pub const SNAPSHOT_ANSWER_DEADLINE: Duration = Duration::from_mins(2);
+
+/// Clients' requests that are handed on over one connection at a time. Each may fill its stream's window while its client
+/// is slow; together they never fill the connection's, so that none waits for another one's client.
+pub const LANE_STREAMS: usize = (CONNECTION_WINDOW_BYTES / STREAM_WINDOW_BYTES) as usize;
+/// Most connections for them to one peer.
+pub const LANES_LIMIT: usize = 32;
+/// A connection for them that nothing uses for this long is closed as soon as another one is looked for.
+pub const LANE_IDLE: Duration = Duration::from_mins(1);

@@ -2,7 +2,8 @@
 //!
 //! [`Peers`] is the way out: two connections to each peer, one for small messages and one for bulk data, so that
 //! shards and snapshots never delay heartbeats and Raft. [`router`] is the way in; it takes requests of authenticated
-//! peers only, but for [`Admission`]. Every call has a deadline, every message a limit.
+//! peers only, but for [`Admission`]. Every call has a deadline, every message a limit. Clients' requests that are handed
+//! on to a node of another region (`forward`, `forwarded`) go over connections of their own (`lanes`).
 //!
 //! Architecture invariant: gRPC and the protocol's generated types stay in this module; one table
 //! ([`Refusal`]) translates errors in both directions.
@@ -16,10 +17,15 @@ mod client_shards;
 pub(crate) mod codec;
 mod convert;
 mod error;
+mod forward;
+mod forwarded;
 mod groups;
+mod guard;
+mod lanes;
 pub mod limits;
 mod metrics;
 mod outgoing;
+mod region_book;
 mod security;
 mod server;
 mod server_shards;
@@ -46,8 +52,9 @@ pub use admission::{Admission, JoinAnswer, JoinError, JoinRequest, join};
 pub use client::Peers;
 pub use client_shards::ShardStep;
 pub use error::PeerError;
+pub use forwarded::Forwarded;
 pub use groups::{Frames, Groups, GroupsError};
 pub use metrics::Metrics;
-pub use security::{NameOf, PeerIdentity, Security, Trust};
+pub use security::{NameOf, PeerIdentity, RegionOf, Security, Trust};
 pub use server::{Server, router};
 pub use status::Refusal;

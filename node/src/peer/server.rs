@@ -1,6 +1,6 @@
 //! The way in: requests of peers, checked before they reach the node.
 //!
-//! Who calls is settled before the body of a request is read. Everything that comes in is checked against its limits
+//! Who calls is settled before the body of a request is read (`guard`). Everything that comes in is checked against its limits
 //! in [`convert`]; a handler that works on files runs as a task of its own, so that a caller who goes
 //! away never leaves half of an operation behind.
 
@@ -10,21 +10,22 @@ use std::sync::Arc;
 use axum::Router;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
-use raft::id::{GroupId, NodeId};
+use raft::id::GroupId;
 use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 use tonic::service::interceptor::InterceptedService;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::client::{CLAIM, TARGET};
+use super::guard::{Guard, OwnRegion, check_group, identity};
 use super::proto::admission_server::AdmissionServer;
 use super::proto::group_snapshot_frame::Step;
 use super::proto::peer_server::PeerServer;
 use super::proto::shard_holder_server::ShardHolderServer;
 use super::server_shards::Holder;
 use super::{
-    Administration, Admission, Groups, GroupsError, Metrics, PeerIdentity, Refusal, Trust, administration, admission,
-    convert, limits, proto,
+    Administration, Admission, Groups, GroupsError, Metrics, Refusal, Trust, administration, admission, convert,
+    forwarded, limits, proto,
 };
 use crate::members::Members;
 use crate::shards::LocalShards;
@@ -44,6 +45,10 @@ pub struct Server {
     pub admission: Arc<dyn Admission>,
     /// What concerns this machine, for operators at other nodes.
     pub administration: Arc<dyn Administration>,
+    /// What clients are answered by, for requests that nodes of other regions hand on.
+    pub api: Router,
+    /// Counts those of them that have not ended, for a shutdown that lets them.
+    pub forwarded: TaskTracker,
     /// Counters.
     pub metrics: Metrics,
 }
@@ -57,6 +62,7 @@ pub fn router(server: Server) -> Router {
         writers: Arc::new(Semaphore::new(limits::SHARD_WRITERS_LIMIT)),
         metrics: server.metrics.clone(),
     };
+    let api = forwarded::routes(server.api.clone(), guard.clone(), server.metrics.clone(), server.forwarded.clone());
     let server = Arc::new(server);
     let peer = PeerServer::from_arc(Arc::clone(&server))
         .max_decoding_message_size(limits::MESSAGE_LIMIT_BYTES + limits::FRAMING_BYTES);
@@ -64,52 +70,10 @@ pub fn router(server: Server) -> Router {
         .max_decoding_message_size(limits::SHARD_FRAME_LIMIT_BYTES + limits::FRAMING_BYTES);
     let admission = AdmissionServer::from_arc(server).max_decoding_message_size(limits::ADMISSION_LIMIT_BYTES);
     Routes::new(InterceptedService::new(peer, guard.clone()))
-        .add_service(InterceptedService::new(holder, guard))
+        .add_service(InterceptedService::new(holder, OwnRegion(guard)))
         .add_service(admission)
         .into_axum_router()
-}
-
-/// Lets authenticated peers pass that mean this node. A connection outlives its node's membership, so that is looked at
-/// with each request.
-#[derive(Clone, Debug)]
-struct Guard {
-    own: NodeId,
-    trust: Trust,
-    members: Members,
-}
-
-impl Guard {
-    fn number(request: &Request<()>, key: &str) -> Option<u64> {
-        request.metadata().get(key)?.to_str().ok()?.parse().ok()
-    }
-}
-
-impl tonic::service::Interceptor for Guard {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        if self.trust == Trust::Claim
-            && let Some(node) = Self::number(&request, CLAIM)
-        {
-            request.extensions_mut().insert(PeerIdentity { node: NodeId(node) });
-        }
-        let peer = identity(&request)?;
-        if self.members.is_removed(peer.node) {
-            return Err(Refusal::Removed.status(format!("node {} was removed from the cluster", peer.node)));
-        }
-        match Self::number(&request, TARGET) {
-            Some(target) if target == self.own.0 => Ok(request),
-            Some(target) => {
-                let message = format!("this is node {}, not node {target}", self.own);
-                Err(Refusal::WrongNode.status(message))
-            }
-            None => Err(Refusal::Invalid.status("the request does not say which node it is for")),
-        }
-    }
-}
-
-/// The peer that sent a request.
-fn identity<T>(request: &Request<T>) -> Result<PeerIdentity, Status> {
-    let identity = request.extensions().get::<PeerIdentity>().copied();
-    identity.ok_or_else(|| Refusal::Unauthenticated.status("a certificate of this cluster is needed"))
+        .merge(api)
 }
 
 /// Counts an answer, and logs a failure of this node's own.
@@ -132,8 +96,11 @@ fn group_status(error: &GroupsError) -> Status {
 }
 
 impl Server {
-    async fn call(&self, request: proto::GroupCallRequest) -> Result<proto::GroupCallAnswer, Status> {
+    async fn call(&self, request: Request<proto::GroupCallRequest>) -> Result<proto::GroupCallAnswer, Status> {
+        let peer = identity(&request)?;
+        let request = request.into_inner();
         let group = convert::group_id(request.group)?;
+        check_group(peer, group)?;
         self.metrics.received(request.payload.len());
         let payload = self.groups.call(group, request.payload).await.map_err(|error| group_status(&error))?;
         self.metrics.sent(payload.len());
@@ -142,14 +109,17 @@ impl Server {
 
     async fn snapshot(
         &self,
-        mut steps: Streaming<proto::GroupSnapshotFrame>,
+        request: Request<Streaming<proto::GroupSnapshotFrame>>,
     ) -> Result<proto::GroupCallAnswer, Status> {
+        let peer = identity(&request)?;
+        let mut steps = request.into_inner();
         let first = tokio::time::timeout(limits::SNAPSHOT_STALL, steps.message()).await;
         let first = first.map_err(|_| Refusal::Invalid.status("no header came"))??;
         let Some(proto::GroupSnapshotFrame { step: Some(Step::Header(name)) }) = first else {
             return Err(Refusal::Invalid.status("a snapshot begins with its header"));
         };
         let group: GroupId = convert::group_id(Some(name))?;
+        check_group(peer, group)?;
         let metrics = self.metrics.clone();
         let frames = stream::unfold(Some(steps), move |steps| {
             let metrics = metrics.clone();
@@ -187,7 +157,7 @@ impl proto::peer_server::Peer for Server {
         &self,
         request: Request<proto::GroupCallRequest>,
     ) -> Result<Response<proto::GroupCallAnswer>, Status> {
-        let answer = self.call(request.into_inner()).await;
+        let answer = self.call(request).await;
         answered(&self.metrics, "group", &answer);
         answer.map(Response::new)
     }
@@ -196,7 +166,7 @@ impl proto::peer_server::Peer for Server {
         &self,
         request: Request<Streaming<proto::GroupSnapshotFrame>>,
     ) -> Result<Response<proto::GroupCallAnswer>, Status> {
-        let answer = self.snapshot(request.into_inner()).await;
+        let answer = self.snapshot(request).await;
         answered(&self.metrics, "group_snapshot", &answer);
         answer.map(Response::new)
     }

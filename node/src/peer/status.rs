@@ -38,10 +38,13 @@ pub enum Refusal {
     Failed,
     /// The caller is no member any more: the directory says so, and it never takes that back.
     Removed,
+    /// The caller's certificate names another region than the directory has for it, or it asks for what does not leave
+    /// this one.
+    WrongRegion,
 }
 
 /// Every refusal with its status code and its name on the wire.
-const TABLE: [(Refusal, Code, &str); 12] = [
+const TABLE: [(Refusal, Code, &str); 13] = [
     (Refusal::Unauthenticated, Code::Unauthenticated, "unauthenticated"),
     (Refusal::WrongNode, Code::Aborted, "wrong-node"),
     (Refusal::Invalid, Code::InvalidArgument, "invalid"),
@@ -54,6 +57,7 @@ const TABLE: [(Refusal, Code, &str); 12] = [
     (Refusal::NotAdmitted, Code::PermissionDenied, "not-admitted"),
     (Refusal::Failed, Code::Internal, "failed"),
     (Refusal::Removed, Code::PermissionDenied, "removed"),
+    (Refusal::WrongRegion, Code::PermissionDenied, "wrong-region"),
 ];
 
 impl Refusal {
@@ -73,7 +77,11 @@ impl Refusal {
 
     /// The refusal that a status carries; `None` when the transport made it.
     pub(super) fn of(status: &Status) -> Option<Self> {
-        let name = status.metadata().get(TRAILER)?.to_str().ok()?;
+        Self::named(status.metadata().get(TRAILER)?.to_str().ok()?)
+    }
+
+    /// The refusal of this name.
+    pub(super) fn named(name: &str) -> Option<Self> {
         TABLE.into_iter().find(|row| row.2 == name).map(|row| row.0)
     }
 

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use axum::Router;
 use axum::middleware::Next;
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -19,7 +20,7 @@ use raft::time::{Clock, Timestamp};
 use storage::disk::{Disks, KnownDisks, RealFiles, Reserve};
 use storage::exec::Exec;
 use tokio::sync::mpsc;
-use tokio_util::task::AbortOnDropHandle;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::{
     AdminAnswer, AdminRequest, Administration, Admission, Frames, Groups, GroupsError, JoinAnswer, JoinError,
@@ -114,6 +115,7 @@ impl Admission for Echo {
             Ok(JoinAnswer {
                 node: NodeId(9),
                 region: RegionId(1),
+                founds: false,
                 certificates: vec![request.certificate_request],
                 cluster: [7; 16],
                 cluster_key: Bytes::from_static(b"key"),
@@ -154,6 +156,10 @@ pub(crate) struct TestNode {
     pub(crate) shard_metrics: crate::shards::Metrics,
     network: MemoryNetwork,
     trust: Trust,
+    /// What clients of other regions are answered by.
+    pub(crate) api: Router,
+    /// What operators at other nodes are answered by.
+    pub(crate) administration: Arc<dyn Administration>,
     frozen: Arc<AtomicBool>,
     serving: Option<AbortOnDropHandle<()>>,
 }
@@ -189,16 +195,17 @@ impl TestNode {
         })
         .unwrap();
         let disks = Arc::new(disks);
-        let peers = Peers::new(id, Arc::new(network.clone()), Security::Plaintext, Metrics::default());
+        let region = source.region_of(id);
+        let peers = Peers::new(id, region, Arc::new(network.clone()), Security::Plaintext, Metrics::default());
         let resources = MembersResources {
-            source: Arc::new(source.clone()),
+            source: Arc::new(source.seen_from(region)),
             peers: peers.clone(),
             disks: Arc::clone(&disks),
             clock: Arc::new(FixedClock(clock)),
             exec: Exec::threads(),
             metrics: crate::members::Metrics::default(),
         };
-        let options = MembersOptions { own: id, region: RegionId(1), version: "test".to_owned() };
+        let options = MembersOptions { own: id, region, version: "test".to_owned() };
         let members = Members::start(options, resources).await;
         let shard_metrics = crate::shards::Metrics::default();
         let local = LocalShards::new(id, Arc::clone(&disks), Exec::threads(), shard_metrics.clone());
@@ -215,6 +222,8 @@ impl TestNode {
             shard_metrics,
             network,
             trust,
+            api: Router::new(),
+            administration: Arc::new(Echo),
             frozen: Arc::default(),
             serving: None,
         }
@@ -229,7 +238,9 @@ impl TestNode {
             members: self.members.clone(),
             shards: self.local.clone(),
             admission: Arc::new(Echo),
-            administration: Arc::new(Echo),
+            administration: Arc::clone(&self.administration),
+            api: self.api.clone(),
+            forwarded: TaskTracker::new(),
             metrics: Metrics::default(),
         });
         let frozen = Arc::clone(&self.frozen);

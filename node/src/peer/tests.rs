@@ -46,7 +46,7 @@ async fn a_group_message_is_carried_there_and_back() {
     let payload = Bytes::from(vec![5; 20 << 20]);
     let answer = one.peers.call(NodeId(2), "", GroupId::Directory, payload.clone(), DEADLINE).await;
     assert_eq!(answer, Ok(payload));
-    let unknown = GroupId::Catalog(RegionId(8));
+    let unknown = GroupId::Catalog(RegionId(1));
     let answer = one.peers.call(NodeId(2), "", unknown, Bytes::new(), DEADLINE).await;
     assert!(matches!(answer, Err(TransportError::Remote(_))), "{answer:?}");
 }
@@ -144,7 +144,8 @@ async fn a_request_for_another_node_is_refused() {
 async fn a_removed_node_is_refused_over_the_connection_that_it_has() {
     let (network, source) = (MemoryNetwork::default(), FixedSource::of(&[1, 2]));
     let two = TestNode::start(&network, &source, 2, Trust::Claim).await;
-    let removed = Peers::new(NodeId(1), Arc::new(network.clone()), Security::Plaintext, Metrics::default());
+    let removed =
+        Peers::new(NodeId(1), RegionId(1), Arc::new(network.clone()), Security::Plaintext, Metrics::default());
     removed.learn(two.id, &address(two.id));
     let call = || removed.group_call(two.id, "", GroupId::Directory, Bytes::new(), DEADLINE);
     call().await.unwrap();
@@ -163,10 +164,49 @@ async fn a_removed_node_is_refused_over_the_connection_that_it_has() {
 }
 
 #[tokio::test]
+async fn a_node_does_not_pass_for_one_of_another_region() {
+    let (network, source) = (MemoryNetwork::default(), FixedSource::of(&[1, 2]));
+    let two = TestNode::start(&network, &source, 2, Trust::Claim).await;
+    let of = |node, region| {
+        let network = Arc::new(network.clone());
+        let peers = Peers::new(NodeId(node), RegionId(region), network, Security::Plaintext, Metrics::default());
+        peers.learn(two.id, &address(two.id));
+        peers
+    };
+    let directory =
+        async |peers: &Peers| peers.group_call(two.id, "", GroupId::Directory, Bytes::new(), DEADLINE).await;
+    assert_eq!(refusal(directory(&of(1, 2)).await), Refusal::WrongRegion, "the directory has it in region 1");
+    directory(&of(1, 1)).await.unwrap();
+    directory(&of(9, 2)).await.unwrap();
+}
+
+#[tokio::test]
+async fn shards_and_catalogs_stay_in_their_region() {
+    let (network, source) = (MemoryNetwork::default(), FixedSource::of(&[1, 2]));
+    source.change(1, |record| record.region = RegionId(2));
+    let two = TestNode::start(&network, &source, 2, Trust::Claim).await;
+    let network = Arc::new(network.clone());
+    let far = Peers::new(NodeId(1), RegionId(2), network, Security::Plaintext, Metrics::default());
+    far.learn(two.id, &address(two.id));
+    let call = async |region| {
+        let group = GroupId::Catalog(RegionId(region));
+        far.group_call(two.id, "", group, Bytes::new(), DEADLINE).await
+    };
+    far.group_call(two.id, "", GroupId::Directory, Bytes::new(), DEADLINE).await.unwrap();
+    assert_eq!(refusal(call(1).await), Refusal::WrongRegion);
+    let disk = two.disks.all()[0].id();
+    assert_eq!(refusal(far.delete_shards(two.id, &[(disk, NAME)]).await), Refusal::WrongRegion);
+    // What is known not to belong there is not even sent.
+    far.learn_region(two.id, RegionId(1));
+    assert!(matches!(call(2).await, Err(PeerError::Unreachable { .. })));
+}
+
+#[tokio::test]
 async fn a_caller_without_a_certificate_is_refused_everything_but_admission() {
     let (network, source) = (MemoryNetwork::default(), FixedSource::of(&[1]));
     let node = TestNode::start(&network, &source, 1, Trust::Certificate).await;
-    let stranger = Peers::new(NodeId(2), Arc::new(network.clone()), Security::Plaintext, Metrics::default());
+    let stranger =
+        Peers::new(NodeId(2), RegionId(1), Arc::new(network.clone()), Security::Plaintext, Metrics::default());
     stranger.learn(node.id, &address(node.id));
     let beat = node.members.beat();
     assert_eq!(refusal(stranger.heartbeat(node.id, &beat, DEADLINE).await), Refusal::Unauthenticated);

@@ -56,7 +56,7 @@ impl Peers {
         frames: BoxStream<'static, Bytes>,
         idle: Duration,
     ) -> Result<Bytes, PeerError> {
-        let link = self.link(node, Some(hint))?;
+        let link = self.group_link(node, hint, group)?;
         let (progress, mut deadline) = watch::channel(Instant::now() + idle);
         let progress = Arc::new(progress);
         let finished = Arc::clone(&progress);

@@ -47,8 +47,8 @@ fn usage<S: State>(view: &View<S>, prefix: &str) -> Result<(UsageRecord, Vec<Bou
         Err(_) => view
             .policies(None, 1)?
             .into_iter()
-            .filter(|(first, policy)| first.is_empty() && !policy.quota.is_empty())
-            .map(|(first, policy)| (first, policy.quota))
+            .filter(|(first, copy)| first.is_empty() && !copy.policy.quota.is_empty())
+            .map(|(first, copy)| (first, copy.policy.quota))
             .collect(),
     };
     let bound = |(namespace, quota): (String, Quota)| {

@@ -21,6 +21,7 @@ use bytes::Bytes;
 use raft::catalog::{Catalog, Command, Digest, ManifestRecord, PutManifest, RepositoryName, Response, Tag, View};
 use raft::group::Group;
 use raft::id::RequestId;
+use raft::policy::Role;
 use raft::time::Clock;
 use storage::exec::Exec;
 use storage::kv::Engine;
@@ -105,6 +106,14 @@ impl Registry {
     #[must_use]
     pub const fn pulls(&self) -> &Pulls {
         &self.pulls
+    }
+
+    /// What this region is for a repository, by the order of its catalog's log.
+    ///
+    /// # Errors
+    /// When the catalog's state cannot be read.
+    pub fn role(&self, repository: &RepositoryName) -> Result<Role, RegistryError> {
+        self.view().role(repository).map_err(RegistryError::state)
     }
 
     /// The manifest with its bytes. Counts as a pull.

@@ -8,7 +8,7 @@ use axum::Router;
 use axum::extract::Extension;
 use axum::routing::get;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use raft::id::NodeId;
+use raft::id::{NodeId, RegionId};
 use raft::time::{Clock, Timestamp};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, ServerName};
@@ -53,7 +53,7 @@ fn tls(authority: &Authority, id: u64) -> PeerTls {
     let key = generate_key().unwrap();
     let request = CertificateRequest::new(&key).unwrap();
     let credentials = Credentials {
-        certificate: authority.sign(NodeId(id), &request.0, NOW).unwrap(),
+        certificate: authority.sign((NodeId(id), RegionId(1)), &request.0, NOW).unwrap(),
         authority: authority.certificate().clone(),
         cluster_key: ClusterKey([0; 32]),
         key,
@@ -69,7 +69,7 @@ async fn start(limits: Limits) -> Running {
     let address = listener.local_address().unwrap();
     let identify = |certificate: &CertificateDer<'_>| {
         let read = NodeCertificate::read(certificate).ok()?;
-        Some(PeerIdentity { node: read.node })
+        Some(PeerIdentity { node: read.node, region: read.region })
     };
     let protection = Protection::MutualTls(tls(&authority, 1).server, Arc::new(identify));
     let who = |peer: Option<Extension<PeerIdentity>>| async move {

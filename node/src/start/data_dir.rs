@@ -17,6 +17,8 @@ pub(super) struct DataDir {
     pub(super) store: Store,
     pub(super) identity: Identity,
     pub(super) founding: Option<Founding>,
+    /// Whether the node founds its region's catalog.
+    pub(super) founds_region: bool,
     /// `None` without certificates.
     pub(super) credentials: Option<Credentials>,
     pub(super) disks: Arc<Disks>,
@@ -38,6 +40,7 @@ pub(super) fn open(
     let store = Store::new(Arc::clone(&environment.files), path);
     let identity = store.identity()?.ok_or_else(|| StartError::NotSetUp(path.clone()))?;
     let founding = store.founding()?;
+    let founds_region = store.is_founding_region()?;
     let credentials = match certificates {
         Certificates::Issued => Some(store.credentials()?.ok_or_else(|| StartError::NoCertificate(path.clone()))?),
         Certificates::None => None,
@@ -52,5 +55,5 @@ pub(super) fn open(
     if present != known {
         store.write_known_disks(&present)?;
     }
-    Ok(DataDir { store, identity, founding, credentials, disks: Arc::new(disks), lock })
+    Ok(DataDir { store, identity, founding, founds_region, credentials, disks: Arc::new(disks), lock })
 }

@@ -50,14 +50,9 @@ impl NodeGroups {
         };
         let options = |id: GroupId| {
             let directory = settings.data_dir.join("groups").join(id.to_string());
-            let raft = &settings.raft;
             GroupOptions {
-                timing: Timing {
-                    heartbeat: Duration::from_millis(raft.heartbeat_milliseconds),
-                    election_min: Duration::from_millis(raft.election_min_milliseconds),
-                    election_max: Duration::from_millis(raft.election_max_milliseconds),
-                },
-                snapshot_after_entries: raft.snapshot_after_entries,
+                timing: timing(settings, id),
+                snapshot_after_entries: settings.raft.snapshot_after_entries,
                 ..GroupOptions::new(id, identity.node, settings.peer_address(), directory)
             }
         };
@@ -100,6 +95,27 @@ impl NodeGroups {
     pub(super) async fn shutdown(&self) {
         tokio::join!(self.directory.shutdown(), self.catalog.shutdown());
         self.log.close().await;
+    }
+}
+
+/// The pace of a group. The directory's voters are in several regions: a heartbeat has to be answered before the next one,
+/// over lines that may be long, or reads are confirmed by nobody.
+fn timing(settings: &Settings, group: GroupId) -> Timing {
+    let raft = &settings.raft;
+    let (heartbeat, election_min, election_max) = match group {
+        GroupId::Directory => (
+            raft.directory_heartbeat_milliseconds,
+            raft.directory_election_min_milliseconds,
+            raft.directory_election_max_milliseconds,
+        ),
+        GroupId::Catalog(_) => {
+            (raft.heartbeat_milliseconds, raft.election_min_milliseconds, raft.election_max_milliseconds)
+        }
+    };
+    Timing {
+        heartbeat: Duration::from_millis(heartbeat),
+        election_min: Duration::from_millis(election_min),
+        election_max: Duration::from_millis(election_max),
     }
 }
 

@@ -11,6 +11,7 @@ use raft::group::Group;
 use storage::disk::Disks;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio_util::task::TaskTracker;
 use tracing::{error, info};
 
 use super::data_dir::{self, DataDir};
@@ -23,7 +24,7 @@ use super::servers::Servers;
 use super::wire::{self, Ground, PeerSecurity, Rooms};
 use crate::admin::{self, Admin, RemoteAdmin};
 use crate::background::{self, Background, Overview};
-use crate::cluster::{self, Admitter, AgreedTime, Certificates, Departures, Membership, Renewal};
+use crate::cluster::{self, Admitter, AgreedTime, Certificates, Departures, Membership, RegionChanges, Renewal};
 use crate::config::Settings;
 use crate::deletion::{Deletion, DeletionMetrics, DirectoryRecords};
 use crate::environment::Environment;
@@ -54,7 +55,7 @@ impl Node {
             let (environment, settings) = (environment.clone(), Arc::clone(&settings));
             environment.exec.run(move || data_dir::open(&environment, &settings, certificates)).await?
         };
-        let DataDir { store, identity, founding, credentials, disks, lock } = opened;
+        let DataDir { store, identity, founding, founds_region, credentials, disks, lock } = opened;
         let listeners = Listeners::open(&environment, &settings).await?;
         let api_address = listeners.api_address;
         let api_url = api_url(&settings, api_address);
@@ -69,9 +70,9 @@ impl Node {
         let security = PeerSecurity::new(identity.cluster, tls.clone());
         let peer_metrics = metrics.register(peer::Metrics::register);
         let network = Arc::clone(&environment.network);
-        let peers = Peers::new(identity.node, network, security.client.clone(), peer_metrics.clone());
-        let transport = Arc::new(peers.clone());
-        let groups = NodeGroups::open(&environment, &settings, &identity, &store, transport).await?;
+        let (node, region) = (identity.node, identity.region);
+        let peers = Peers::new(node, region, network, security.client.clone(), peer_metrics.clone());
+        let groups = NodeGroups::open(&environment, &settings, &identity, &store, Arc::new(peers.clone())).await?;
         register(&groups, &metrics);
         let info = cluster::node_info(&identity.name, &settings, &api_url, settings.peer_address(), &disks);
         let rooms = wire::rooms(Ground {
@@ -88,30 +89,30 @@ impl Node {
 
         let readiness = watch::channel(Readiness::starting()).0;
         let (report, founding_failure) = watch::channel(None);
-        let api = wire::api_router(&rooms, &settings, readiness.subscribe(), &metrics);
-        let Rooms { members, time, gateway, registry, local, admission } = rooms;
+        let api = wire::api_router(&rooms, &settings, &metrics);
+        let Rooms { members, time, gateway, registry, regions, local, admission } = rooms;
         let background = background(&settings, (&gateway, &groups.directory), &time, &metrics);
         let mut tasks = JoinSet::new();
+        tasks.spawn(regions.keep());
         let keeper = Keeper { environment, settings, identity, store, members, groups };
         let local_disks = keeper.local_disks(&disks, &mut tasks);
         let scrub = keeper.scrub(local.clone(), metrics.register(scrub::Metrics::register));
-        let deletion = Deletion::new(&gateway, Arc::clone(&keeper.groups.directory), background.overviews());
+        let deletion = Deletion::new(&gateway, Arc::clone(&keeper.groups.directory), background.overviews(), regions);
         let machine = (local_disks.clone(), scrub.clone(), peers);
         let admin = keeper.admin(&time, &metrics, background.overviews(), machine, deletion);
-        let peer_router = keeper.peer_router(security.trust, local, admission, &admin, peer_metrics);
+        let forwarded = TaskTracker::new();
+        let handed_on = (api.clone(), forwarded.clone());
+        let peer_router = keeper.peer_router(security.trust, handed_on, local, admission, &admin, peer_metrics);
         let ports = Ports {
-            api,
+            api: wire::client_router(api, &keeper.settings, readiness.subscribe(), &metrics),
             peer: (peer_router, security.protection(keeper.identity.cluster)),
             admin: admin::router(admin.clone()),
             health: health::router(readiness.subscribe(), metrics.clone()),
         };
         let (clients, peers) = open_ports(&keeper.environment, &keeper.settings, listeners, ports, &mut tasks);
-        if let Some(founding) = founding {
-            tasks.spawn(keeper.found(founding, info.clone(), report));
-        }
+        keeper.spawn_founding(&mut tasks, (founding, founds_region), &info, report);
         tasks.spawn(keeper.info(info, Arc::clone(&disks)));
-        let (directory, entropy) = (Arc::clone(&keeper.groups.directory), Arc::clone(&keeper.environment.entropy));
-        tasks.spawn(cluster::keep_clock(directory, time.clone(), entropy));
+        tasks.spawn(keeper.clock(time));
         let pulls = registry.pulls().clone();
         tasks.spawn(pulls.clone().keep());
         tasks.spawn(keeper.membership().keep());
@@ -134,6 +135,7 @@ impl Node {
             scrub,
             local_disks,
             clients,
+            forwarded,
             peers,
             tasks,
             groups,
@@ -227,6 +229,21 @@ struct Keeper {
 }
 
 impl Keeper {
+    /// Begins to found what this node is the first one of: the cluster, its region, or neither.
+    fn spawn_founding(
+        &self,
+        tasks: &mut JoinSet<()>,
+        (founding, founds_region): (Option<Founding>, bool),
+        info: &raft::directory::NodeInfo,
+        report: watch::Sender<Option<String>>,
+    ) {
+        if let Some(founding) = founding {
+            tasks.spawn(self.found(founding, info.clone(), report));
+        } else if founds_region {
+            tasks.spawn(self.found_region(report));
+        }
+    }
+
     /// Founds the cluster. In a task: after a crash it may need the others first, who need this node's ports.
     fn found(
         &self,
@@ -241,6 +258,19 @@ impl Keeper {
             if let Err(error) = cluster::found(&environment, &store, &identity, founding, info, groups).await {
                 error!(%error, "the cluster cannot be founded");
                 report.send_replace(Some(format!("the cluster cannot be founded: {error}")));
+            }
+        }
+    }
+
+    /// Founds the region. In a task: the directory has to reach this node first.
+    fn found_region(&self, report: watch::Sender<Option<String>>) -> impl Future<Output = ()> + use<> {
+        let (environment, store, identity) = (self.environment.clone(), self.store.clone(), self.identity.clone());
+        let groups = self.groups.clone();
+        async move {
+            let groups = (&groups.directory, &groups.catalog);
+            if let Err(error) = cluster::found_region(&environment, &store, &identity, groups).await {
+                error!(%error, "the region cannot be founded");
+                report.send_replace(Some(format!("the region cannot be founded: {error}")));
             }
         }
     }
@@ -268,9 +298,12 @@ impl Keeper {
             entropy: Arc::clone(&self.environment.entropy),
             exec: self.environment.exec,
         };
+        let region_changes =
+            RegionChanges { directory: Arc::clone(&directory), entropy: Arc::clone(&self.environment.entropy) };
         Admin {
             collector,
             departures,
+            region_changes,
             disks,
             scrub,
             deletion,
@@ -288,6 +321,7 @@ impl Keeper {
     fn peer_router(
         &self,
         trust: Trust,
+        (api, forwarded): (Router, TaskTracker),
         shards: LocalShards,
         admission: Admitter,
         admin: &Admin,
@@ -300,6 +334,8 @@ impl Keeper {
             shards,
             admission: Arc::new(admission),
             administration: Arc::new(RemoteAdmin::new(admin.clone())),
+            api,
+            forwarded,
             metrics,
         })
     }
@@ -327,6 +363,11 @@ impl Keeper {
     fn info(&self, info: raft::directory::NodeInfo, disks: Arc<Disks>) -> impl Future<Output = ()> + use<> {
         let directory = Arc::clone(&self.groups.directory);
         cluster::keep_info(directory, self.identity.node, info, disks, self.environment.clone())
+    }
+
+    fn clock(&self, time: AgreedTime) -> impl Future<Output = ()> + use<> {
+        let (directory, entropy) = (Arc::clone(&self.groups.directory), Arc::clone(&self.environment.entropy));
+        cluster::keep_clock(directory, time, entropy)
     }
 
     fn membership(&self) -> Membership {

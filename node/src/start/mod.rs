@@ -21,6 +21,10 @@ mod tests_deletion;
 mod tests_departure;
 #[cfg(test)]
 mod tests_disks;
+#[cfg(test)]
+mod tests_homes;
+#[cfg(test)]
+mod tests_regions;
 mod wire;
 
 pub use error::StartError;

@@ -11,6 +11,7 @@ use storage::exec::Exec;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use super::groups::NodeGroups;
@@ -51,6 +52,8 @@ pub struct Node {
     pub(super) scrub: Scrub,
     pub(super) local_disks: LocalDisks,
     pub(super) clients: Servers,
+    /// Requests that other regions have handed on.
+    pub(super) forwarded: TaskTracker,
     pub(super) peers: Servers,
     pub(super) tasks: JoinSet<()>,
     pub(super) groups: NodeGroups,
@@ -160,7 +163,7 @@ impl Node {
 
     /// Makes a join token, as on the local socket.
     pub async fn create_token(&self, lifetime_seconds: u64) -> Result<TokenAnswer, TokenError> {
-        self.admin.create_token(lifetime_seconds).await
+        self.admin.create_token(lifetime_seconds, None).await
     }
 
     /// Ends the node in order: no new requests, those in progress finish for a while, leaderships are handed over,
@@ -176,6 +179,7 @@ impl Node {
             scrub,
             local_disks,
             clients,
+            forwarded,
             peers,
             mut tasks,
             ..
@@ -183,7 +187,12 @@ impl Node {
         info!("shutting down");
         tasks.shutdown().await;
         readiness.send_replace(Readiness { reasons: vec!["the node is shutting down".to_owned()] });
+        members.set_ready(false);
         clients.drain().await;
+        forwarded.close();
+        if timeout(self.drain_timeout, forwarded.wait()).await.is_err() {
+            info!("requests of other regions were cut off at the end of the drain");
+        }
         if timeout(self.drain_timeout, gateway.drain()).await.is_err() {
             info!("uploads were cut off at the end of the drain");
         }
@@ -192,7 +201,10 @@ impl Node {
         }
         background.stop().await;
         scrub.stop().await;
-        let heirs: Vec<_> = members.live().iter().map(|member| member.id).filter(|id| *id != members.own()).collect();
+        let mut heirs: Vec<_> = members.live().iter().map(|member| member.id).collect();
+        heirs.retain(|id| *id != members.own());
+        // The directory may be led from any region.
+        heirs.extend(members.remotes().iter().filter(|remote| remote.live).map(|remote| remote.id));
         self.groups.hand_over(&heirs, HAND_OVER).await;
         peers.drain().await;
         drop((admin, gateway, pulls, members, scrub, local_disks));

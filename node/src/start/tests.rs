@@ -206,7 +206,7 @@ async fn ask_the_local_socket(socket: &Path) {
     assert!(config.keys.iter().any(|entry| entry.key == "node.name" && entry.value == "\"n1\""));
 }
 
-async fn wait_for(node: &Node, what: &str, until: impl Fn(&Status) -> bool) -> Status {
+pub(super) async fn wait_for(node: &Node, what: &str, until: impl Fn(&Status) -> bool) -> Status {
     let waiting = async {
         loop {
             let status = node.status().await;

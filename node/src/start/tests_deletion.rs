@@ -26,7 +26,7 @@ async fn begin(data_dir: &std::path::Path) -> Node {
 }
 
 /// Asks the local socket.
-async fn ask_raw(node: &Node, method: Method, path: &str, request: &impl Serialize) -> (StatusCode, Value) {
+pub(super) async fn ask_raw(node: &Node, method: Method, path: &str, request: &impl Serialize) -> (StatusCode, Value) {
     #[expect(clippy::disallowed_methods, reason = "a client of the node, outside of its environment")]
     let stream = UnixStream::connect(node.admin().settings.data_dir.join(SOCKET)).await.unwrap();
     let body = serde_json::to_vec(request).unwrap();
@@ -40,12 +40,12 @@ fn read<A: DeserializeOwned>((status, answer): (StatusCode, Value)) -> A {
     serde_json::from_value(answer).unwrap()
 }
 
-async fn post<A: DeserializeOwned>(node: &Node, path: &str, request: Value) -> A {
+pub(super) async fn post<A: DeserializeOwned>(node: &Node, path: &str, request: Value) -> A {
     read(ask_raw(node, Method::POST, path, &request).await)
 }
 
 /// The error of a request that is refused.
-async fn refused(node: &Node, path: &str, request: Value, status: StatusCode) -> String {
+pub(super) async fn refused(node: &Node, path: &str, request: Value, status: StatusCode) -> String {
     let (actual, answer) = ask_raw(node, Method::POST, path, &request).await;
     assert_eq!(actual, status, "{answer}");
     answer["error"].as_str().unwrap().to_owned()
@@ -82,7 +82,7 @@ async fn policies_are_set_explained_and_removed() {
     assert_eq!(delete(&node, "/v2/acme/app/manifests/v1").await, StatusCode::FORBIDDEN);
 
     let shown: NamespaceAnswer = post(&node, "/namespace/show", json!({ "prefix": "acme" })).await;
-    assert_eq!((shown.usage.repositories, shown.own.unwrap().quota.tags), (1, Some(1)));
+    assert_eq!((shown.usage.unwrap().repositories, shown.own.unwrap().quota.tags), (1, Some(1)));
     let listed: NamespacesAnswer = post(&node, "/namespaces", json!({ "after": null })).await;
     let prefixes: Vec<&str> = listed.namespaces.iter().map(|entry| entry.prefix.as_str()).collect();
     assert_eq!((prefixes, listed.next), (vec!["", "acme"], None));
@@ -164,7 +164,7 @@ async fn many_tags_are_previewed_and_deleted_by_a_job() {
     assert_eq!((preview.tags.len(), preview.tags[0].delete), (1, false));
     let run: JobAnswer = post(&node, "/retention/run", json!({ "prefix": "acme" })).await;
     assert_eq!((ended(&node, run.job.id).await.deleted, run.job.kind.as_str()), (0, "retention"));
-    let jobs: JobsAnswer = read(ask_raw(&node, Method::GET, "/jobs", &()).await);
+    let jobs: JobsAnswer = post(&node, "/jobs", json!({})).await;
     assert_eq!(jobs.jobs.iter().map(|job| job.id).collect::<Vec<_>>(), [run.job.id, started.job.id]);
     refused(&node, "/job/cancel", json!({ "job": run.job.id }), StatusCode::CONFLICT).await;
     let unknown = refused(&node, "/job/show", json!({ "job": 99 }), StatusCode::NOT_FOUND).await;

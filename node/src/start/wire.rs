@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use raft::directory::Directory;
+use raft::group::Group;
 use raft::id::NodeId;
-use rustls_pki_types::ServerName;
+use rustls_pki_types::{CertificateDer, ServerName};
 use storage::disk::Disks;
 use tokio::sync::watch;
 
@@ -19,6 +21,7 @@ use crate::gateway::{self, Gateway, GatewayParts};
 use crate::identity::{ClusterId, ClusterKey, Identity, NodeCertificate, PeerTls, server_name};
 use crate::members::{GroupSource, Members, MembersOptions, MembersResources};
 use crate::peer::{PeerIdentity, Peers, Security, Trust};
+use crate::regions::{self, Regions, RegionsParts};
 use crate::registry::Registry;
 use crate::serve::{Identify, Protection};
 use crate::shards::{DiskMetrics, LocalShards, Shards};
@@ -39,7 +42,10 @@ impl PeerSecurity {
                 let name_of = move |node: NodeId| {
                     ServerName::try_from(server_name(node, cluster)).expect("a node's name is a DNS name")
                 };
-                let client = Security::tls_of_nodes(Arc::clone(&tls.client), Arc::new(name_of));
+                let region_of =
+                    |certificate: &CertificateDer<'_>| Some(NodeCertificate::read(certificate).ok()?.region);
+                let (name_of, region_of) = (Arc::new(name_of), Arc::new(region_of));
+                let client = Security::tls_of_nodes(Arc::clone(&tls.client), name_of, region_of);
                 Self { client, trust: Trust::Certificate, tls: Some(tls) }
             }
             None => Self { client: Security::Plaintext, trust: Trust::Claim, tls: None },
@@ -53,7 +59,7 @@ impl PeerSecurity {
             // A node that this replica has not heard of yet is one all the same: the CA has signed for it. One that was
             // removed is told so by the answer to each of its requests.
             let read = NodeCertificate::read(certificate).ok().filter(|read| read.cluster == cluster)?;
-            Some(PeerIdentity { node: read.node })
+            Some(PeerIdentity { node: read.node, region: read.region })
         });
         Protection::MutualTls(Arc::clone(&tls.server), identify)
     }
@@ -65,6 +71,7 @@ pub(super) struct Rooms {
     pub(super) time: AgreedTime,
     pub(super) gateway: Gateway,
     pub(super) registry: Registry,
+    pub(super) regions: Regions,
     pub(super) local: LocalShards,
     pub(super) admission: Admitter,
 }
@@ -105,7 +112,15 @@ pub(super) async fn rooms(ground: Ground<'_>) -> Rooms {
         registry.register_collector(Box::new(DiskMetrics { disks: Arc::clone(&disks) }));
     });
     let local = LocalShards::new(identity.node, disks, exec, shard_metrics);
-    let shards = Shards::new(local.clone(), peers, members.clone(), exec);
+    let shards = Shards::new(local.clone(), peers.clone(), members.clone(), exec);
+    let parts = RegionsParts {
+        own: identity.region,
+        members: members.clone(),
+        peers,
+        exec,
+        metrics: metrics.register(regions::Metrics::register),
+    };
+    let regions = Regions::start(parts, Arc::<Group<Directory>>::clone(&groups.directory)).await;
     let gateway = Gateway::new(GatewayParts {
         catalog: Arc::clone(&groups.catalog),
         shards,
@@ -132,25 +147,30 @@ pub(super) async fn rooms(ground: Ground<'_>) -> Rooms {
         max_clock_offset: Duration::from_secs(settings.clock.max_offset_seconds),
     };
     let admission = Admitter::new(Arc::clone(&groups.directory), time.clone(), environment.clone(), ground.cluster_key);
-    Rooms { members, time, gateway, registry, local, admission }
+    Rooms { members, time, gateway, registry, regions, local, admission }
 }
 
-/// What clients are served: the registry's API, health, and metrics unless they have an address of their own.
-pub(super) fn api_router(
-    rooms: &Rooms,
-    settings: &Settings,
-    readiness: watch::Receiver<Readiness>,
-    metrics: &Metrics,
-) -> Router {
-    let api = api::router(ApiParts {
+/// The registry's API: for clients, and for those of them whose requests other regions hand on.
+pub(super) fn api_router(rooms: &Rooms, settings: &Settings, metrics: &Metrics) -> Router {
+    api::router(ApiParts {
         gateway: rooms.gateway.clone(),
         registry: rooms.registry.clone(),
+        regions: rooms.regions.clone(),
         options: ApiOptions {
             manifest_bytes_max: settings.manifest.max_size_bytes,
             idle_body_timeout: settings.idle_body_timeout(),
         },
         metrics: metrics.register(api::Metrics::register),
-    });
+    })
+}
+
+/// What clients are served: the API, health, and metrics unless they have an address of their own.
+pub(super) fn client_router(
+    api: Router,
+    settings: &Settings,
+    readiness: watch::Receiver<Readiness>,
+    metrics: &Metrics,
+) -> Router {
     let health = if settings.metrics.listen.is_empty() {
         health::router(readiness, metrics.clone())
     } else {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use raft::catalog::{self, Catalog, DiskLocation, PlacementTotals, ShortfallKey};
-use raft::directory::{self, Directory, DrainRecord, NodeRecord, NodeState};
+use raft::directory::{self, Directory, DrainRecord, NodeRecord, NodeState, RegionRecord};
 use raft::group::{self, Group};
 use raft::id::{NodeId, RegionId};
 use raft::machine::Machine;
@@ -14,15 +14,21 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::disks::disks;
+use super::regions::{self, Answers, by_region};
 use super::verdict::{Facts, judge};
-use crate::admin::{self, DrainStatus, GroupStatus, NodeStatus, Status, Totals};
+use crate::admin::{
+    self, DirectoryReading, DrainStatus, GroupStatus, NodeStatus, RegionStatus, RegionsAnswer, Status, Totals,
+};
 use crate::background::Overview;
-use crate::cluster::{FIRST_REGION, voters_of};
+use crate::cluster::{Reading, confirm_directory, regions_borne, seats, voters_of};
 use crate::identity::Identity;
 use crate::members::Members;
 
 /// Bound on the confirmation; without it the answer is local knowledge.
 const CONFIRMATION: Duration = Duration::from_secs(2);
+/// The same for the directory in a cluster of several regions: whoever asks may wait for one round of reads and take part
+/// in the next, each of two round trips.
+const FAR_CONFIRMATION: Duration = Duration::from_secs(6);
 
 /// Collects a status.
 #[derive(Clone, Debug)]
@@ -66,45 +72,70 @@ impl Names {
     }
 }
 
+/// What the directory says, as far as it can be read.
+struct Recorded {
+    /// Nodes that were not removed.
+    nodes: Vec<(NodeId, NodeRecord)>,
+    regions: Vec<(RegionId, RegionRecord)>,
+    primary: Option<RegionId>,
+    reading: DirectoryReading,
+    clock: Timestamp,
+}
+
+impl Recorded {
+    fn names(&self) -> Names {
+        Names {
+            nodes: self.nodes.iter().map(|(node, record)| (*node, record.info.name.clone())).collect(),
+            regions: self.regions.iter().map(|(region, record)| (*region, record.name.clone())).collect(),
+        }
+    }
+
+    /// Voters that the directory is to have with the active nodes there are.
+    fn directory_seats(&self) -> u64 {
+        let active = self.nodes.iter().map(|(_, record)| record).filter(|record| record.state == NodeState::Active);
+        let seats = |primary| seats(&by_region(active), primary, 0).total as u64;
+        self.primary.map_or(0, seats)
+    }
+
+    /// The same for a region's catalog.
+    fn catalog_seats(&self, region: RegionId) -> u64 {
+        let active = |(_, record): &&(NodeId, NodeRecord)| record.region == region && record.state == NodeState::Active;
+        voters_of(self.nodes.iter().filter(active).count()) as u64
+    }
+
+    /// Regions without which the directory still has a quorum. `None` in one region.
+    fn regions_borne(&self, voters: &[NodeId]) -> Option<u64> {
+        let votes = self.nodes.iter().filter(|(node, _)| voters.contains(node)).map(|(_, record)| record);
+        (self.regions.len() > 1).then(|| regions_borne(&by_region(votes)) as u64)
+    }
+}
+
 impl Collector {
     /// The status as of now. Always answers, within some seconds.
     pub async fn status(&self) -> Status {
-        let confirm = async { tokio::join!(self.directory.read_barrier(), self.catalog.read_barrier()) };
-        let confirmed = matches!(timeout(CONFIRMATION, confirm).await, Ok((Ok(()), Ok(()))));
-        let directory = directory::View::new(self.directory.state());
+        let (recorded, confirmed) = tokio::join!(self.recorded(), self.confirm_catalog());
         let catalog = catalog::View::new(self.catalog.state());
-        // What cannot be read is shown as not known; the verdict names a group that has stopped.
-        let records: Vec<(NodeId, NodeRecord)> = directory
-            .nodes()
-            .unwrap_or_default()
-            .into_iter()
-            .filter(|(_, record)| record.state != NodeState::Removed)
-            .collect();
-        let regions: BTreeMap<RegionId, String> =
-            directory.regions().unwrap_or_default().into_iter().map(|(id, record)| (id, record.name)).collect();
-        let names =
-            Names { nodes: records.iter().map(|(node, record)| (*node, record.info.name.clone())).collect(), regions };
+        let names = recorded.names();
         let totals = catalog.totals().unwrap_or_default();
-        let clock = directory.clock().unwrap_or_default();
+        let clock = recorded.clock;
         let held: BTreeMap<DiskLocation, PlacementTotals> = catalog.disks().unwrap_or_default().into_iter().collect();
         let known = Known { names: &names, held: &held, clock, overview: self.overviews.borrow().clone() };
-        let nodes: Vec<NodeStatus> = records.iter().map(|(node, record)| self.node(*node, record, &known)).collect();
-        let seats = |region: RegionId| {
-            let active =
-                |(_, record): &&(NodeId, NodeRecord)| record.region == region && record.state == NodeState::Active;
-            voters_of(records.iter().filter(active).count()) as u64
-        };
-        let groups = vec![
-            self.group(&self.directory, seats(FIRST_REGION), &names),
-            self.group(&self.catalog, seats(self.identity.region), &names),
-        ];
+        let nodes: Vec<NodeStatus> =
+            recorded.nodes.iter().map(|(node, record)| self.node(*node, record, &known)).collect();
+        let mut directory = self.group(&self.directory, recorded.directory_seats(), &names);
+        directory.regions_borne = recorded.regions_borne(&self.directory.status().voters);
+        let groups = vec![directory, self.group(&self.catalog, recorded.catalog_seats(self.identity.region), &names)];
+        let regions = self.region_statuses(&recorded, confirmed);
         let stalled = |record: &NodeRecord| {
             record.state == NodeState::Joining && clock >= record.joined.plus_seconds(JOIN_SECONDS_MAX)
         };
-        let stalled: Vec<u64> = records.iter().filter(|(_, record)| stalled(record)).map(|(node, _)| node.0).collect();
+        let stalled: Vec<u64> =
+            recorded.nodes.iter().filter(|(_, record)| stalled(record)).map(|(node, _)| node.0).collect();
         let lost = totals.shortfalls_by_spare.get(&ShortfallKey::LOST).copied().unwrap_or(0);
         let judgement = judge(&Facts {
             confirmed,
+            directory: recorded.reading,
+            regions: &regions,
             nodes: &nodes,
             stalled: &stalled,
             groups: &groups,
@@ -118,12 +149,17 @@ impl Collector {
             name: self.identity.name.clone(),
             region: names.region(self.identity.region),
             confirmed,
+            directory: recorded.reading,
             verdict: judgement.verdict,
             summary: judgement.summary,
             findings: judgement.findings,
-            feature_level: directory.cluster().ok().flatten().map_or(0, |cluster| cluster.feature_level),
+            feature_level: directory::View::new(self.directory.state())
+                .cluster()
+                .ok()
+                .flatten()
+                .map_or(0, |cluster| cluster.feature_level),
             nodes,
-            regions: names.regions.into_values().collect(),
+            regions,
             groups,
             under_replicated: totals.shortfalls,
             lost,
@@ -136,6 +172,51 @@ impl Collector {
                 uploads: totals.uploads,
             },
         }
+    }
+
+    /// The regions as of now. Always answers, within some seconds.
+    pub async fn regions(&self) -> RegionsAnswer {
+        let (recorded, confirmed) = tokio::join!(self.recorded(), self.confirm_catalog());
+        let regions = self.region_statuses(&recorded, confirmed);
+        RegionsAnswer { version: admin::VERSION, directory: recorded.reading, regions }
+    }
+
+    async fn confirm_catalog(&self) -> bool {
+        matches!(timeout(CONFIRMATION, self.catalog.read_barrier()).await, Ok(Ok(())))
+    }
+
+    /// What the directory says. What cannot be read is shown as not known; the verdict names a group that has stopped.
+    async fn recorded(&self) -> Recorded {
+        let several = directory::View::new(self.directory.state()).regions().is_ok_and(|regions| regions.len() > 1);
+        let within = if several { FAR_CONFIRMATION } else { CONFIRMATION };
+        let Reading { confirmed, as_of_milliseconds } = confirm_directory(self.directory.as_ref(), within).await;
+        let now = self.members.beat().clock.0;
+        let age_seconds = if confirmed { 0 } else { now.saturating_sub(as_of_milliseconds) / 1000 };
+        let view = directory::View::new(self.directory.state());
+        let nodes = view.nodes().unwrap_or_default().into_iter();
+        Recorded {
+            nodes: nodes.filter(|(_, record)| record.state != NodeState::Removed).collect(),
+            regions: view.regions().unwrap_or_default(),
+            primary: view.primary().ok().flatten(),
+            reading: DirectoryReading { confirmed, as_of_milliseconds, age_seconds },
+            clock: Timestamp(as_of_milliseconds),
+        }
+    }
+
+    fn region_statuses(&self, recorded: &Recorded, own_serves: bool) -> Vec<RegionStatus> {
+        let facts = regions::Facts {
+            regions: &recorded.regions,
+            primary: recorded.primary,
+            own: self.identity.region,
+            own_serves,
+            nodes: &recorded.nodes,
+            voters: &self.directory.status().voters,
+        };
+        let remotes = self.members.remotes();
+        regions::regions(&facts, |node| Answers {
+            live: self.members.is_live(node),
+            ready: remotes.iter().any(|remote| remote.id == node && remote.ready),
+        })
     }
 
     fn node(&self, node: NodeId, record: &NodeRecord, known: &Known<'_>) -> NodeStatus {
@@ -153,7 +234,11 @@ impl Collector {
             version: member.as_ref().map_or_else(|| record.info.version.clone(), |member| member.version.clone()),
             api_url: record.info.api_url.clone(),
             peer_address: record.info.peer_address.clone(),
-            disks: disks(node, member.as_ref(), record, known.held),
+            disks: if record.region == self.identity.region {
+                disks(node, member.as_ref(), record, known.held)
+            } else {
+                Vec::new()
+            },
             shards,
             bytes,
             drain: record.drain.as_ref().map(|begun| drain_status(node, begun, bytes, known)),
@@ -181,6 +266,7 @@ impl Collector {
             live_voters: named(&live),
             voters: named(&status.voters),
             learners: named(&status.learners),
+            regions_borne: None,
             lag: status.lag.iter().map(|(node, lag)| (names.node(*node), *lag)).collect(),
         }
     }

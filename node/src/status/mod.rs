@@ -1,13 +1,17 @@
 //! How the node and its cluster are, and what to make of it.
 //!
 //! `readiness` is this node alone, for load balancers; `collect` brings together what the node knows of the cluster;
-//! `verdict` judges it; `metrics` shows groups and totals to Prometheus.
+//! `regions` says how each
+//! region is; `verdict` judges it; `metrics` shows groups and totals to Prometheus.
 
 mod collect;
 mod disks;
 mod metrics;
 mod readiness;
+mod regions;
 mod verdict;
+mod verdict_disks;
+mod verdict_regions;
 
 pub use collect::Collector;
 pub use metrics::GroupMetrics;

@@ -68,7 +68,9 @@ impl ReadinessTask {
     pub async fn keep(self) {
         let mut waiting = Waiting::default();
         loop {
-            let (directory, catalog) = tokio::join!(confirm(&self.directory), confirm(&self.catalog));
+            // A region that is cut off from the directory's quorum serves what its own has.
+            let directory = async { if self.members.is_confirmed() { None } else { confirm(&self.directory).await } };
+            let (directory, catalog) = tokio::join!(directory, confirm(&self.catalog));
             let mut reasons: Vec<String> = self.founding.borrow().iter().cloned().collect();
             reasons.extend(directory);
             reasons.extend(catalog);
@@ -80,6 +82,7 @@ impl ReadinessTask {
             let readiness = Readiness { reasons };
             let ready = readiness.is_ready();
             self.gauge.set(i64::from(ready));
+            self.members.set_ready(ready);
             self.outcome.send_if_modified(|present| {
                 let changed = *present != readiness;
                 if changed {
@@ -118,13 +121,14 @@ impl ReadinessTask {
 
     /// A group in which this node is yet to become a voter: until then its loss is borne, but that of another not.
     fn vote(&self) -> Option<String> {
-        // Unreadable nodes are reported as such.
-        let nodes = View::new(self.directory.state()).nodes().unwrap_or_default();
+        // What cannot be read is reported as such.
+        let view = View::new(self.directory.state());
+        let (nodes, primary) = (view.nodes().unwrap_or_default(), view.primary().ok().flatten()?);
         [self.directory.status(), self.catalog.status()].iter().find_map(|status| {
             let liveness = |node| if self.members.is_live(node) { Liveness::Live } else { Liveness::Away };
             let candidates = candidates(self.members.own(), status, &nodes, liveness);
             let voters = status.voters.iter().copied().collect();
-            let wanted = is_wanted(self.members.own(), status.leader?, &candidates, &voters);
+            let wanted = is_wanted(self.members.own(), status.leader?, primary, &candidates, &voters);
             wanted.then(|| format!("this node does not vote yet in group {}", status.group))
         })
     }

@@ -1,18 +1,24 @@
 //! What to make of a status: a word, a sentence, and what there is to do. A pure function.
 
-use crate::admin::{DiskStatus, GroupStatus, NodeStatus, Verdict};
+use super::verdict_disks::judge_disk;
+use super::verdict_regions::{directory_without_quorum, judge_regions};
+use crate::admin::{DirectoryReading, GroupStatus, NodeStatus, RegionState, RegionStatus, Verdict};
+
+/// Name of the directory's group.
+const DIRECTORY: &str = "directory";
 
 /// State of a node that was admitted and has yet to show that it runs.
 const JOINING: &str = "joining";
 
-/// Share of a disk that is left when it is reported, in percent of its capacity.
-const LOW_SPACE_PERCENT: u64 = 10;
-
 /// What is known when a verdict is asked for.
 #[derive(Clone, Debug)]
 pub struct Facts<'a> {
-    /// Whether the quorum confirmed this.
+    /// Whether the quorum of the region's catalog confirmed this.
     pub confirmed: bool,
+    /// Whether the quorum of the directory did.
+    pub directory: DirectoryReading,
+    /// Regions.
+    pub regions: &'a [RegionStatus],
     /// Nodes.
     pub nodes: &'a [NodeStatus],
     /// Ids of those that have been joining for suspiciously long.
@@ -41,7 +47,11 @@ pub struct Judgement {
 pub fn judge(facts: &Facts<'_>) -> Judgement {
     let mut findings = Findings::default();
     for group in facts.groups {
-        judge_group(group, &mut findings);
+        if group.name == DIRECTORY && facts.confirmed && !facts.directory.confirmed {
+            findings.add(Verdict::NeedsAttention, directory_without_quorum(group, facts.directory));
+        } else {
+            judge_group(group, &mut findings);
+        }
     }
     if !facts.confirmed && findings.verdict != Verdict::NotServing {
         findings.add(
@@ -49,7 +59,8 @@ pub fn judge(facts: &Facts<'_>) -> Judgement {
             "no leader with a quorum has confirmed this: it is what this node knows alone".to_owned(),
         );
     }
-    judge_nodes(facts.nodes, facts.stalled, &mut findings);
+    judge_regions(facts.regions, &mut findings);
+    judge_nodes(facts, &mut findings);
     for node in facts.nodes {
         for disk in &node.disks {
             judge_disk(node, disk, &mut findings);
@@ -80,23 +91,44 @@ pub fn judge(facts: &Facts<'_>) -> Judgement {
             },
         );
     }
-    let joined = || facts.nodes.iter().filter(|node| node.state != JOINING);
-    let live = joined().filter(|node| node.live).count() as u64;
-    let redundancy = match joined().count() {
-        1 => "; one node has no redundancy: add two more with regnode join",
-        2 => "; two nodes keep all bytes when one is lost, but both are needed to serve: add a third with regnode join",
-        _ => "",
-    };
-    let summary = match findings.verdict {
-        Verdict::Healthy => format!("healthy: {} live{redundancy}", count(live, "node")),
-        Verdict::NeedsAttention => {
-            format!("serves, but needs attention: {} of {} live", live, count(joined().count() as u64, "node"))
-        }
-        Verdict::NotServing => {
-            format!("does not serve: {} of {} live", live, count(joined().count() as u64, "node"))
-        }
-    };
+    let summary = summary(findings.verdict, facts);
     Judgement { verdict: findings.verdict, summary, findings: findings.sorted() }
+}
+
+fn summary(verdict: Verdict, facts: &Facts<'_>) -> String {
+    // In one region it goes without saying.
+    let own = facts.regions.iter().find(|region| region.own && facts.regions.len() > 1).map(|region| &region.name);
+    let joined = || facts.nodes.iter().filter(|node| node.state != JOINING);
+    let here = || joined().filter(|node| own.is_none_or(|own| node.region == *own));
+    let live = joined().filter(|node| node.live).count() as u64;
+    let nodes = count(joined().count() as u64, "node");
+    let over = own.map_or_else(String::new, |_| format!(" in {}", count(facts.regions.len() as u64, "region")));
+    match verdict {
+        Verdict::Healthy => {
+            let (region, join) = own.map_or_else(
+                || (String::new(), String::new()),
+                |own| (format!("region {own}: "), format!(" --region {own}")),
+            );
+            let redundancy = match here().count() {
+                1 => format!("; {region}one node has no redundancy: add two more with regnode join{join}"),
+                2 => format!(
+                    "; {region}two nodes keep all bytes when one is lost, but both are needed to serve: add a third with \
+                     regnode join{join}"
+                ),
+                _ => String::new(),
+            };
+            format!("healthy: {} live{over}{redundancy}", count(live, "node"))
+        }
+        Verdict::NeedsAttention => format!("serves, but needs attention: {live} of {nodes} live{over}"),
+        Verdict::NotServing => match own {
+            None => format!("does not serve: {live} of {nodes} live"),
+            Some(own) => {
+                let live = here().filter(|node| node.live).count();
+                let nodes = count(here().count() as u64, "node");
+                format!("region {own} does not serve: {live} of its {nodes} live")
+            }
+        },
+    }
 }
 
 fn judge_group(group: &GroupStatus, findings: &mut Findings) {
@@ -122,6 +154,7 @@ fn judge_group(group: &GroupStatus, findings: &mut Findings) {
     } else if !missing.is_empty() {
         let spare = group.live_voters.len() - (group.voters.len() / 2 + 1);
         let bears = match spare {
+            0 if group.name == DIRECTORY => "if one more fails, policies and membership cannot be changed".to_owned(),
             0 => "if one more fails, it stops serving".to_owned(),
             spare => format!("it bears the loss of {spare} more"),
         };
@@ -149,8 +182,10 @@ fn judge_group(group: &GroupStatus, findings: &mut Findings) {
     }
 }
 
-fn judge_nodes(nodes: &[NodeStatus], stalled: &[u64], findings: &mut Findings) {
-    for node in nodes {
+fn judge_nodes(facts: &Facts<'_>, findings: &mut Findings) {
+    let Facts { nodes, stalled, regions, .. } = facts;
+    let is_silent = |name: &str| regions.iter().any(|one| one.name == name && one.state == RegionState::Silent);
+    for node in *nodes {
         if stalled.contains(&node.id) {
             findings.add(
                 Verdict::NeedsAttention,
@@ -162,7 +197,7 @@ fn judge_nodes(nodes: &[NodeStatus], stalled: &[u64], findings: &mut Findings) {
             );
         } else if node.state == JOINING {
             findings.add(Verdict::Healthy, format!("node {} ({}) is joining", node.id, node.name));
-        } else if !node.live {
+        } else if !node.live && !is_silent(&node.region) {
             findings.add(
                 Verdict::NeedsAttention,
                 format!("node {} ({}) does not answer at {}", node.id, node.name, node.peer_address),
@@ -198,70 +233,8 @@ fn leaving(node: &NodeStatus) -> String {
     }
 }
 
-fn judge_disk(node: &NodeStatus, disk: &DiskStatus, findings: &mut Findings) {
-    let short = disk.id.get(..8).unwrap_or(&disk.id);
-    match disk.state.as_str() {
-        "active" => {}
-        "failed" => findings.add(
-            Verdict::Healthy,
-            format!(
-                "disk {short} of node {} was given up, {} are yet to be rebuilt",
-                node.name,
-                count(disk.shards, "shard")
-            ),
-        ),
-        _ if disk.shards > 0 => findings.add(
-            Verdict::Healthy,
-            format!("disk {short} of node {} is being emptied, {} left", node.name, count(disk.shards, "shard")),
-        ),
-        _ => findings.add(
-            Verdict::Healthy,
-            format!("disk {short} of node {} is emptied: take it out with regnode disk remove", node.name),
-        ),
-    }
-    if !node.live || disk.state != "active" {
-        return;
-    }
-    if disk.health.is_none() {
-        findings.add(
-            Verdict::NeedsAttention,
-            format!(
-                "node {} does not name disk {short} any more, {} are on it: bring it back, or give it up with regnode \
-                 disk remove --force",
-                node.name,
-                count(disk.shards, "shard")
-            ),
-        );
-        return;
-    }
-    if !disk.advice.is_empty() && disk.health.as_deref() != Some("full") {
-        findings.add(Verdict::NeedsAttention, format!("disk {short} of node {}: {}", node.name, disk.advice));
-        return;
-    }
-    if disk.available_bytes == Some(0) {
-        findings.add(
-            Verdict::NeedsAttention,
-            format!(
-                "disk {short} of node {} is full up to its reserve (storage.reserve_percent): free space, or add a \
-                 disk with regnode disk add",
-                node.name
-            ),
-        );
-    } else if disk.writable == Some(false) && node.state == "active" {
-        findings.add(Verdict::NeedsAttention, format!("disk {short} of node {} takes no writes", node.name));
-    } else if let Some(available) = disk.available_bytes
-        && available < disk.capacity_bytes / 100 * LOW_SPACE_PERCENT
-    {
-        let percent = available * 100 / disk.capacity_bytes.max(1);
-        findings.add(
-            Verdict::NeedsAttention,
-            format!("disk {short} of node {} is nearly full: {percent}% left above the reserve", node.name),
-        );
-    }
-}
-
 /// Findings with the worst verdict among them.
-struct Findings {
+pub(super) struct Findings {
     verdict: Verdict,
     list: Vec<(Verdict, String)>,
 }
@@ -273,7 +246,7 @@ impl Default for Findings {
 }
 
 impl Findings {
-    fn add(&mut self, verdict: Verdict, sentence: String) {
+    pub(super) fn add(&mut self, verdict: Verdict, sentence: String) {
         self.verdict = self.verdict.max(verdict);
         self.list.push((verdict, sentence));
     }
@@ -284,14 +257,14 @@ impl Findings {
     }
 }
 
-fn count(number: u64, noun: &str) -> String {
+pub(super) fn count(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::DrainStatus;
+    use crate::admin::{DiskStatus, DrainStatus};
 
     fn node(id: u64, live: bool) -> NodeStatus {
         NodeStatus {
@@ -322,6 +295,8 @@ mod tests {
         }
     }
 
+    const CONFIRMED: DirectoryReading = DirectoryReading { confirmed: true, as_of_milliseconds: 1, age_seconds: 0 };
+
     fn group(voters: u64, live: u64) -> GroupStatus {
         let names = |count| (1..=count).map(|id| format!("n{id}")).collect::<Vec<_>>();
         let quorum = live > voters / 2;
@@ -336,11 +311,17 @@ mod tests {
             learners: Vec::new(),
             lag: Vec::new(),
             quorum,
+            regions_borne: None,
         }
     }
 
+    fn facts(nodes: &[NodeStatus]) -> Facts<'_> {
+        let (stalled, groups, regions) = (&[], &[], &[]);
+        Facts { confirmed: true, directory: CONFIRMED, regions, nodes, stalled, groups, under_replicated: 0, lost: 0 }
+    }
+
     fn judged(nodes: &[NodeStatus], group: GroupStatus, under_replicated: u64) -> Judgement {
-        judge(&Facts { confirmed: group.quorum, nodes, stalled: &[], groups: &[group], under_replicated, lost: 0 })
+        judge(&Facts { confirmed: group.quorum, under_replicated, groups: &[group], ..facts(nodes) })
     }
 
     #[test]
@@ -408,9 +389,7 @@ mod tests {
         assert_eq!((judgement.verdict, judgement.summary.as_str()), (Verdict::Healthy, "healthy: 3 nodes live"));
         assert_eq!(judgement.findings, ["node 4 (n4) is joining"]);
         let groups = [group(3, 3)];
-        let facts =
-            Facts { confirmed: true, nodes: &nodes, stalled: &[4], groups: &groups, under_replicated: 0, lost: 0 };
-        let judgement = judge(&facts);
+        let judgement = judge(&Facts { stalled: &[4], groups: &groups, ..facts(&nodes) });
         assert_eq!(judgement.verdict, Verdict::NeedsAttention);
         assert!(judgement.findings[0].starts_with("node 4 (n4) was admitted long ago"), "{judgement:?}");
     }
@@ -419,9 +398,7 @@ mod tests {
     fn what_is_not_confirmed_is_not_called_healthy() {
         let nodes = [node(1, true), node(2, true), node(3, true)];
         let groups = [group(3, 3)];
-        let facts =
-            Facts { confirmed: false, nodes: &nodes, stalled: &[], groups: &groups, under_replicated: 0, lost: 0 };
-        let judgement = judge(&facts);
+        let judgement = judge(&Facts { confirmed: false, groups: &groups, ..facts(&nodes) });
         assert_eq!(judgement.verdict, Verdict::NotServing);
     }
 
@@ -478,9 +455,7 @@ mod tests {
     fn lost_extents_are_told_apart_from_those_that_can_be_rebuilt() {
         let nodes = [node(1, true), node(2, true), node(3, true)];
         let groups = [group(3, 3)];
-        let facts =
-            Facts { confirmed: true, nodes: &nodes, stalled: &[], groups: &groups, under_replicated: 3, lost: 2 };
-        let judgement = judge(&facts);
+        let judgement = judge(&Facts { groups: &groups, under_replicated: 3, lost: 2, ..facts(&nodes) });
         assert!(judgement.findings[0].starts_with("2 extents cannot be read"), "{judgement:?}");
         assert!(judgement.findings[1].starts_with("1 extent is below"), "{judgement:?}");
     }

@@ -8,10 +8,11 @@ use super::history::RestoreTarget;
 use super::job::{JobId, JobStep, StartJob};
 use super::layout::{CodedExtent, ExtentBody, PlacementKey, ShardLocation};
 use super::name::{Algorithm, Digest, RepositoryName, SessionId, Tag};
+use super::policies::NamespaceCopy;
 use super::record::UploadPosition;
 use super::shortfall::ShortfallReason;
 use crate::id::NodeId;
-use crate::policy::{NamespacePolicy, QuotaResource};
+use crate::policy::QuotaResource;
 use crate::time::Timestamp;
 
 /// A change to a region's catalog.
@@ -200,9 +201,9 @@ pub enum Command {
     SyncPolicies {
         /// Version of the directory that the changes belong to.
         version: u64,
-        /// What differs, by prefix: the policy there, or none. At most
+        /// What differs, by prefix: what is said there, or none. At most
         /// [`POLICIES_PER_COMMAND`](super::POLICIES_PER_COMMAND).
-        changes: Vec<(String, Option<NamespacePolicy>)>,
+        changes: Vec<(String, Option<NamespaceCopy>)>,
         /// Whether this is the last page.
         complete: bool,
     },
@@ -477,6 +478,11 @@ pub enum Response {
     },
     /// There is no such job, or it was forgotten.
     JobUnknown,
+    /// Whoever asks does not write in this region: the namespace's home is another one, or is about to be.
+    Foreign {
+        /// Prefix that says so, empty for the root.
+        namespace: String,
+    },
 }
 
 crate::versioned! {

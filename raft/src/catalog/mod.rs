@@ -44,7 +44,7 @@ pub use layout::{
 };
 pub use limit::*;
 pub use name::{Algorithm, Digest, InvalidName, RepositoryName, SessionId, Tag};
-pub use policies::{PolicyVersionRecord, PolicyWalkRecord};
+pub use policies::{NamespaceCopy, PolicyVersionRecord, PolicyWalkRecord};
 pub use record::*;
 pub use shortfall::{MissingShard, ShortfallKey, ShortfallReason, ShortfallRecord};
 pub use usage::{UsageBlobRecord, UsageRecord};

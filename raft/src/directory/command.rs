@@ -39,7 +39,8 @@ pub enum Command {
         lifetime_seconds: u64,
     },
     /// Admits a node by a token, which is used up: the node is joining until it says something of itself. A repetition
-    /// of the request gets the same answer. A peer address has one node, unless that is the one to be replaced.
+    /// of the request gets the same answer. A peer address has one node, unless that is the one to be replaced. The
+    /// first node of a region founds its catalog; until it has said that it runs, no other one is admitted there.
     AdmitNode {
         /// Id of the token.
         token: [u8; 8],
@@ -106,6 +107,28 @@ pub enum Command {
         /// The prefix.
         prefix: String,
     },
+    /// Adds a region, as yet without a node: the first one that is admitted to it founds its catalog.
+    AddRegion {
+        /// Its name: lower-case letters, digits and '-'.
+        name: String,
+    },
+    /// Changes what is said of a region.
+    SetRegion {
+        /// The region.
+        region: RegionId,
+        /// URL at which clients reach it, without a path; none, if they are not sent there.
+        public_url: Option<String>,
+    },
+    /// Lets another region keep the directory's majority where there are two of them. It must have an active node.
+    SetPrimary {
+        /// The region.
+        region: RegionId,
+    },
+    /// Forgets a region that has no nodes and that no namespace names. Its name is free, its id is never used again.
+    RetireRegion {
+        /// The region.
+        region: RegionId,
+    },
 }
 
 /// What became of a command.
@@ -119,6 +142,8 @@ pub enum Response {
         node: NodeId,
         /// Its region.
         region: RegionId,
+        /// Whether it founds the region's catalog.
+        founds: bool,
     },
     /// Refused; nothing was done.
     Refused(Refusal),
@@ -140,8 +165,13 @@ pub enum Refusal {
     #[error("the join token was used by node {0} already: make another one with: regnode token")]
     TokenUsed(NodeId),
     /// There is no such region.
-    #[error("there is no region {0:?}")]
-    RegionUnknown(String),
+    #[error("there is no region {name:?}, there are {}: add one with: regnode region add", known.join(", "))]
+    RegionUnknown {
+        /// What was asked for: its name or its id.
+        name: String,
+        /// The names of those that exist.
+        known: Vec<String>,
+    },
     /// Another node has the name.
     #[error(
         "node {0} is called {1:?} already: choose another name with --name, or, if this machine takes its place, join \
@@ -182,7 +212,10 @@ pub enum Refusal {
     #[error("node {0} is in another region: join that one to replace it")]
     OtherRegion(NodeId),
     /// There would be no active node left.
-    #[error("node {0} is the last active node of its region: join another one first")]
+    #[error(
+        "node {0} is the last active node of its region, the primary: join another one first, or, if there are other \
+         regions, choose another primary with: regnode region primary"
+    )]
     LastNode(NodeId),
     /// The node has no such disk, or it was removed.
     #[error("node {0} has no disk {1}")]
@@ -195,7 +228,8 @@ pub enum Refusal {
     NamespaceUnknown(String),
     /// Somebody else has changed policies meanwhile.
     #[error(
-        "the policies of namespaces have changed meanwhile, from version {made_from} to {version}: look again, and repeat the change"
+        "namespaces or regions have changed meanwhile, from version {made_from} to {version}: look again, and repeat the \
+         change"
     )]
     NamespacesChanged {
         /// Version that the change was made from.
@@ -209,6 +243,97 @@ pub enum Refusal {
     /// There are as many namespaces as may be.
     #[error("there are {0} namespaces already, the most that may be: remove one that is not needed")]
     TooManyNamespaces(u64),
+    /// Another region has the name.
+    #[error("there is a region {0:?} already")]
+    RegionExists(String),
+    /// The region's name is malformed.
+    #[error(
+        "{0:?} is not a name of a region: 1 to 63 lower-case letters, digits and '-' are expected, '-' inside only"
+    )]
+    RegionInvalid(String),
+    /// There are as many regions as may be.
+    #[error("there are {0} regions already, the most that may be: retire one that is not needed")]
+    TooManyRegions(u64),
+    /// A region's public URL is malformed.
+    #[error("{0:?} is not a public URL: one like https://eu.example.com is expected, without a path")]
+    PublicUrlInvalid(String),
+    /// A primary must be able to vote.
+    #[error("region {0:?} has no active node: join one before it becomes the primary")]
+    RegionEmpty(String),
+    /// The catalog of a region is founded by one node, which has not run yet.
+    #[error(
+        "node {founder} founds region {region:?} and has not run yet: start it first, or, if it never will, remove it \
+         with: regnode leave {founder}"
+    )]
+    RegionNotFounded {
+        /// Name of the region.
+        region: String,
+        /// Its founder.
+        founder: NodeId,
+    },
+    /// A region with a node cannot be retired.
+    #[error("node {node} is in region {region:?}: remove it first with: regnode leave {node}")]
+    RegionHasNode {
+        /// Name of the region.
+        region: String,
+        /// One of its nodes.
+        node: NodeId,
+    },
+    /// A region that a namespace names cannot be retired.
+    #[error(
+        "the namespace {at:?} names region {region:?}: choose another home or other copies first with: regnode \
+         namespace set {at}",
+        at = written(namespace)
+    )]
+    RegionNamed {
+        /// Name of the region.
+        region: String,
+        /// Prefix of one such namespace, empty for the root.
+        namespace: String,
+    },
+    /// The primary cannot be retired.
+    #[error("region {0:?} is the primary: choose another one first with: regnode region primary")]
+    RegionIsPrimary(String),
+    /// There would be no active node left in a region that a namespace names.
+    #[error(
+        "node {node} is the last active node of its region, which the namespace {at:?} names: join another one \
+         first, or choose another home or other copies with: regnode namespace set {at}",
+        at = written(namespace)
+    )]
+    LastNodeOf {
+        /// The node.
+        node: NodeId,
+        /// Prefix of one such namespace, empty for the root.
+        namespace: String,
+    },
+    /// A list of copies names a region twice.
+    #[error("region {0:?} is twice in the list of copies: name it once")]
+    CopyTwice(String),
+    /// A list of copies names the home.
+    #[error("region {0:?} is the home of the namespace: leave it out of the list of copies")]
+    CopyAtHome(String),
+    /// The home is to change to what it is.
+    #[error("region {0:?} is the home of the namespace already: there is nothing to move")]
+    HomeAlready(String),
+    /// A home changes only while nobody writes, which `moving` sees to.
+    #[error(
+        "the home of the namespace {at:?} would change from {from:?} to {to:?}: move it with: regnode namespace set {at} \
+         --home {to}",
+        at = written(prefix)
+    )]
+    HomeNotMoving {
+        /// Prefix of the namespace, empty for the root.
+        prefix: String,
+        /// Name of its home.
+        from: String,
+        /// Name of the region that would be its home.
+        to: String,
+    },
+}
+
+/// A prefix as operators write it.
+fn written(prefix: &str) -> &str {
+    if prefix.is_empty() { "/" } else { prefix }
 }
 
 crate::versioned! {

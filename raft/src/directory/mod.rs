@@ -1,11 +1,12 @@
 //! The directory: the cluster-wide group. Nodes, regions, join tokens, namespaces.
 //!
 //! `command` says what can be asked, `apply` what it does, `table` what is kept under which key, `record` what the rows
-//! hold, `view` how they are read, `limit` every constant.
+//! hold, `place` where the data of a repository rests, `view` how they are read, `limit` every constant.
 
 mod apply;
 mod command;
 mod limit;
+mod place;
 mod record;
 mod table;
 mod view;
@@ -13,10 +14,11 @@ mod view;
 #[cfg(test)]
 mod tests;
 
-pub use apply::Directory;
+pub use apply::{Directory, is_region_name};
 pub use command::{Command, Refusal, Response};
 pub use limit::*;
+pub use place::{Place, PlaceSources};
 pub use record::*;
-pub use view::{Namespace, View};
+pub use view::View;
 
 pub use crate::table::StateError;

@@ -25,6 +25,8 @@ pub struct ClusterRecord {
     pub next_node: NodeId,
     /// Next region id to give out.
     pub next_region: RegionId,
+    /// Region that keeps the directory's majority where there are two of them.
+    pub primary: RegionId,
 }
 
 /// A region. Key: id.
@@ -32,8 +34,22 @@ pub struct ClusterRecord {
 pub struct RegionRecord {
     /// Its name, unique.
     pub name: String,
-    /// When it was founded.
+    /// When it was added.
     pub founded: Timestamp,
+    /// Request that added it, so that a repetition gets the same answer.
+    pub added_by: RequestId,
+    /// Node that founds its catalog, or has founded it: its first one. The others join it.
+    pub founder: Option<NodeId>,
+    /// URL at which clients reach it, without a path.
+    pub public_url: Option<String>,
+}
+
+impl RegionRecord {
+    /// A region that was just added, without a node.
+    #[must_use]
+    pub fn new(name: String, founded: Timestamp, added_by: RequestId) -> Self {
+        Self { name, founded, added_by, founder: None, public_url: None }
+    }
 }
 
 /// What a node is allowed to do.
@@ -200,6 +216,18 @@ pub enum Residency {
     Replicated(Vec<RegionId>),
 }
 
+/// What becomes of a client's request at a node of a region where the namespace does not rest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Elsewhere {
+    /// It is passed on to the home region, and the answer back.
+    #[default]
+    Proxy,
+    /// Reads are sent to the home region's public URL; everything else is passed on.
+    Redirect,
+    /// It is refused.
+    Refuse,
+}
+
 /// A namespace with its policy. Key: prefix, empty for the root. Unset fields inherit from the next shorter prefix.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NamespaceRecord {
@@ -207,11 +235,16 @@ pub struct NamespaceRecord {
     pub home: Option<RegionId>,
     /// Where its data may rest.
     pub residency: Option<Residency>,
+    /// What becomes of requests in a region where it does not rest. Unset everywhere: they are passed on.
+    pub elsewhere: Option<Elsewhere>,
+    /// Region that is to become its home: nobody writes until it has, or until this is taken back. It holds for longer
+    /// prefixes too that inherit the home.
+    pub moving: Option<RegionId>,
     /// What becomes of its content. The catalogs enforce it, each by its own copy.
     pub policy: NamespacePolicy,
 }
 
-/// How often namespaces have changed. One record.
+/// How often namespaces, or the regions that they can name, have changed. One record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyVersionRecord {
     /// Grows with each change.

@@ -3,24 +3,14 @@
 //! Nodes and regions are few, lists of them are whole; namespaces come by pages. A view says what this replica has
 //! applied.
 
-use super::record::{ClusterRecord, JoinTokenRecord, NamespaceRecord, NodeRecord, RegionRecord, Residency};
+use super::place::Place;
+use super::record::{ClusterRecord, JoinTokenRecord, NamespaceRecord, NodeRecord, RegionRecord};
 use super::table::{Cluster, DirectoryClock, JoinTokens, Namespaces, NodeNames, Nodes, PolicyVersion, Regions};
 use crate::catalog::RepositoryName;
 use crate::id::{NodeId, RegionId};
 use crate::machine::State;
 use crate::table::{StateError, Table};
 use crate::time::Timestamp;
-
-/// Where the data of a repository rests: the longest matching prefix, unset fields inherited from shorter ones.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Namespace {
-    /// The longest prefix that is set, empty for the root.
-    pub prefix: String,
-    /// Region whose catalog owns it.
-    pub home: RegionId,
-    /// Where its data may rest.
-    pub residency: Residency,
-}
 
 /// Reads of the directory.
 #[derive(Clone, Debug)]
@@ -65,8 +55,13 @@ impl<S: State> View<S> {
         Regions::scan::<()>(&self.state, (), None, usize::MAX)
     }
 
+    /// Region that keeps the directory's majority where there are two of them; `None` before the cluster is founded.
+    pub fn primary(&self) -> Result<Option<RegionId>, StateError> {
+        Ok(self.cluster()?.map(|cluster| cluster.primary))
+    }
+
     /// A region by its name.
-    pub fn region_by_name(&self, name: &str) -> Result<Option<(RegionId, RegionRecord)>, StateError> {
+    pub fn region_named(&self, name: &str) -> Result<Option<(RegionId, RegionRecord)>, StateError> {
         Ok(self.regions()?.into_iter().find(|(_, region)| region.name == name))
     }
 
@@ -86,33 +81,19 @@ impl<S: State> View<S> {
         Namespaces::scan::<()>(&self.state, (), after.as_ref(), limit)
     }
 
-    /// Grows with each change of a namespace; 0 before the first.
+    /// Grows with each change of a namespace, or of the regions that they can name; 0 before the first.
     pub fn policy_version(&self) -> Result<u64, StateError> {
         Ok(PolicyVersion::get(&self.state, ())?.unwrap_or_default().version)
     }
 
     /// Where the data of a repository rests; `None` before the cluster is founded.
-    pub fn namespace_of(&self, repository: &RepositoryName) -> Result<Option<Namespace>, StateError> {
-        let mut prefix = repository.as_str();
-        let mut longest: Option<&str> = None;
-        let mut found = NamespaceRecord::default();
-        loop {
-            if let Some(record) = self.namespace(prefix)? {
-                longest = longest.or(Some(prefix));
-                found.home = found.home.or(record.home);
-                found.residency = found.residency.or(record.residency);
-            }
-            if prefix.is_empty() || (found.home.is_some() && found.residency.is_some()) {
-                break;
-            }
-            prefix = prefix.rsplit_once('/').map_or("", |(shorter, _)| shorter);
-        }
-        Ok(match (longest, found.home, found.residency) {
-            (Some(prefix), Some(home), Some(residency)) => {
-                Some(Namespace { prefix: prefix.to_owned(), home, residency })
-            }
-            _ => None,
-        })
+    pub fn place(&self, repository: &RepositoryName) -> Result<Option<Place>, StateError> {
+        self.place_at(repository.as_str())
+    }
+
+    /// The same for what is below a prefix, the root's is empty, where no longer one says anything.
+    pub fn place_at(&self, prefix: &str) -> Result<Option<Place>, StateError> {
+        super::apply::place(&self.state, prefix)
     }
 
     /// Time of the last command that was applied; zero before the first.

@@ -117,8 +117,12 @@ impl<M: Machine> Group<M> {
             let _ = raft.trigger().elect(false).await;
         }
         let (own_reads, own_task) = Coalescer::start(read_index::own_rounds(raft.clone()));
-        let (leader_reads, leader_task) =
-            Coalescer::start(read_index::leader_rounds(raft.clone(), Arc::clone(&resources.transport), id));
+        let (leader_reads, leader_task) = Coalescer::start(read_index::leader_rounds(
+            raft.clone(),
+            Arc::clone(&resources.transport),
+            id,
+            options.timing,
+        ));
         let tasks = vec![
             own_task,
             leader_task,

@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::error::{LeaderCallError, ReadError};
 use super::message::{ReadIndex, Request, Response};
+use super::options::Timing;
 use super::transport::Transport;
 use super::{Group, Raft, member_address};
 use crate::codec;
@@ -25,7 +26,7 @@ use crate::machine::Machine;
 
 /// Longest wait for a barrier: as long as a proposal waits, so that reads bear the elections that writes do.
 const DEADLINE: Duration = Duration::from_secs(8);
-/// Longest wait for the leader's answer in one round.
+/// Longest wait for the leader's answer in one round, where the group's pace does not say that links are slower.
 const ROUND_DEADLINE: Duration = Duration::from_millis(1500);
 /// Pause before the first repetition; it doubles up to [`PAUSE_MAX`].
 const PAUSE: Duration = Duration::from_millis(10);
@@ -49,6 +50,12 @@ pub(super) enum RoundError {
 /// Outcome of a round: the index that must be applied before reading.
 pub(super) type Round = Result<u64, RoundError>;
 
+/// Longest wait for the leader's answer in one round. The way there and back and the leader's own round to a quorum have
+/// to fit; a group whose elections wait longer is one whose links take longer.
+fn round_deadline(timing: Timing) -> Duration {
+    ROUND_DEADLINE.max(timing.election_max / 2)
+}
+
 /// Rounds of a replica that leads.
 pub(super) fn own_rounds<M: Machine>(raft: Raft<M>) -> impl Fn() -> BoxFuture<'static, Round> + Send + 'static {
     move || {
@@ -71,7 +78,9 @@ pub(super) fn leader_rounds<M: Machine>(
     raft: Raft<M>,
     transport: Arc<dyn Transport>,
     group: GroupId,
+    timing: Timing,
 ) -> impl Fn() -> BoxFuture<'static, Round> + Send + 'static {
+    let deadline = round_deadline(timing);
     move || {
         let (raft, transport) = (raft.clone(), Arc::clone(&transport));
         Box::pin(async move {
@@ -81,7 +90,7 @@ pub(super) fn leader_rounds<M: Machine>(
             let request = Bytes::from(codec::encode(&Request::ReadIndex));
             let failed = |error: LeaderCallError| RoundError::Leader(Arc::new(error));
             let answer = transport
-                .call(leader, &address, group, request, ROUND_DEADLINE)
+                .call(leader, &address, group, request, deadline)
                 .await
                 .map_err(|error| failed(error.into()))?;
             match codec::decode(&answer).map_err(|error| failed(error.into()))? {
@@ -160,5 +169,17 @@ impl<M: Machine> Group<M> {
             Some(Err(_)) => Ok(ReadIndex::NoQuorum),
             None => Err("it was shut down".to_owned()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slow_links_get_more_time() {
+        let paced = |milliseconds| Timing { election_max: Duration::from_millis(milliseconds), ..Timing::default() };
+        assert_eq!(round_deadline(Timing::default()), ROUND_DEADLINE);
+        assert_eq!(round_deadline(paced(6000)), Duration::from_secs(3));
     }
 }

@@ -31,3 +31,6 @@ pub const PRINCIPAL_LENGTH_MAX: usize = 256;
 
 /// Principal of the node's local socket. It may delete where the policy says that deletes are off.
 pub const OPERATOR: &str = "operator";
+
+/// Principal of what brings a namespace's content to its copies. It alone writes there.
+pub const REPLICATION: &str = "replication";

@@ -2,8 +2,8 @@
 //!
 //! Pure: the directory keeps what was set, each catalog a copy of it, and both come to the same result by
 //! [`Policy::resolve`]. `namespace` is what is set, `validate` what may be, `effective` what holds and which prefix
-//! decided it, `retention` which tags go, `attachment` the tags by which older tools attach signatures. Where data may
-//! rest (`home`, `residency`) is not here: the directory alone needs it.
+//! decided it, `retention` which tags go, `attachment` the tags by which older tools attach signatures, `role` who
+//! writes in a region. Where data rests (`home`, `residency`) is not here: the directory alone needs it.
 
 mod age;
 mod attachment;
@@ -13,6 +13,7 @@ mod namespace;
 mod pattern;
 mod prefix;
 mod retention;
+mod role;
 #[cfg(test)]
 mod tests;
 mod validate;
@@ -25,6 +26,7 @@ pub use namespace::{ImmutableRule, NamespacePolicy, Quota, QuotaResource, Retent
 pub use pattern::{InvalidPattern, Pattern};
 pub use prefix::{covers, is_prefix, prefixes};
 pub use retention::{Decision, TagFacts, WhyDeleted, WhyKept, decide};
+pub use role::Role;
 pub use validate::PolicyError;
 
 #[cfg(test)]

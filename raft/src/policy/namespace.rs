@@ -166,7 +166,3 @@ const fn yes() -> bool {
 const fn every() -> u64 {
     RETENTION_EVERY_SECONDS
 }
-
-crate::versioned! {
-    NamespacePolicy = 1, "namespace policy";
-}

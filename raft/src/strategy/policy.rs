@@ -7,10 +7,10 @@ use proptest::sample::select;
 
 use super::{digest, repository, tag, text, timestamp};
 use crate::catalog::{
-    JobId, JobKind, JobRecord, JobScope, JobState, JobTotals, PolicyVersionRecord, PolicyWalkRecord,
+    JobId, JobKind, JobRecord, JobScope, JobState, JobTotals, NamespaceCopy, PolicyVersionRecord, PolicyWalkRecord,
     RetentionRunRecord, UsageBlobRecord, UsageRecord,
 };
-use crate::policy::{ImmutableRule, NamespacePolicy, Pattern, Quota, Retention, RetentionRule, Untagged};
+use crate::policy::{ImmutableRule, NamespacePolicy, Pattern, Quota, Retention, RetentionRule, Role, Untagged};
 
 pub(crate) fn pattern() -> impl Strategy<Value = Pattern> {
     "[a-cA-C0-9._*?-]{1,6}".prop_map(|pattern| pattern.parse().unwrap())
@@ -73,6 +73,11 @@ pub(crate) fn any_policy() -> impl Strategy<Value = NamespacePolicy> {
             quota,
         },
     )
+}
+
+pub(crate) fn any_namespace_copy() -> impl Strategy<Value = NamespaceCopy> {
+    let role = select(vec![Role::Home, Role::Replica, Role::Foreign]);
+    (option::of(role), any_policy()).prop_map(|(role, policy)| NamespaceCopy { role, policy })
 }
 
 pub(crate) fn any_policy_version() -> impl Strategy<Value = PolicyVersionRecord> {

@@ -12,7 +12,7 @@ use raft::id::GroupId;
 use tokio::time::sleep;
 use turmoil::Sim;
 
-use super::life::{API_PORT, host, name};
+use super::life::{API_PORT, host, name, region_name};
 use crate::computer::Computer;
 use crate::judge::Court;
 use crate::network::SimulatedNetwork;
@@ -78,6 +78,10 @@ pub(super) struct Shared {
     pub(super) reports: Vec<Report>,
     /// Whether some node has founded the cluster.
     pub(super) founded: bool,
+    /// Regions that exist.
+    pub(super) regions: BTreeSet<String>,
+    /// Regions that somebody wants to join and that do not exist yet.
+    pub(super) region_wanted: BTreeSet<String>,
     /// Nodes that need a join token.
     pub(super) token_wanted: BTreeSet<usize>,
     /// Tokens made for them.
@@ -130,6 +134,12 @@ impl Control {
     #[must_use]
     pub fn host(number: usize) -> String {
         host(number)
+    }
+
+    /// Name of a region by its number.
+    #[must_use]
+    pub fn region_name(number: usize) -> String {
+        region_name(number)
     }
 
     /// Name of the node that runs on a computer; one that was wiped takes another name.

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use node::cluster::{self, Certificates};
+use node::cluster::{self, Certificates, RegionError};
 use node::config::Settings;
 use node::environment::Environment;
 use node::identity::Store;
 use node::start::Node;
+use raft::directory::Refusal;
 use tokio::time::{sleep, timeout};
 
 use super::Inspector;
@@ -35,6 +36,11 @@ const INSPECTION: Duration = Duration::from_millis(100);
 /// Name of a node's host on the network.
 pub(super) fn host(number: usize) -> String {
     format!("node-{number}")
+}
+
+/// Name of a region by its number.
+pub(super) fn region_name(number: usize) -> String {
+    format!("region-{number}")
 }
 
 /// Name of the node on a computer that was wiped so often.
@@ -115,7 +121,8 @@ impl Life {
         Ok(End::InOrder)
     }
 
-    /// Founds the cluster on the first node, and joins it on the others, as an operator would: again until it works.
+    /// Founds the cluster on the first node, and joins it on the others, as an operator would: again until it works. The
+    /// first node of a region founds that.
     async fn set_up(
         &self,
         number: usize,
@@ -124,17 +131,21 @@ impl Life {
         settings: &Settings,
     ) -> Result<()> {
         let founds = number == 1 && !control.shared().founded;
+        let region = region_name(self.cluster.region_of(number));
         if founds {
-            cluster::init(environment, settings, "main", Certificates::None).await.context("founding")?;
-            control.shared().founded = true;
+            cluster::init(environment, settings, &region, Certificates::None).await.context("founding")?;
+            let mut shared = control.shared();
+            shared.founded = true;
+            shared.regions.insert(region);
             return Ok(());
         }
+        wait_for_region(&region, control).await;
         loop {
             let token = wait_for_token(number, control).await;
             let first: Vec<String> = self.peers(number, control);
             let replaces = control.shared().replaces.get(&number).cloned();
             let joined =
-                cluster::join(environment, settings, &first, &token, "main", Certificates::None, replaces.as_deref());
+                cluster::join(environment, settings, &first, &token, &region, Certificates::None, replaces.as_deref());
             match joined.await {
                 Ok(_) => return Ok(()),
                 Err(error @ cluster::SetupError::Io { .. }) => return Err(error.into()),
@@ -162,7 +173,7 @@ impl Life {
         }
         let ready = node.readiness().is_ready();
         let status = node.status().await;
-        let wanted = {
+        let (wanted, region) = {
             let mut shared = control.shared();
             let report = &mut shared.reports[number - 1];
             report.ready = ready;
@@ -170,8 +181,18 @@ impl Life {
             report.members = status.nodes.into_iter().map(|node| node.name).collect();
             report.groups = node.group_statuses();
             // One at a time: whoever takes the wish sees to it.
-            if ready { shared.token_wanted.pop_first() } else { None }
+            if ready { (shared.token_wanted.pop_first(), shared.region_wanted.pop_first()) } else { (None, None) }
         };
+        if let Some(region) = region {
+            let added = timeout(TOKEN_DEADLINE, node.admin().region_changes.add(&region)).await;
+            let exists = matches!(added, Ok(Ok(_) | Err(RegionError::Refused(Refusal::RegionExists(_)))));
+            let mut shared = control.shared();
+            if exists {
+                shared.regions.insert(region)
+            } else {
+                shared.region_wanted.insert(region)
+            };
+        }
         if let Some(joiner) = wanted {
             let made = timeout(TOKEN_DEADLINE, node.create_token(TOKEN_LIFETIME_SECONDS)).await;
             if let Ok(Ok(answer)) = made {
@@ -226,6 +247,20 @@ async fn wait_for_token(number: usize, control: &Control) -> String {
                 return token.clone();
             }
             shared.token_wanted.insert(number);
+        }
+        sleep(POLL).await;
+    }
+}
+
+/// Waits until a region exists, added through any node that is ready.
+async fn wait_for_region(region: &str, control: &Control) {
+    loop {
+        {
+            let mut shared = control.shared();
+            if shared.regions.contains(region) {
+                return;
+            }
+            shared.region_wanted.insert(region.to_owned());
         }
         sleep(POLL).await;
     }

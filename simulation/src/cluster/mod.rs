@@ -60,6 +60,7 @@ impl World {
     pub fn quiet(seed: Seed, nodes: usize, limit: Duration) -> Self {
         let cluster = ClusterConfiguration {
             nodes,
+            regions: 1,
             zones: nodes,
             disks_per_node: 1,
             disk_capacity_bytes: 1 << 30,

@@ -142,6 +142,17 @@ impl SimulatedDisk {
         files.into_iter().map(|(path, _)| path).filter(|path| path.starts_with(directory)).collect()
     }
 
+    /// Paths of the files in which these bytes are. Looking changes nothing and meets no fault.
+    #[must_use]
+    pub fn files_with(&self, bytes: &[u8]) -> Vec<PathBuf> {
+        let files = hold(&self.state).tree.files();
+        let has = |content: &SharedContent| {
+            let content = hold(content);
+            memchr::memmem::find(content.slice(0..content.length()), bytes).is_some()
+        };
+        files.into_iter().filter(|(_, content)| has(content)).map(|(path, _)| path).collect()
+    }
+
     /// An operation beside the files, on this many bytes, meets the faults of the disk.
     pub(crate) fn meet(&self, access: Access, bytes: u64) -> io::Result<()> {
         hold(&self.state).faults.meet(access, bytes)

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use node::start::Node;
 use raft::catalog::{CodedExtent, DiskLocation, ExtentBody, ObjectState, ShardLocation, StateError, View};
-use raft::id::GroupId;
+use raft::id::{GroupId, RegionId};
 use raft::time::Timestamp;
 use storage::kv::Engine;
 use storage::shard::{DiskId, ExtentIndex, ObjectId, ShardIndex, ShardName};
@@ -28,6 +28,8 @@ type CatalogView = View<Arc<dyn Engine>>;
 /// What a node holds, and should.
 #[derive(Clone, Debug, Default)]
 pub struct Holdings {
+    /// The region whose catalog it has.
+    pub region: Option<RegionId>,
     /// Last entry that its catalog had applied.
     pub applied: Option<u64>,
     /// Its disks.
@@ -56,10 +58,11 @@ impl Holdings {
         let status = statuses.iter().find(|status| matches!(status.group, GroupId::Catalog(_)));
         let catalog = status.and_then(|status| Some((status.applied_index, node.group_state(status.group)?)));
         let Some((applied, state)) = catalog else { return Ok(Self::default()) };
+        let region = Some(node.identity().region);
         let left = emptiness::left(&*state)?;
         let view = View::new(state);
         let own = node.identity().node;
-        let mut holdings = Self { applied, left, shortfalls: shortfalls(&view)?, ..Self::default() };
+        let mut holdings = Self { region, applied, left, shortfalls: shortfalls(&view)?, ..Self::default() };
         let leaving = leaving(&view)?;
         for disk in node.disks().all() {
             let location = DiskLocation { node: own, disk: disk.id() };
@@ -88,6 +91,12 @@ impl Holdings {
         let unplaced = found.iter().filter(|(name, condition)| condition.exists && !placed.contains(name));
         let orphans = unplaced.filter(|(name, _)| !leaving.contains(name));
         self.orphans.extend(orphans.map(|(name, _)| *name));
+    }
+
+    /// Whether the catalog places a shard of an object on this node.
+    #[must_use]
+    pub fn places_object(&self, object: ObjectId) -> bool {
+        self.placed.keys().any(|name| name.object == object)
     }
 
     /// Whether the catalog knows that a shard is missing or damaged.

@@ -148,8 +148,11 @@ impl Diary {
 
     /// Whether a node's holdings are yet to be taken, or were when others had not applied as much as by now.
     fn is_awaited(&self, number: usize) -> bool {
-        let newest = self.holdings.values().map(|holdings| holdings.applied).max().flatten();
-        self.settled && self.holdings.get(&number).is_none_or(|holdings| holdings.applied < newest)
+        let newest = |region| {
+            let of_region = self.holdings.values().filter(|holdings| holdings.region == region);
+            of_region.map(|holdings| holdings.applied).max().flatten()
+        };
+        self.settled && self.holdings.get(&number).is_none_or(|holdings| holdings.applied < newest(holdings.region))
     }
 }
 

@@ -19,6 +19,7 @@ pub mod mending;
 pub mod raft_safety;
 pub mod redundancy;
 pub mod replicas;
+pub mod residency;
 pub mod shards;
 
 use std::fmt;

@@ -21,6 +21,7 @@ const JUDGE: &str = "redundancy";
 /// Accuses of every extent that is weaker than it should be.
 pub fn judge(holdings: &BTreeMap<usize, Holdings>, court: &Court) {
     let places: BTreeSet<DiskLocation> = holdings.values().flat_map(|holdings| &holdings.places).copied().collect();
+    let nodes_of = |region| holdings.values().filter(|holdings| holdings.region == region).count();
     // Each extent is seen by everyone who has a shard of it, and all say the same.
     let extents: BTreeMap<ExtentKey, (&Holdings, &CodedExtent)> = holdings
         .values()
@@ -28,7 +29,7 @@ pub fn judge(holdings: &BTreeMap<usize, Holdings>, court: &Court) {
         .collect();
     for ((object, index), (seen_by, coded)) in extents {
         if !seen_by.shortfalls.contains_key(&(object, index))
-            && let Some(weakness) = weakness(coded, holdings.len(), &places)
+            && let Some(weakness) = weakness(coded, nodes_of(seen_by.region), &places)
         {
             let attempt = coded.attempt.0;
             court.accuse(

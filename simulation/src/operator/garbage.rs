@@ -62,6 +62,11 @@ pub(crate) async fn set_policies(control: &Control, policies: Vec<(String, Names
     true
 }
 
+/// Gives a namespace in which nothing is yet its home. Whether that is in force.
+pub(crate) async fn set_home(control: &Control, prefix: &str, region: usize) -> bool {
+    insist(control, &Order::Home(prefix.to_owned(), Control::region_name(region))).await
+}
+
 /// Deletes everything in the namespaces that have these policies, and waits until no catalog has a key left that tells of
 /// content. The clocks of all nodes run ahead meanwhile, so that it does not take long. Accuses when it takes longer than it may.
 pub(crate) async fn empty(control: &Control, policies: Vec<(String, NamespacePolicy)>) -> bool {

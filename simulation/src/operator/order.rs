@@ -2,10 +2,11 @@
 //! there.
 
 use node::cluster::DiskWish;
-use node::deletion::BulkDeletion;
+use node::deletion::{Applied, BulkDeletion, DeletionError};
 use node::start::Node;
 use raft::catalog::JobScope;
 use raft::catalog::View;
+use raft::directory::{NamespaceRecord, Residency};
 use raft::id::GroupId;
 use raft::policy::NamespacePolicy;
 use storage::shard::DiskId;
@@ -27,6 +28,10 @@ pub(crate) enum Order {
     Disk(String, DiskId, DiskWish),
     /// A policy is set for a namespace, and in force.
     Policy(String, NamespacePolicy),
+    /// A namespace has its home in a region from now on.
+    Home(String, String),
+    /// Bytes of a namespace stay in its home region, or may be read from others.
+    Pinned(String, bool),
     /// All tags go, and the manifests that nothing else holds.
     DeleteTags,
     /// The node that is asked scrubs all its disks.
@@ -51,11 +56,16 @@ impl Order {
             Self::LeaveByForce(name) => departures.leave(name, true).await.map(drop),
             Self::Disk(name, disk, wish) => departures.set_disk(name, &disk.to_string(), *wish).await.map(drop),
             Self::Policy(prefix, policy) => {
-                return match deletion.set_namespace(prefix, policy.clone()).await {
-                    Ok(applied) if applied.in_force => Ok(()),
-                    Ok(applied) => Err(format!("version {} is not in force yet", applied.version)),
-                    Err(error) => Err(error.to_string()),
-                };
+                return told(deletion.set_namespace(prefix, policy.clone()).await);
+            }
+            Self::Home(prefix, region) => {
+                let home = async { deletion.set_home(prefix, Some(deletion.region_named(region).await?)).await };
+                return told(home.await);
+            }
+            Self::Pinned(prefix, pinned) => {
+                let residency = if *pinned { Residency::Pinned } else { Residency::Home };
+                let edit = |record| Ok(NamespaceRecord { residency: Some(residency.clone()), ..record });
+                return told(deletion.edit_namespace(prefix, edit).await);
             }
             Self::DeleteTags => {
                 let tags = "*".parse().map_err(|error| format!("{error}"))?;
@@ -66,6 +76,15 @@ impl Order {
             Self::Scrub => return node.scrub().start(&[]).map(drop).map_err(|error| error.to_string()),
         };
         outcome.map_err(|error| error.to_string())
+    }
+}
+
+/// Whether a change of a namespace is in force.
+fn told(outcome: Result<Applied, DeletionError>) -> Result<(), String> {
+    match outcome {
+        Ok(applied) if applied.in_force => Ok(()),
+        Ok(applied) => Err(format!("version {} is not in force yet", applied.version)),
+        Err(error) => Err(error.to_string()),
     }
 }
 

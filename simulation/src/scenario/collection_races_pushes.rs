@@ -32,6 +32,7 @@ const AWAY: Duration = Duration::from_secs(6);
 /// The first thing that was not as it must be.
 pub fn collection_races_pushes(seed: Seed, trace: &Trace, court: &Court) -> Result<()> {
     let setting = Setting {
+        regions: 1,
         nodes: NODES,
         founders: NODES,
         disks: 1,

@@ -40,8 +40,15 @@ const TO_SIX: &[Step] =
 /// # Errors
 /// The first thing that was not as it must be.
 pub fn growth_and_shrinkage(seed: Seed, trace: &Trace, court: &Court) -> Result<()> {
-    let setting =
-        Setting { nodes: 12, founders: 1, disks: 1, clients: 2, grace_seconds: 5, limit: Duration::from_hours(3) };
+    let setting = Setting {
+        regions: 1,
+        nodes: 12,
+        founders: 1,
+        disks: 1,
+        clients: 2,
+        grace_seconds: 5,
+        limit: Duration::from_hours(3),
+    };
     let statistics = play(seed, setting, trace, court, |stage| story(stage, TO_TWELVE, false))?;
     trace.note(&format!("{} requests, {} retries", statistics.requests, statistics.retries));
     ensure!(statistics.given_up == 0, "{} requests failed for good: {statistics:?}", statistics.given_up);
@@ -53,8 +60,15 @@ pub fn growth_and_shrinkage(seed: Seed, trace: &Trace, court: &Court) -> Result<
 /// # Errors
 /// The first thing that was not as it must be.
 pub fn power_loss_during_growth(seed: Seed, trace: &Trace, court: &Court) -> Result<()> {
-    let setting =
-        Setting { nodes: 6, founders: 1, disks: 1, clients: 2, grace_seconds: 20, limit: Duration::from_hours(3) };
+    let setting = Setting {
+        regions: 1,
+        nodes: 6,
+        founders: 1,
+        disks: 1,
+        clients: 2,
+        grace_seconds: 20,
+        limit: Duration::from_hours(3),
+    };
     play(seed, setting, trace, court, |stage| story(stage, TO_SIX, true)).map(drop)
 }
 

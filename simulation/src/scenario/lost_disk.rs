@@ -28,6 +28,7 @@ const REPAIRED: Duration = Duration::from_mins(20);
 /// The first thing that was not as it must be.
 pub fn disk_lost(seed: Seed, trace: &Trace, court: &Court) -> Result<()> {
     let setting = Setting {
+        regions: 1,
         nodes: NODES,
         founders: NODES,
         disks: 2,
@@ -47,6 +48,7 @@ pub fn disk_lost(seed: Seed, trace: &Trace, court: &Court) -> Result<()> {
 /// The first thing that was not as it must be.
 pub fn power_loss_during_repair(seed: Seed, trace: &Trace, court: &Court) -> Result<()> {
     let setting = Setting {
+        regions: 1,
         nodes: NODES,
         founders: NODES,
         disks: 2,

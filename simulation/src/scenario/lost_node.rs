@@ -27,6 +27,7 @@ const REPAIRED: Duration = Duration::from_mins(10);
 /// The first thing that was not as it must be.
 pub fn node_lost_and_replaced(seed: Seed, trace: &Trace, court: &Court) -> Result<()> {
     let setting = Setting {
+        regions: 1,
         nodes: NODES,
         founders: NODES,
         disks: 1,
@@ -46,6 +47,7 @@ pub fn node_lost_and_replaced(seed: Seed, trace: &Trace, court: &Court) -> Resul
 /// The first thing that was not as it must be.
 pub fn power_loss_during_replacement(seed: Seed, trace: &Trace, court: &Court) -> Result<()> {
     let setting = Setting {
+        regions: 1,
         nodes: NODES,
         founders: NODES,
         disks: 1,

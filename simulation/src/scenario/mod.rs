@@ -26,6 +26,7 @@ pub mod refused_stays_refused;
 pub mod rolling_restart;
 pub mod shrinkage_to_one;
 pub mod smoke;
+pub mod three_regions;
 mod traffic;
 pub mod wiped_node_rejoins;
 
@@ -124,6 +125,11 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "smoke",
         about: "three nodes, a push, a partition, a crash and restart, a power loss of all, pulls in between",
         run: smoke::smoke,
+    },
+    Scenario {
+        name: "three_regions",
+        about: "three regions over slow, lossy and cut links, one of them lost: each serves its own, pinned bytes stay",
+        run: three_regions::three_regions,
     },
     Scenario {
         name: "wiped_node_rejoins",

@@ -26,6 +26,7 @@ const REDUNDANT: Duration = Duration::from_mins(3);
 /// The first thing that was not as it must be.
 pub fn rolling_restart(seed: Seed, trace: &Trace, court: &Court) -> Result<()> {
     let setting = Setting {
+        regions: 1,
         nodes: NODES,
         founders: NODES,
         disks: 1,

@@ -26,6 +26,7 @@ const THOUGHT: Duration = Duration::from_secs(5);
 /// The first thing that was not as it must be.
 pub fn shrinkage_to_one(seed: Seed, trace: &Trace, court: &Court) -> Result<()> {
     let setting = Setting {
+        regions: 1,
         nodes: NODES,
         founders: NODES,
         disks: 2,

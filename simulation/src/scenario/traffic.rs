@@ -16,7 +16,7 @@ use crate::history::History;
 use crate::judge::inspection::{Demands, Ground, Inspection};
 use crate::judge::raft_safety::RaftSafety;
 use crate::judge::{Court, lease, linearizability};
-use crate::operator::garbage::{empty, set_policies};
+use crate::operator::garbage::{empty, set_home, set_policies};
 use crate::operator::scrub_all;
 use crate::seed::Seed;
 use crate::trace::Trace;
@@ -54,6 +54,8 @@ pub(super) struct Stage {
 /// What there is besides the story.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Setting {
+    /// Regions over which the nodes are spread; each workload's repository has its home in the next one.
+    pub(super) regions: usize,
     /// Computers, those included that are switched on later.
     pub(super) nodes: usize,
     /// Nodes that run from the beginning; the clients know these.
@@ -172,6 +174,7 @@ where
 {
     let mut world = World::quiet(seed, setting.nodes, setting.limit);
     world.founders = setting.founders;
+    world.cluster.regions = setting.regions;
     world.cluster.disks_per_node = setting.disks;
     world.cluster.latency_milliseconds_max = 2;
     world.settings.node_grace_seconds = setting.grace_seconds;
@@ -219,6 +222,13 @@ where
 {
     let founders: Vec<usize> = (1..=setting.founders).collect();
     stage.ready(&founders).await.context("the cluster comes up")?;
+    if setting.regions > 1 {
+        let homes = (0..).zip(&stage.work.library.repositories);
+        for (number, repository) in homes {
+            let home = number % setting.regions + 1;
+            ensure!(set_home(&stage.control, repository, home).await, "{repository} has no home in region {home}");
+        }
+    }
     let policies = garbage.policies(&stage.work.library.repositories);
     ensure!(set_policies(&stage.control, policies.clone()).await, "the policies are not in force");
     stage.work.begin();

@@ -111,6 +111,17 @@ impl Direct {
         Ok(body)
     }
 
+    /// Tags of a repository.
+    ///
+    /// # Errors
+    /// When the answer is not 200, or no list.
+    pub async fn tags(&self, repository: &str) -> Result<Vec<String>> {
+        let get = Request::new(Method::GET, format!("/v2/{repository}/tags/list"));
+        let list: serde_json::Value = serde_json::from_slice(&self.expect(&get, 200).await?.body)?;
+        let tags = list["tags"].as_array().ok_or_else(|| anyhow!("a list without tags: {list}"))?;
+        Ok(tags.iter().filter_map(|tag| tag.as_str().map(str::to_owned)).collect())
+    }
+
     /// Pulls a manifest by tag or digest.
     ///
     /// # Errors

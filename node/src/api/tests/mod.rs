@@ -3,6 +3,7 @@
 mod insight;
 mod manifests;
 mod reads;
+mod regions;
 mod uploads;
 mod wire;
 
@@ -16,7 +17,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
-use raft::catalog::{Algorithm, Catalog, Command, Digest, Response, View};
+use raft::catalog::{Algorithm, Catalog, Command, Digest, NamespaceCopy, Response, View};
 use raft::group::{Group, GroupOptions, GroupResources, LogStore, Transport, TransportError};
 use raft::id::{GroupId, NodeId, RegionId, RequestId};
 use raft::policy::NamespacePolicy;
@@ -26,18 +27,21 @@ use storage::kv::{Engines, MemoryEngines};
 use tower::ServiceExt as _;
 
 use super::{ApiOptions, ApiParts, Metrics, router};
+use crate::deletion::DirectoryRecords;
+use crate::deletion::testing::directory;
 use crate::environment::real;
 use crate::gateway::{Gateway, GatewayParts};
 use crate::members::testing::FixedSource;
 use crate::peer::Trust;
-use crate::peer::testing::{MemoryNetwork, TestNode};
+use crate::peer::testing::{MemoryNetwork, TestNode, address};
+use crate::regions::{Regions, RegionsParts};
 use crate::registry::{Registry, compute};
 
 /// A registry of one node.
 struct Rig {
     router: Router,
     catalog: Arc<Group<Catalog>>,
-    _node: TestNode,
+    node: TestNode,
 }
 
 /// What came back.
@@ -80,6 +84,11 @@ impl Rig {
 
     async fn with(options: ApiOptions) -> Self {
         let node = TestNode::start(&MemoryNetwork::default(), &FixedSource::of(&[1]), 1, Trust::Claim).await;
+        Self::of(node, RegionId(1), directory(), options).await
+    }
+
+    /// A registry of this node of a region.
+    async fn of(node: TestNode, region: RegionId, namespaces: Arc<dyn DirectoryRecords>, options: ApiOptions) -> Self {
         let files = Arc::new(RealFiles);
         let engines: Arc<dyn Engines> = Arc::new(MemoryEngines::new(files.clone()));
         let environment = real(files.clone(), engines.clone());
@@ -95,8 +104,8 @@ impl Rig {
             transport: Arc::new(NoPeers),
             witness: None,
         };
-        let id = GroupId::Catalog(RegionId(1));
-        let group = GroupOptions::new(id, NodeId(1), "node-1", directory.join("catalog"));
+        let id = GroupId::Catalog(region);
+        let group = GroupOptions::new(id, node.id, address(node.id), directory.join("catalog"));
         let catalog = Group::<Catalog>::open(group, resources).await.unwrap();
         catalog.initialize().await.unwrap();
         let gateway = Gateway::new(GatewayParts {
@@ -110,8 +119,17 @@ impl Rig {
             metrics: crate::gateway::Metrics::default(),
         });
         let registry = Registry::new(catalog.clone(), exec, environment.entropy, environment.clock);
-        let router = router(ApiParts { gateway, registry, options, metrics: Metrics::unregistered() });
-        Self { router, catalog, _node: node }
+        let parts = RegionsParts {
+            own: region,
+            members: node.members.clone(),
+            peers: node.peers.clone(),
+            exec,
+            metrics: crate::regions::Metrics::default(),
+        };
+        let regions = Regions::start(parts, namespaces).await;
+        tokio::spawn(regions.keep());
+        let router = router(ApiParts { gateway, registry, regions, options, metrics: Metrics::unregistered() });
+        Self { router, catalog, node }
     }
 
     /// Sends a request. Every answer has the header that clients look for.
@@ -144,8 +162,13 @@ impl Rig {
 
     /// Sets a policy, as the background work brings it from the directory.
     async fn set_policy(&self, prefix: &str, policy: NamespacePolicy) {
+        self.sync(prefix, policy.into()).await;
+    }
+
+    /// Sets what the catalog has at a prefix.
+    async fn sync(&self, prefix: &str, copy: NamespaceCopy) {
         let version = View::new(self.catalog.state()).policy_version().unwrap() + 1;
-        let changes = vec![(prefix.to_owned(), Some(policy))];
+        let changes = vec![(prefix.to_owned(), Some(copy))];
         let command = Command::SyncPolicies { version, changes, complete: true };
         let request = RequestId(version.to_be_bytes().repeat(2).try_into().unwrap());
         assert_eq!(self.catalog.propose(request, command).await.unwrap(), Response::Done);

@@ -10,8 +10,8 @@ use storage::shard::{Attempt, DiskId, Geometry};
 use tokio::time::{Instant, sleep};
 
 use super::world::*;
-use super::world_directory::directory;
 use crate::background::{Background, Metrics, Options};
+use crate::deletion::testing::directory;
 use crate::gateway::write::Pace;
 
 /// Lets the background work run for some virtual time.

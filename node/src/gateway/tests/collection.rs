@@ -5,8 +5,8 @@ use raft::catalog::{Command, DISCARD_GRACE_SECONDS, Response};
 use raft::policy::{GRACE_SECONDS, RESTORE_SECONDS};
 
 use super::world::*;
-use super::world_directory::directory;
 use super::world_images::*;
+use crate::deletion::testing::directory;
 use crate::gateway::BlobError;
 
 /// Longer than any grace of the defaults, touches included.

@@ -7,8 +7,8 @@ use raft::policy::{NamespacePolicy, Retention, RetentionRule};
 use tokio::time::sleep;
 
 use super::world::*;
-use super::world_directory::directory;
 use super::world_images::*;
+use crate::deletion::testing::directory;
 use crate::deletion::{BulkDeletion, Deletion, DeletionError, Preview};
 use crate::gateway::Gateway;
 

@@ -4,8 +4,8 @@ use raft::catalog::Response;
 use raft::policy::{ImmutableRule, NamespacePolicy, Quota, QuotaResource, Untagged};
 
 use super::world::*;
-use super::world_directory::directory;
 use super::world_images::*;
+use crate::deletion::testing::directory;
 use crate::deletion::{DeletionError, Refusal};
 use crate::gateway::{BlobError, UploadError};
 
@@ -28,7 +28,8 @@ async fn what_is_set_is_in_force_on_return_and_explained() {
     assert_eq!(explanation.bounds.iter().map(|bound| bound.namespace.as_str()).collect::<Vec<_>>(), ["acme"]);
     let shown = office.deletion.namespace("acme").await.unwrap();
     assert_eq!((shown.own, shown.policy.grace_seconds, shown.in_force), (Some(bytes_quota(1000)), 60, true));
-    let namespaces = office.deletion.namespaces().await.unwrap();
+    let listing = office.deletion.namespaces().await.unwrap();
+    let namespaces: Vec<_> = listing.namespaces.into_iter().map(|(prefix, record)| (prefix, record.policy)).collect();
     assert_eq!(namespaces, [(String::new(), root), ("acme".to_owned(), bytes_quota(1000))]);
     assert!(office.deletion.remove_namespace("acme").await.unwrap().version > applied.version);
     assert!(office.deletion.explain(&repository(), None).await.unwrap().bounds.is_empty());

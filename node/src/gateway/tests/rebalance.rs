@@ -8,8 +8,8 @@ use raft::id::NodeId;
 use tokio::time::sleep;
 
 use super::world::*;
-use super::world_directory::directory;
 use crate::background::{Background, Metrics, Options};
+use crate::deletion::testing::directory;
 
 #[tokio::test(start_paused = true)]
 async fn a_node_that_joins_gets_its_share_and_then_nothing_moves() {

@@ -10,8 +10,8 @@ use storage::shard::ObjectId;
 use tokio::time::{Instant, sleep};
 
 use super::world::*;
-use super::world_directory::directory;
 use crate::background::{Background, Cause, Metrics, Options};
+use crate::deletion::testing::directory;
 use crate::gateway::Gateway;
 use crate::gateway::placement::Standing;
 

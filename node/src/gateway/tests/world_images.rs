@@ -11,6 +11,7 @@ use super::world::*;
 use crate::background::{Background, Metrics, Options};
 use crate::deletion::{Deletion, DirectoryRecords};
 use crate::gateway::{Gateway, UploadError};
+use crate::regions::testing::alone;
 
 /// A tag.
 pub(super) fn tag(text: &str) -> Tag {
@@ -94,7 +95,8 @@ impl Office {
         let metrics = Metrics::default();
         let options = Options { garbage_items_per_second, ..Options::default() };
         let background = Background::start(gateway, directory, Arc::new(|| None), &options, &metrics);
-        let deletion = Deletion::over(gateway, Arc::clone(directory), background.overviews());
+        let regions = alone(directory, gateway.core.exec);
+        let deletion = Deletion::over(gateway, Arc::clone(directory), background.overviews(), regions);
         Self { background, deletion, metrics }
     }
 

@@ -16,6 +16,10 @@ pub(super) fn mount(
     digest: &Digest,
     from: Option<RepositoryName>,
 ) -> Result<Response, ApplyError> {
+    // A mount names nobody. Who copies brings bytes, or finds them here by an upload.
+    if let Some(refusal) = policy::refuse_write(context, repository.as_str(), None)? {
+        return Ok(refusal);
+    }
     let Some(blob) = Blobs::get(context.state, digest)? else { return Ok(Response::BlobUnknown) };
     let visible = match &from {
         Some(from) => Links::contains(context.state, (from, digest))?,

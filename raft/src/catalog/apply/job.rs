@@ -11,7 +11,6 @@ use crate::catalog::command::Response;
 use crate::catalog::history::ChangeCause;
 use crate::catalog::job::{JobId, JobKind, JobRecord, JobScope, JobState, JobStep, JobTotals, StartJob, TagToDelete};
 use crate::catalog::limit::{JOBS_ENDED_KEPT, JOBS_RUNNING_MAX, TAGS_PER_STEP};
-use crate::catalog::name::RepositoryName;
 use crate::catalog::table::{EndedJobs, JobCounts, Jobs};
 use crate::machine::ApplyError;
 use crate::policy::{OPERATOR, Policy, is_prefix};
@@ -34,9 +33,7 @@ pub(super) fn start(context: &mut Context<'_, '_>, start: StartJob) -> Result<Re
     {
         return Ok(malformed(format!("{prefix:?} is not a namespace")));
     }
-    if matches!(start.kind, JobKind::Tags { .. })
-        && let Some(refusal) = refuse(context, &start)?
-    {
+    if let Some(refusal) = refuse(context, &start)? {
         return Ok(refusal);
     }
     let mut totals = JobCounts::get(context.state, ())?.unwrap_or_default();
@@ -73,18 +70,30 @@ pub(super) fn start(context: &mut Context<'_, '_>, start: StartJob) -> Result<Re
     Ok(Response::JobStarted { job })
 }
 
-/// Where a job deletes, nothing may be deleted.
+/// Why a job cannot begin: where it deletes nobody writes in this region, or nothing may be deleted. Retention is the
+/// namespace's own wish, whoever may delete there; and below a prefix that is at home elsewhere a longer one may be at
+/// home here, so that its runs look at each repository.
 fn refuse(context: &Context<'_, '_>, start: &StartJob) -> Result<Option<Response>, ApplyError> {
     let principal = start.principal.as_deref();
-    match &start.scope {
-        JobScope::Repository(repository) => policy::refuse_delete(context, repository, principal),
-        // A prefix has the grammar of a repository, and what holds for one of that name holds for the prefix.
-        JobScope::Namespace(prefix) => match prefix.parse::<RepositoryName>() {
-            Ok(named) => policy::refuse_delete(context, &named, principal),
-            Err(_) if policy::root(context)?.deletes || principal == Some(OPERATOR) => Ok(None),
-            Err(_) => Ok(Some(Response::DeletesOff { namespace: String::new() })),
-        },
+    if start.kind == JobKind::Retention {
+        return match &start.scope {
+            JobScope::Repository(repository) => policy::refuse_write(context, repository.as_str(), principal),
+            JobScope::Namespace(_) => Ok(None),
+        };
     }
+    // A prefix has the grammar of a repository, and what holds for one of that name holds for the prefix.
+    let named = match &start.scope {
+        JobScope::Repository(repository) => Some(repository.clone()),
+        JobScope::Namespace(prefix) => prefix.parse().ok(),
+    };
+    if let Some(repository) = named {
+        return policy::refuse_delete(context, &repository, principal);
+    }
+    if let Some(foreign) = policy::refuse_write(context, "", principal)? {
+        return Ok(Some(foreign));
+    }
+    let may = policy::root(context)?.deletes || principal == Some(OPERATOR);
+    Ok((!may).then(|| Response::DeletesOff { namespace: String::new() }))
 }
 
 /// Goes one step on with a job, if it stands where the step was made up.
@@ -105,9 +114,9 @@ pub(super) fn step(context: &mut Context<'_, '_>, step: JobStep) -> Result<Respo
     record.kept += step.kept;
     let mut deleted = 0;
     for group in step.delete.chunk_by(|left, right| left.repository == right.repository) {
-        let policy = policy::of(context, &group[0].repository)?;
+        let in_force = policy::of(context, &group[0].repository)?;
         for tag in group {
-            match delete(context, tag, &policy, &actor)? {
+            match delete(context, tag, &in_force, &actor)? {
                 Fate::Deleted => deleted += 1,
                 Fate::Kept => record.kept += 1,
                 Fate::Protected => record.protected += 1,
@@ -144,12 +153,16 @@ fn check(record: &JobRecord, step: &JobStep) -> Result<(), String> {
 fn delete(
     context: &mut Context<'_, '_>,
     tag: &TagToDelete,
-    policy: &Policy,
+    in_force: &Policy,
     actor: &Actor,
 ) -> Result<Fate, ApplyError> {
     // Retention is the namespace's own wish, whoever may delete there.
     let bulk = actor.cause == ChangeCause::BulkDeletion;
-    if bulk && !policy.deletes && actor.principal.as_deref() != Some(OPERATOR) {
+    let principal = actor.principal.as_deref();
+    if bulk && !in_force.deletes && principal != Some(OPERATOR) {
+        return Ok(Fate::Protected);
+    }
+    if policy::refuse_write(context, tag.repository.as_str(), principal)?.is_some() {
         return Ok(Fate::Protected);
     }
     Ok(match deletion::delete_tagged(context, &tag.repository, &tag.tag, &tag.digest, actor)? {

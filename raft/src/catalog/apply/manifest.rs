@@ -30,6 +30,9 @@ type Use = (Digest, LinkRecord, BlobRecord);
 
 /// Stores a manifest that a client pushes, and sets its tags.
 pub(super) fn put(context: &mut Context<'_, '_>, put: PutManifest) -> Result<Response, ApplyError> {
+    if let Some(refusal) = policy::refuse_write(context, put.repository.as_str(), put.principal.as_deref())? {
+        return Ok(refusal);
+    }
     let actor = Actor { principal: put.principal.clone(), cause: ChangeCause::Push };
     store(context, put, &actor)
 }

@@ -43,7 +43,7 @@ use crate::machine::{ApplyError, Machine, Stamp, Transaction};
 use context::Context;
 use location::Page;
 
-pub(super) use policy::{layers, resolved};
+pub(super) use policy::{layers, resolved, role_of};
 
 /// The catalog's state machine.
 #[derive(Clone, Copy, Debug)]

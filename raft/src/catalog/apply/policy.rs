@@ -5,7 +5,7 @@ use crate::catalog::command::Response;
 use crate::catalog::name::{Digest, RepositoryName, Tag};
 use crate::catalog::table::Policies;
 use crate::machine::{ApplyError, State};
-use crate::policy::{NamespacePolicy, OPERATOR, Policy, Sources, prefixes};
+use crate::policy::{NamespacePolicy, OPERATOR, Policy, Role, Sources, prefixes};
 use crate::table::Table;
 
 /// What is set at each prefix of a repository, the root first; prefixes that set nothing are left out.
@@ -16,11 +16,43 @@ pub(in crate::catalog) fn layers(
     let mut layers = Vec::new();
     for prefix in prefixes(repository) {
         let prefix = prefix.to_owned();
-        if let Some(policy) = Policies::get(state, &prefix)? {
-            layers.push((prefix, policy));
+        if let Some(copy) = Policies::get(state, &prefix)?.filter(|copy| !copy.policy.is_empty()) {
+            layers.push((prefix, copy.policy));
         }
     }
     Ok(layers)
+}
+
+/// What this region is for what is below a prefix, and the prefix that says so: the longest one that says
+/// something.
+fn role(state: &impl State, prefix: &str) -> Result<(Role, String), ApplyError> {
+    let mut prefix = prefix.to_owned();
+    loop {
+        let role = Policies::get(state, &prefix)?.and_then(|copy| copy.role);
+        if let Some(role) = role {
+            return Ok((role, prefix));
+        }
+        if prefix.is_empty() {
+            return Ok((Role::default(), prefix));
+        }
+        prefix.truncate(prefix.rfind('/').unwrap_or(0));
+    }
+}
+
+/// What this region is for a repository.
+pub(in crate::catalog) fn role_of(state: &impl State, repository: &RepositoryName) -> Result<Role, ApplyError> {
+    Ok(role(state, repository.as_str())?.0)
+}
+
+/// Why this principal writes nothing below a prefix in this region; `None` if he does. Looked at in log order, so that a
+/// home that changes has one last write.
+pub(super) fn refuse_write(
+    context: &Context<'_, '_>,
+    prefix: &str,
+    principal: Option<&str>,
+) -> Result<Option<Response>, ApplyError> {
+    let (role, namespace) = role(context.state, prefix)?;
+    Ok((!role.admits(principal)).then_some(Response::Foreign { namespace }))
 }
 
 /// What holds for a repository, and which prefix decided it.
@@ -40,17 +72,18 @@ pub(super) fn of(context: &Context<'_, '_>, repository: &RepositoryName) -> Resu
 /// What holds where nothing but the root says anything: for what belongs to no repository.
 pub(super) fn root(context: &Context<'_, '_>) -> Result<Policy, ApplyError> {
     let root = Policies::get(context.state, &String::new())?;
-    Ok(Policy::resolve(root.iter().map(|policy| ("", policy))).0)
+    Ok(Policy::resolve(root.iter().map(|copy| ("", &copy.policy))).0)
 }
 
-/// Why this principal may delete nothing in a repository; `None` if he may.
+/// Why this principal deletes nothing in a repository: he does not write there, or nobody may delete; `None` if he does.
 pub(super) fn refuse_delete(
     context: &Context<'_, '_>,
     repository: &RepositoryName,
     principal: Option<&str>,
 ) -> Result<Option<Response>, ApplyError> {
-    if principal == Some(OPERATOR) {
-        return Ok(None);
+    let foreign = refuse_write(context, repository.as_str(), principal)?;
+    if foreign.is_some() || principal == Some(OPERATOR) {
+        return Ok(foreign);
     }
     let (policy, sources) = resolved(context.state, repository)?;
     Ok((!policy.deletes).then(|| Response::DeletesOff { namespace: sources.deletes.unwrap_or_default() }))

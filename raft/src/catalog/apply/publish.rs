@@ -4,7 +4,7 @@ use storage::kv::Bytes;
 use storage::shard::ObjectId;
 
 use super::context::{Context, subtract};
-use super::{blob, extent, link, malformed, redundancy, upload};
+use super::{blob, extent, link, malformed, policy, redundancy, upload};
 use crate::catalog::command::{Advance, Response};
 use crate::catalog::name::{Digest, SessionId};
 use crate::catalog::record::{BlobRecord, ObjectRecord, ObjectState, UploadRecord};
@@ -24,6 +24,10 @@ pub(super) fn finish(
     let Some(mut upload) = Uploads::get(context.state, &session)? else { return Ok(Response::UploadUnknown) };
     if upload.finished.is_some() {
         return repeated(context, &upload, digest);
+    }
+    let principal = upload.principal.as_deref();
+    if let Some(refusal) = policy::refuse_write(context, upload.repository.as_str(), principal)? {
+        return Ok(refusal);
     }
     if let Some(refusal) = upload::refuse(context, &upload, &advance)? {
         return Ok(refusal);

@@ -17,6 +17,9 @@ pub(super) fn restore(
     target: &RestoreTarget,
     principal: Option<String>,
 ) -> Result<Response, ApplyError> {
+    if let Some(refusal) = policy::refuse_write(context, repository.as_str(), principal.as_deref())? {
+        return Ok(refusal);
+    }
     let actor = Actor { principal, cause: ChangeCause::Restore };
     match target {
         RestoreTarget::Manifest(digest) => restore_manifest(context, repository, digest, None, &actor),

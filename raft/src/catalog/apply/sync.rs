@@ -4,17 +4,17 @@ use super::context::Context;
 use super::{malformed, retention, unheld};
 use crate::catalog::command::Response;
 use crate::catalog::limit::{POLICIES_PER_COMMAND, WALKED_PER_COMMAND};
-use crate::catalog::policies::{PolicyVersionRecord, PolicyWalkRecord};
+use crate::catalog::policies::{NamespaceCopy, PolicyVersionRecord, PolicyWalkRecord};
 use crate::catalog::table::{Manifests, Policies, PolicyVersion, PolicyWalks, UnheldManifests, rows_below};
 use crate::machine::ApplyError;
-use crate::policy::{NamespacePolicy, Retention, is_prefix};
+use crate::policy::{Retention, is_prefix};
 use crate::table::Table;
 
 /// Takes over a page of changes. Whether the values make sense, the directory has said.
 pub(super) fn sync(
     context: &mut Context<'_, '_>,
     version: u64,
-    changes: Vec<(String, Option<NamespacePolicy>)>,
+    changes: Vec<(String, Option<NamespaceCopy>)>,
     complete: bool,
 ) -> Result<Response, ApplyError> {
     if changes.len() > POLICIES_PER_COMMAND {
@@ -27,24 +27,24 @@ pub(super) fn sync(
     if version < present.begun || version <= present.complete {
         return Ok(Response::Stale);
     }
-    for (prefix, policy) in changes {
-        set(context, &prefix, policy.filter(|policy| !policy.is_empty()))?;
+    for (prefix, copy) in changes {
+        set(context, &prefix, copy.filter(|copy| !copy.is_empty()))?;
     }
     let complete = if complete { version } else { present.complete };
     PolicyVersion::put(context.state, (), &PolicyVersionRecord { complete, begun: version });
     Ok(Response::Done)
 }
 
-fn set(context: &mut Context<'_, '_>, prefix: &String, policy: Option<NamespacePolicy>) -> Result<(), ApplyError> {
+fn set(context: &mut Context<'_, '_>, prefix: &String, copy: Option<NamespaceCopy>) -> Result<(), ApplyError> {
     let before = Policies::get(context.state, prefix)?;
-    if before == policy {
+    if before == copy {
         return Ok(());
     }
-    match &policy {
-        Some(policy) => Policies::put(context.state, prefix, policy),
+    match &copy {
+        Some(copy) => Policies::put(context.state, prefix, copy),
         None => Policies::delete(context.state, prefix),
     }
-    let (before, after) = (before.unwrap_or_default(), policy.unwrap_or_default());
+    let (before, after) = (before.unwrap_or_default().policy, copy.unwrap_or_default().policy);
     if before.untagged != after.untagged {
         PolicyWalks::put(context.state, prefix, &PolicyWalkRecord::default());
     }

@@ -8,7 +8,7 @@ use storage::shard::ExtentIndex;
 use storage::switch;
 
 use super::context::{Context, subtract};
-use super::{extent, malformed, usage};
+use super::{extent, malformed, policy, usage};
 use crate::catalog::command::{Advance, Response, StartUpload};
 use crate::catalog::layout::{ExtentBody, ExtentRecord};
 use crate::catalog::limit::{EXTENTS_EXPIRED_PER_COMMAND, UPLOAD_EXTENTS_MAX};
@@ -27,6 +27,9 @@ pub(super) fn start(context: &mut Context<'_, '_>, start: StartUpload) -> Result
     }
     if Objects::contains(context.state, &start.object)? {
         return Ok(Response::Stale);
+    }
+    if let Some(refusal) = policy::refuse_write(context, start.repository.as_str(), start.principal.as_deref())? {
+        return Ok(refusal);
     }
     let position = UploadPosition { offset_bytes: 0, epoch: 0 };
     let upload = UploadRecord {
@@ -62,6 +65,12 @@ pub(super) fn advance(
     }
     if upload.last_request == context.request {
         return Ok(Response::Uploaded { position: upload.position });
+    }
+    // What is there already may still be mended.
+    if !advance.extents.is_empty()
+        && let Some(refusal) = policy::refuse_write(context, upload.repository.as_str(), None)?
+    {
+        return Ok(refusal);
     }
     if let Some(refusal) = refuse(context, &upload, &advance)? {
         return Ok(refusal);

@@ -119,12 +119,11 @@ pub(super) fn refuse(
     let blobs: BTreeMap<Digest, u64> = demand.blobs.iter().copied().collect();
     for prefix in prefixes(repository) {
         let namespace = prefix.to_owned();
-        let Some(policy) = Policies::get(context.state, &namespace)?.filter(|policy| !policy.quota.is_empty()) else {
-            continue;
-        };
+        let quota = Policies::get(context.state, &namespace)?.map(|copy| copy.policy.quota);
+        let Some(quota) = quota.filter(|quota| !quota.is_empty()) else { continue };
         let usage = Usage::get(context.state, &namespace)?.unwrap_or_default();
         for resource in QuotaResource::ALL {
-            let Some(limit) = policy.quota.limit(resource) else { continue };
+            let Some(limit) = quota.limit(resource) else { continue };
             let needed = match resource {
                 QuotaResource::Repositories => u64::from(!Repositories::contains(context.state, repository)?),
                 QuotaResource::Manifests => demand.manifests,
@@ -149,7 +148,7 @@ pub(super) fn refuse_offset(
 ) -> Result<Option<Response>, ApplyError> {
     for prefix in prefixes(repository) {
         let namespace = prefix.to_owned();
-        let quota = Policies::get(context.state, &namespace)?.and_then(|policy| policy.quota.bytes);
+        let quota = Policies::get(context.state, &namespace)?.and_then(|copy| copy.policy.quota.bytes);
         if let Some(limit) = quota.filter(|limit| offset_bytes > *limit) {
             let used = Usage::get(context.state, &namespace)?.unwrap_or_default().bytes;
             let (resource, needed) = (QuotaResource::Bytes, offset_bytes);

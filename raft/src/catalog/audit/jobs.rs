@@ -1,10 +1,11 @@
-//! Deletion jobs and the times at which retention runs: rows that name each other, and counts.
+//! What is said of namespaces, deletion jobs and the times at which retention runs: rows that name each other, and counts.
 
 use super::Audit;
 use crate::catalog::job::{JobState, JobTotals};
 use crate::catalog::limit::{JOBS_ENDED_KEPT, JOBS_RUNNING_MAX};
 use crate::catalog::table::{EndedJobs, JobCounts, Jobs, Policies, PolicyVersion, RetentionDues, RetentionRuns};
 use crate::machine::State;
+use crate::policy::is_prefix;
 use crate::table::StateError;
 
 const RUNS: &str = "retention runs exactly where rules are set";
@@ -12,13 +13,16 @@ const DUES: &str = "each run of retention is due once";
 const JOBS: &str = "a job is in the list of ended ones exactly when it has ended";
 const COUNTS: &str = "the counts of jobs are exact and bounded";
 const TAGS: &str = "each tag that a job saw has one fate";
+const COPIES: &str = "what is kept of a namespace says something, of a prefix";
 const VERSION: &str = "no version of the policies is complete before it was begun";
 
 pub(super) fn audit<S: State>(audit: &mut Audit<'_, S>) -> Result<(), StateError> {
     let version = audit.get::<PolicyVersion>(())?.unwrap_or_default();
     audit.expect(version.complete <= version.begun, VERSION, || format!("{version:?}"));
-    audit.each::<Policies>(|audit, prefix, policy| {
-        let every = policy.retention.filter(|retention| !retention.rules.is_empty()).map(|rules| rules.every_seconds);
+    audit.each::<Policies>(|audit, prefix, copy| {
+        audit.expect(is_prefix(&prefix) && !copy.is_empty(), COPIES, || format!("{prefix:?} has {copy:?}"));
+        let rules = copy.policy.retention.filter(|retention| !retention.rules.is_empty());
+        let every = rules.map(|rules| rules.every_seconds);
         let run = audit.get::<RetentionRuns>(&prefix)?.map(|run| run.every_seconds);
         audit.expect(run == every, RUNS, || format!("{prefix:?} wants {every:?} and has {run:?}"));
         Ok(())

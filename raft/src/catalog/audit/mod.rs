@@ -5,8 +5,8 @@
 //! change meanwhile. Nothing is repaired here.
 //!
 //! `names` is about what clients name, `past` about what is kept of it, `blobs` about references and visibility, `bytes`
-//! about what blobs consist of, `usage` about what each namespace uses, `queues` about what waits and about the counts, `jobs` about deletion
-//! jobs and retention.
+//! about what blobs consist of, `usage` about what each namespace uses, `queues` about what waits and about the counts, `jobs` about what is
+//! said of namespaces, deletion jobs and retention.
 
 mod blobs;
 mod bytes;

@@ -1,9 +1,9 @@
-//! Policies: prefix, empty for the root → what is set there. A copy of the directory's; prefixes that set nothing have no row.
+//! Policies: prefix, empty for the root → what is said there. A copy of the directory's; prefixes that say nothing have no row.
 
 use storage::kv::Column;
 
 use super::NAMES;
-use crate::policy::NamespacePolicy;
+use crate::catalog::policies::NamespaceCopy;
 use crate::table::Table;
 
 /// The table.
@@ -15,8 +15,8 @@ impl Table for Policies {
     const COLUMN: Column = NAMES;
     const KIND: u8 = 33;
     type Key = String;
-    type Value = NamespacePolicy;
+    type Value = NamespaceCopy;
 }
 
 #[cfg(test)]
-crate::table::row_tests!(Policies, text(), any_policy());
+crate::table::row_tests!(Policies, text(), any_namespace_copy());

@@ -17,6 +17,7 @@ mod once;
 mod policies;
 mod redundancy;
 mod restore;
+mod role;
 mod shards;
 mod store;
 mod upload;

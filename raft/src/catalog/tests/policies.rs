@@ -15,7 +15,7 @@ impl Store {
     /// Sets the policy of a prefix, as the next version of the directory.
     pub(super) fn configure(&mut self, prefix: &str, text: &str) {
         let version = self.view().policy_version().unwrap() + 1;
-        let changes = vec![(prefix.to_owned(), Some(policy(text)))];
+        let changes = vec![(prefix.to_owned(), Some(policy(text).into()))];
         assert_eq!(self.apply(Command::SyncPolicies { version, changes, complete: true }), Response::Done);
     }
 
@@ -30,7 +30,7 @@ impl Store {
     }
 
     fn sync(&mut self, version: u64, prefixes: &[&str], complete: bool) -> Response {
-        let one = |prefix: &&str| ((*prefix).to_owned(), Some(policy(&format!("grace_seconds = {version}"))));
+        let one = |prefix: &&str| ((*prefix).to_owned(), Some(policy(&format!("grace_seconds = {version}")).into()));
         let changes = prefixes.iter().map(one).collect();
         self.apply(Command::SyncPolicies { version, changes, complete })
     }
@@ -55,7 +55,7 @@ fn policies_are_inherited_by_repositories_below_their_prefix() {
     assert_eq!(sources.grace_seconds.as_deref(), Some("acme"));
     let set: Vec<String> = store.view().policies(None, 9).unwrap().into_iter().map(|(prefix, _)| prefix).collect();
     assert_eq!(set, ["", "acme", "acme/app"]);
-    let removed = vec![("acme".to_owned(), None), ("acme/app".to_owned(), Some(NamespacePolicy::default()))];
+    let removed = vec![("acme".to_owned(), None), ("acme/app".to_owned(), Some(NamespaceCopy::default()))];
     store.apply(Command::SyncPolicies { version: 9, changes: removed, complete: true });
     assert_eq!(store.grace("acme/app/x"), 10);
     assert_eq!(store.view().policies(Some(""), 9).unwrap(), []);

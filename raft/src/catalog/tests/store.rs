@@ -13,7 +13,7 @@ use super::invariants;
 use crate::catalog::*;
 use crate::id::{NodeId, RequestId};
 use crate::machine::{Machine, Stamp, Transaction};
-use crate::policy::{GRACE_SECONDS, NamespacePolicy, Untagged};
+use crate::policy::{GRACE_SECONDS, NamespacePolicy, Role, Untagged};
 use crate::time::Timestamp;
 
 /// Length of every coded extent in these tests.
@@ -136,7 +136,14 @@ impl Store {
     /// Sets the policy of a prefix, or removes it.
     pub(super) fn sync_policy(&mut self, prefix: &str, policy: Option<NamespacePolicy>) {
         let version = self.view().policy_version().unwrap() + 1;
-        let changes = vec![(prefix.to_owned(), policy)];
+        let changes = vec![(prefix.to_owned(), policy.map(NamespaceCopy::from))];
+        assert_eq!(self.apply(Command::SyncPolicies { version, changes, complete: true }), Response::Done);
+    }
+
+    /// Says what this region is for a prefix, and nothing else of it.
+    pub(super) fn sync_role(&mut self, prefix: &str, role: Option<Role>) {
+        let version = self.view().policy_version().unwrap() + 1;
+        let changes = vec![(prefix.to_owned(), Some(NamespaceCopy { role, ..NamespaceCopy::default() }))];
         assert_eq!(self.apply(Command::SyncPolicies { version, changes, complete: true }), Response::Done);
     }
 

@@ -202,10 +202,10 @@ proptest! {
                 prop_assert_eq!(store.view().usage(&namespace).unwrap().of(resource), used);
                 prop_assert!(needed > 0 && used + needed > limit);
             }
-            for (prefix, policy) in store.view().policies(None, 9).unwrap() {
+            for (prefix, copy) in store.view().policies(None, 9).unwrap() {
                 let usage = store.view().usage(&prefix).unwrap();
                 for resource in QuotaResource::ALL {
-                    let limit = policy.quota.limit(resource).unwrap_or(u64::MAX);
+                    let limit = copy.policy.quota.limit(resource).unwrap_or(u64::MAX);
                     prop_assert!(usage.of(resource) <= limit, "{} of {:?}: {:?}", resource.name(), prefix, usage);
                 }
             }

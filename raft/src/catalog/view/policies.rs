@@ -5,11 +5,11 @@ use storage::kv::Scan;
 use super::View;
 use crate::catalog::apply;
 use crate::catalog::name::RepositoryName;
-use crate::catalog::policies::PolicyVersionRecord;
+use crate::catalog::policies::{NamespaceCopy, PolicyVersionRecord};
 use crate::catalog::table::{Policies, PolicyVersion, PolicyWalks, Usage};
 use crate::catalog::usage::UsageRecord;
 use crate::machine::State;
-use crate::policy::{NamespacePolicy, Policy, Sources};
+use crate::policy::{NamespacePolicy, Policy, Role, Sources};
 use crate::table::{StateError, Table};
 
 impl<S: State> View<S> {
@@ -23,8 +23,8 @@ impl<S: State> View<S> {
         Ok(PolicyVersion::get(&self.state, ())?.unwrap_or_default())
     }
 
-    /// Policies as they are set, by prefix, behind `after`. Prefixes that set nothing are left out.
-    pub fn policies(&self, after: Option<&str>, limit: usize) -> Result<Vec<(String, NamespacePolicy)>, StateError> {
+    /// What is said of namespaces, by prefix, behind `after`. Prefixes of which nothing is said are left out.
+    pub fn policies(&self, after: Option<&str>, limit: usize) -> Result<Vec<(String, NamespaceCopy)>, StateError> {
         let after = after.map(ToOwned::to_owned);
         Policies::scan::<()>(&self.state, (), after.as_ref(), limit)
     }
@@ -37,6 +37,11 @@ impl<S: State> View<S> {
     /// What holds for a repository, whether it exists or not, and which prefix decided it.
     pub fn policy(&self, repository: &RepositoryName) -> Result<(Policy, Sources), StateError> {
         apply::resolved(&self.state, repository)
+    }
+
+    /// What this region is for a repository, whether it exists or not.
+    pub fn role(&self, repository: &RepositoryName) -> Result<Role, StateError> {
+        apply::role_of(&self.state, repository)
     }
 
     /// Whether manifests wait to be looked at again because a policy has changed.

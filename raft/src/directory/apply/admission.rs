@@ -3,11 +3,12 @@
 //! An admission alone takes nothing from anybody: the node that is to be replaced is emptied once the new one runs. What
 //! an earlier attempt to replace the same node has left, and which never ran, makes way.
 
-use super::{Context, Outcome, node};
+use super::{Context, Outcome, node, region};
 use crate::directory::command::{Refusal, Response};
-use crate::directory::record::{NodeInfo, NodeRecord, NodeState};
+use crate::directory::record::{NodeInfo, NodeRecord, NodeState, RegionRecord};
 use crate::directory::table::{Cluster, JoinTokens, NodeNames, Nodes, Regions};
 use crate::id::{NodeId, RegionId};
+use crate::machine::ApplyError;
 use crate::table::{Table, inconsistent};
 
 /// All nodes with their ids.
@@ -18,7 +19,7 @@ type NodeList = [(NodeId, NodeRecord)];
 pub(super) fn admit(
     context: &mut Context<'_, '_>,
     (token, secret_hash): ([u8; 8], [u8; 32]),
-    region: &str,
+    name: &str,
     info: NodeInfo,
     replaces: Option<NodeId>,
 ) -> Outcome {
@@ -30,8 +31,7 @@ pub(super) fn admit(
     if let Some(user) = record.used_by {
         let admitted = Nodes::require(context.state, &user)?;
         let repeated = admitted.admitted_by == context.request;
-        let answer = Response::Admitted { node: user, region: admitted.region };
-        return Ok(if repeated { Ok(answer) } else { Err(Refusal::TokenUsed(user)) });
+        return if repeated { Ok(Ok(again(context, user, &admitted)?)) } else { Ok(Err(Refusal::TokenUsed(user))) };
     }
     if record.expires <= context.now {
         return Ok(Err(Refusal::TokenExpired));
@@ -43,29 +43,49 @@ pub(super) fn admit(
     if let Some((id, admitted)) = nodes.iter().find(repeated) {
         record.used_by = Some(*id);
         JoinTokens::put(context.state, &token, &record);
-        return Ok(Ok(Response::Admitted { node: *id, region: admitted.region }));
+        return Ok(Ok(again(context, *id, admitted)?));
     }
-    let regions = Regions::scan::<()>(context.state, (), None, usize::MAX)?;
-    let Some((region, _)) = regions.into_iter().find(|(_, found)| found.name == region) else {
-        return Ok(Err(Refusal::RegionUnknown(region.to_owned())));
+    let Some((region, mut joined)) = region::named(context, name)? else {
+        return Ok(Err(region::unknown(context, name)?));
     };
     let id = cluster.next_node;
     if info.feature_level < cluster.feature_level {
         return Ok(Err(Refusal::FeatureLevelTooHigh(id, cluster.feature_level)));
     }
-    if let Some(refusal) = refuse_place(&nodes, region, &info, replaces) {
+    if let Some(refusal) = refuse_region(&nodes, &joined).or_else(|| refuse_place(&nodes, region, &info, replaces)) {
         return Ok(Err(refusal));
     }
+    let founds = !nodes.iter().any(|(_, node)| node.region == region && node.state != NodeState::Removed);
     let next = id.0.checked_add(1).ok_or_else(|| inconsistent("cluster", "no node id is left"))?;
     cluster.next_node = NodeId(next);
     record.used_by = Some(id);
     make_way(context, nodes, replaces, &info.name);
     let mut admitted = NodeRecord::new(info, region, NodeState::Joining, context.now, context.request);
     admitted.replaces = replaces;
+    if founds {
+        joined.founder = Some(id);
+        Regions::put(context.state, &region, &joined);
+    }
     Cluster::put(context.state, (), &cluster);
     JoinTokens::put(context.state, &token, &record);
     node::store_new(context, id, &admitted);
-    Ok(Ok(Response::Admitted { node: id, region }))
+    Ok(Ok(Response::Admitted { node: id, region, founds }))
+}
+
+/// The answer to an admission that took place before.
+fn again(context: &Context<'_, '_>, node: NodeId, admitted: &NodeRecord) -> Result<Response, ApplyError> {
+    let region = admitted.region;
+    let founds = Regions::get(context.state, &region)?.is_some_and(|record| record.founder == Some(node));
+    Ok(Response::Admitted { node, region, founds })
+}
+
+/// Why a region admits nobody now. Until its founder runs, nobody knows whether there will be a catalog to join: a node
+/// that had come before could neither found one nor be left without.
+fn refuse_region(nodes: &NodeList, region: &RegionRecord) -> Option<Refusal> {
+    let founder = region.founder?;
+    let is_joining = |(id, node): &(NodeId, NodeRecord)| *id == founder && node.state == NodeState::Joining;
+    let joining = nodes.iter().any(is_joining);
+    joining.then(|| Refusal::RegionNotFounded { region: region.name.clone(), founder })
 }
 
 /// Whether a node is an earlier attempt to replace the same one, which has never run.

@@ -2,7 +2,7 @@
 
 use storage::kv::Bytes;
 
-use super::{Context, Outcome, node};
+use super::{Context, Outcome, node, region};
 use crate::directory::command::{Refusal, Response};
 use crate::directory::record::{
     ClusterRecord, NamespaceRecord, NodeInfo, NodeRecord, NodeState, RegionRecord, Residency,
@@ -28,10 +28,10 @@ pub(super) fn found(
     cluster: [u8; 16],
     trust: Trust,
     feature_level: u32,
-    region: String,
+    name: String,
     info: NodeInfo,
 ) -> Outcome {
-    let admitted = Response::Admitted { node: FIRST_NODE, region: FIRST_REGION };
+    let admitted = Response::Admitted { node: FIRST_NODE, region: FIRST_REGION, founds: true };
     if Cluster::contains(context.state, ())? {
         let first = Nodes::get(context.state, &FIRST_NODE)?;
         let repeated = first.is_some_and(|first| first.admitted_by == context.request);
@@ -39,6 +39,9 @@ pub(super) fn found(
     }
     if info.feature_level < feature_level {
         return Ok(Err(Refusal::FeatureLevelTooHigh(FIRST_NODE, feature_level)));
+    }
+    if !region::is_region_name(&name) {
+        return Ok(Err(Refusal::RegionInvalid(name)));
     }
     let record = ClusterRecord {
         id: cluster,
@@ -48,9 +51,11 @@ pub(super) fn found(
         founded: context.now,
         next_node: NodeId(FIRST_NODE.0 + 1),
         next_region: RegionId(FIRST_REGION.0 + 1),
+        primary: FIRST_REGION,
     };
     Cluster::put(context.state, (), &record);
-    Regions::put(context.state, &FIRST_REGION, &RegionRecord { name: region, founded: context.now });
+    let region = RegionRecord::new(name, context.now, context.request);
+    Regions::put(context.state, &FIRST_REGION, &RegionRecord { founder: Some(FIRST_NODE), ..region });
     let (home, residency) = (Some(FIRST_REGION), Some(Residency::Home));
     let root = NamespaceRecord { home, residency, ..NamespaceRecord::default() };
     Namespaces::put(context.state, &String::new(), &root);

@@ -8,6 +8,7 @@ mod cluster;
 mod disk;
 mod namespace;
 mod node;
+mod region;
 mod token;
 
 use storage::kv::Column;
@@ -18,6 +19,9 @@ use crate::id::RequestId;
 use crate::machine::{ApplyError, Machine, Stamp, Transaction};
 use crate::table::Table;
 use crate::time::{self, Timestamp};
+
+pub(super) use namespace::place;
+pub use region::is_region_name;
 
 /// The directory's state machine.
 #[derive(Clone, Copy, Debug)]
@@ -71,5 +75,9 @@ fn dispatch(context: &mut Context<'_, '_>, command: Command) -> Outcome {
         Command::DrainNode { node, shards, bytes, leave } => node::drain(context, node, (shards, bytes), leave),
         Command::SetDiskState { node, disk, state } => disk::set_state(context, node, disk, state),
         Command::RemoveNamespace { prefix } => namespace::remove(context, &prefix),
+        Command::AddRegion { name } => region::add(context, name),
+        Command::SetRegion { region, public_url } => region::set(context, region, public_url),
+        Command::SetPrimary { region } => region::set_primary(context, region),
+        Command::RetireRegion { region } => region::retire(context, region),
     }
 }

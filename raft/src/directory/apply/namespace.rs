@@ -1,13 +1,39 @@
 //! Namespaces: policy by path prefix. Each change is counted, so that the catalogs notice it.
+//!
+//! A home changes in two steps: `moving` names the new one, and from then on nobody writes below the prefix; who moves it
+//! sees to it that the catalogs know that and that nothing is left behind, and sets the home then. A step that is left
+//! out is refused here, whoever proposes it.
 
-use super::{Context, Outcome};
+use super::{Context, Outcome, region};
+use crate::catalog::RepositoryName;
 use crate::directory::command::{Refusal, Response};
 use crate::directory::limit::NAMESPACES_MAX;
+use crate::directory::place::Place;
 use crate::directory::record::{NamespaceRecord, PolicyVersionRecord, Residency};
 use crate::directory::table::{Cluster, Namespaces, PolicyVersion, Regions};
-use crate::machine::ApplyError;
-use crate::policy::is_prefix;
+use crate::id::RegionId;
+use crate::machine::{ApplyError, State};
+use crate::policy::{is_prefix, prefixes};
 use crate::table::Table;
+
+/// The home of a prefix before a change and after it. The root has one from the beginning.
+struct Homes {
+    present: Option<RegionId>,
+    wanted: Option<RegionId>,
+}
+
+/// Where the data of what is below a prefix rests, unless a longer one says something else; `None` before the cluster is
+/// founded.
+pub(in crate::directory) fn place(state: &impl State, prefix: &str) -> Result<Option<Place>, ApplyError> {
+    let named = prefix.parse::<RepositoryName>().ok();
+    let mut layers = Vec::new();
+    for prefix in named.as_ref().map_or_else(|| vec![""], |name| prefixes(name).collect()) {
+        if let Some(record) = Namespaces::get(state, &prefix.to_owned())? {
+            layers.push((prefix, record));
+        }
+    }
+    Ok(Place::resolve(layers.iter().map(|(prefix, record)| (*prefix, record))))
+}
 
 /// Sets a namespace as a whole. The root always has a home and a residency: left out, they keep their value there.
 pub(super) fn set(
@@ -22,15 +48,6 @@ pub(super) fn set(
     if !is_prefix(&prefix) {
         return Ok(Err(Refusal::NamespaceInvalid(prefix)));
     }
-    let copies = match &record.residency {
-        Some(Residency::Replicated(regions)) => regions.as_slice(),
-        _ => &[],
-    };
-    for region in record.home.iter().chain(copies) {
-        if !Regions::contains(context.state, region)? {
-            return Ok(Err(Refusal::RegionUnknown(region.to_string())));
-        }
-    }
     if let Err(error) = record.policy.check() {
         return Ok(Err(Refusal::PolicyInvalid(error)));
     }
@@ -43,15 +60,86 @@ pub(super) fn set(
         record.home = record.home.or(root.home);
         record.residency = record.residency.or(root.residency);
     }
+    if let Some(refusal) = refuse_regions(context, &record)? {
+        return Ok(Err(refusal));
+    }
     if present.as_ref() != Some(&record) {
         let version = version(context)?;
         if version != made_from {
             return Ok(Err(Refusal::NamespacesChanged { made_from, version }));
         }
+        if let Some(refusal) = refuse_place(context, &prefix, &record, present.and_then(|present| present.moving))? {
+            return Ok(Err(refusal));
+        }
         Namespaces::put(context.state, &prefix, &record);
         changed(context)?;
     }
     Ok(Ok(Response::Done))
+}
+
+/// Why the regions that a record names cannot be: one does not exist, or is named twice.
+fn refuse_regions(context: &Context<'_, '_>, record: &NamespaceRecord) -> Result<Option<Refusal>, ApplyError> {
+    let copies = match &record.residency {
+        Some(Residency::Replicated(copies)) => copies.as_slice(),
+        _ => &[],
+    };
+    for region in record.home.iter().chain(&record.moving).chain(copies) {
+        if !Regions::contains(context.state, region)? {
+            return Ok(Some(region::unknown(context, &region.to_string())?));
+        }
+    }
+    let twice = |(index, region): &(usize, &RegionId)| copies[..*index].contains(region);
+    match copies.iter().enumerate().find(twice) {
+        Some((_, region)) => Ok(Some(Refusal::CopyTwice(region::name(context, *region)?))),
+        None => Ok(None),
+    }
+}
+
+/// Why data cannot rest where a record says. `moving` is what is in force at its prefix.
+fn refuse_place(
+    context: &Context<'_, '_>,
+    prefix: &str,
+    record: &NamespaceRecord,
+    moving: Option<RegionId>,
+) -> Result<Option<Refusal>, ApplyError> {
+    let wanted = match record.home {
+        Some(home) => Some(home),
+        None => home(context, shorter(prefix))?,
+    };
+    let at_home = |region: &RegionId| Some(*region) == wanted;
+    if let Some(Residency::Replicated(copies)) = &record.residency
+        && let Some(region) = copies.iter().copied().find(at_home)
+    {
+        return Ok(Some(Refusal::CopyAtHome(region::name(context, region)?)));
+    }
+    if let Some(region) = record.moving.filter(at_home) {
+        return Ok(Some(Refusal::HomeAlready(region::name(context, region)?)));
+    }
+    refuse_home(context, prefix, &Homes { present: home(context, prefix)?, wanted }, moving)
+}
+
+/// Why the home of a prefix cannot change: it is not being moved there.
+fn refuse_home(
+    context: &Context<'_, '_>,
+    prefix: &str,
+    homes: &Homes,
+    moving: Option<RegionId>,
+) -> Result<Option<Refusal>, ApplyError> {
+    let (Some(present), Some(wanted)) = (homes.present, homes.wanted) else { return Ok(None) };
+    if present == wanted || moving == Some(wanted) {
+        return Ok(None);
+    }
+    let (from, to) = (region::name(context, present)?, region::name(context, wanted)?);
+    Ok(Some(Refusal::HomeNotMoving { prefix: prefix.to_owned(), from, to }))
+}
+
+fn home(context: &Context<'_, '_>, prefix: &str) -> Result<Option<RegionId>, ApplyError> {
+    Ok(place(context.state, prefix)?.map(|place| place.home))
+}
+
+/// The next shorter prefix; the root's own.
+fn shorter(prefix: &str) -> &str {
+    prefix.rsplit_once('/').map_or("", |(shorter, _)| shorter)
 }
 
 /// Forgets what is set at a prefix.
@@ -66,6 +154,11 @@ pub(super) fn remove(context: &mut Context<'_, '_>, prefix: &str) -> Outcome {
     if !Namespaces::contains(context.state, &prefix)? {
         return Ok(Err(Refusal::NamespaceUnknown(prefix)));
     }
+    let homes = Homes { present: home(context, &prefix)?, wanted: home(context, shorter(&prefix))? };
+    // Never as the last step of a move: who removes has not looked at what the move has looked at.
+    if let Some(refusal) = refuse_home(context, &prefix, &homes, None)? {
+        return Ok(Err(refusal));
+    }
     Namespaces::delete(context.state, &prefix);
     changed(context)?;
     Ok(Ok(Response::Done))
@@ -75,7 +168,8 @@ fn version(context: &Context<'_, '_>) -> Result<u64, ApplyError> {
     Ok(PolicyVersion::get(context.state, ())?.unwrap_or_default().version)
 }
 
-fn changed(context: &mut Context<'_, '_>) -> Result<(), ApplyError> {
+/// Counts a change of a namespace, or of the regions that they can name.
+pub(super) fn changed(context: &mut Context<'_, '_>) -> Result<(), ApplyError> {
     let version = version(context)? + 1;
     PolicyVersion::put(context.state, (), &PolicyVersionRecord { version });
     Ok(())

@@ -1,6 +1,6 @@
 //! Nodes: what they say of themselves, what they may do. Names are unique among nodes that are not removed.
 
-use super::{Context, Outcome};
+use super::{Context, Outcome, region};
 use crate::directory::command::{Refusal, Response};
 use crate::directory::record::{DrainRecord, NodeInfo, NodeRecord, NodeState};
 use crate::directory::table::{Cluster, NodeNames, Nodes};
@@ -79,8 +79,8 @@ pub(super) fn drain(context: &mut Context<'_, '_>, node: NodeId, (shards, bytes)
         remove(context, node, record);
         return Ok(Ok(Response::Done));
     }
-    if is_last(context, node, &record)? {
-        return Ok(Err(Refusal::LastNode(node)));
+    if let Some(refusal) = refuse_loss(context, node, &record)? {
+        return Ok(Err(refusal));
     }
     begin_drain(context, &mut record, (shards, bytes), leave);
     Nodes::put(context.state, &node, &record);
@@ -116,8 +116,8 @@ pub(super) fn set_state(context: &mut Context<'_, '_>, node: NodeId, state: Node
         }
         NodeState::Draining => return drain(context, node, (0, 0), false),
         NodeState::Removed => {
-            if is_last(context, node, &record)? {
-                return Ok(Err(Refusal::LastNode(node)));
+            if let Some(refusal) = refuse_loss(context, node, &record)? {
+                return Ok(Err(refusal));
             }
             remove(context, node, record);
         }
@@ -131,6 +131,17 @@ pub(super) fn remove(context: &mut Context<'_, '_>, node: NodeId, mut record: No
     record.state = NodeState::Removed;
     record.drain = None;
     Nodes::put(context.state, &node, &record);
+}
+
+/// Why a region cannot do without a node: it is the last active one, and the region is not given up.
+fn refuse_loss(context: &Context<'_, '_>, node: NodeId, record: &NodeRecord) -> Result<Option<Refusal>, ApplyError> {
+    if !is_last(context, node, record)? {
+        return Ok(None);
+    }
+    if Cluster::require(context.state, ())?.primary == record.region {
+        return Ok(Some(Refusal::LastNode(node)));
+    }
+    Ok(region::naming(context, record.region)?.map(|namespace| Refusal::LastNodeOf { node, namespace }))
 }
 
 /// Whether a region has no other active node than this one.

@@ -15,19 +15,21 @@ fn nothing_works_before_the_cluster_is_founded() {
         assert_eq!(store.apply(command), refused(Refusal::NotFounded));
     }
     assert!(store.view().cluster().unwrap().is_none());
-    assert!(store.view().namespace_of(&"app".parse().unwrap()).unwrap().is_none());
+    assert!(store.view().place(&"app".parse().unwrap()).unwrap().is_none());
 }
 
 #[test]
 fn a_cluster_is_founded_once_with_region_node_and_root() {
     let mut store = Store::founded();
-    let admitted = Response::Admitted { node: NodeId(1), region: RegionId(1) };
+    let admitted = Response::Admitted { node: NodeId(1), region: RegionId(1), founds: true };
     assert_eq!(store.repeat(found("one")), admitted, "a repetition of the request gets the same answer");
     assert_eq!(store.apply(found("one")), refused(Refusal::AlreadyFounded));
     let view = store.view();
     let cluster = view.cluster().unwrap().unwrap();
     assert_eq!((cluster.next_node, cluster.next_region, cluster.founded), (NodeId(2), RegionId(2), store.now));
-    assert_eq!(view.region_by_name("home").unwrap().unwrap().0, RegionId(1));
+    assert_eq!(view.region_named("home").unwrap().unwrap().0, RegionId(1));
+    assert_eq!(view.region(RegionId(1)).unwrap().unwrap().founder, Some(NodeId(1)));
+    assert_eq!(view.primary().unwrap(), Some(RegionId(1)));
     assert_eq!(view.nodes().unwrap().len(), 1);
     assert_eq!(view.node_by_name("one").unwrap().unwrap().0, NodeId(1));
     let root = view.namespace("").unwrap().unwrap();
@@ -79,7 +81,11 @@ fn a_removed_node_stays_removed_and_its_id_is_not_used_again() {
     assert_eq!(store.apply(set(NodeState::Active)), refused(Refusal::NodeUnknown(NodeId(2))));
     let update = Command::UpdateNode { node: NodeId(2), info: info("two") };
     assert_eq!(store.apply(update), refused(Refusal::NodeUnknown(NodeId(2))));
-    assert_eq!(store.join("two"), Response::Admitted { node: NodeId(3), region: RegionId(1) }, "the name is free");
+    assert_eq!(
+        store.join("two"),
+        Response::Admitted { node: NodeId(3), region: RegionId(1), founds: false },
+        "the name is free"
+    );
     assert_eq!(store.view().node(NodeId(2)).unwrap().unwrap().state, NodeState::Removed);
     assert_eq!(store.view().nodes().unwrap().len(), 3);
 }

@@ -12,7 +12,7 @@ use crate::policy::{PolicyError, whole_policy};
 use crate::time::Timestamp;
 
 fn commands() -> Vec<Command> {
-    let replicated = Residency::Replicated(vec![RegionId(1), RegionId(2)]);
+    let replicated = Residency::Replicated(vec![RegionId(2), RegionId(3)]);
     vec![
         Command::Tick,
         found("one"),
@@ -23,12 +23,22 @@ fn commands() -> Vec<Command> {
         Command::RaiseFeatureLevel { level: 3 },
         Command::SetNamespace {
             prefix: "acme/prod".to_owned(),
-            record: NamespaceRecord { home: Some(RegionId(1)), residency: Some(replicated), policy: whole_policy() },
+            record: NamespaceRecord {
+                home: Some(RegionId(1)),
+                residency: Some(replicated),
+                elsewhere: Some(Elsewhere::Redirect),
+                moving: Some(RegionId(2)),
+                policy: whole_policy(),
+            },
             made_from: 7,
         },
         Command::DrainNode { node: NodeId(2), shards: 300, bytes: 1 << 40, leave: true },
         Command::SetDiskState { node: NodeId(2), disk: DiskId([1; 16]), state: DiskState::Failed },
         Command::RemoveNamespace { prefix: "acme/prod".to_owned() },
+        Command::AddRegion { name: "us".to_owned() },
+        Command::SetRegion { region: RegionId(2), public_url: Some("https://us.example.com".to_owned()) },
+        Command::SetPrimary { region: RegionId(2) },
+        Command::RetireRegion { region: RegionId(2) },
     ]
 }
 
@@ -46,6 +56,10 @@ fn command_name(command: &Command) -> &'static str {
         Command::DrainNode { .. } => "drain-node",
         Command::SetDiskState { .. } => "set-disk-state",
         Command::RemoveNamespace { .. } => "remove-namespace",
+        Command::AddRegion { .. } => "add-region",
+        Command::SetRegion { .. } => "set-region",
+        Command::SetPrimary { .. } => "set-primary",
+        Command::RetireRegion { .. } => "retire-region",
     }
 }
 
@@ -55,7 +69,7 @@ fn refusals() -> Vec<Refusal> {
         Refusal::TokenUnknown,
         Refusal::TokenExpired,
         Refusal::TokenUsed(NodeId(2)),
-        Refusal::RegionUnknown("moon".to_owned()),
+        Refusal::RegionUnknown { name: "moon".to_owned(), known: vec!["eu".to_owned(), "us".to_owned()] },
         Refusal::NameTaken(NodeId(2), "two".to_owned()),
         Refusal::NodeUnknown(NodeId(300)),
         Refusal::FeatureLevelTooHigh(NodeId(2), 3),
@@ -74,6 +88,20 @@ fn refusals() -> Vec<Refusal> {
         Refusal::NamespacesChanged { made_from: 7, version: 9 },
         Refusal::RootStays,
         Refusal::TooManyNamespaces(10_000),
+        Refusal::RegionExists("us".to_owned()),
+        Refusal::RegionInvalid("US".to_owned()),
+        Refusal::TooManyRegions(64),
+        Refusal::PublicUrlInvalid("us".to_owned()),
+        Refusal::RegionEmpty("us".to_owned()),
+        Refusal::RegionNotFounded { region: "us".to_owned(), founder: NodeId(2) },
+        Refusal::RegionHasNode { region: "us".to_owned(), node: NodeId(2) },
+        Refusal::RegionNamed { region: "us".to_owned(), namespace: "acme".to_owned() },
+        Refusal::RegionIsPrimary("us".to_owned()),
+        Refusal::LastNodeOf { node: NodeId(2), namespace: "acme".to_owned() },
+        Refusal::CopyTwice("us".to_owned()),
+        Refusal::CopyAtHome("us".to_owned()),
+        Refusal::HomeAlready("us".to_owned()),
+        Refusal::HomeNotMoving { prefix: "acme".to_owned(), from: "eu".to_owned(), to: "us".to_owned() },
     ]
 }
 
@@ -83,7 +111,7 @@ fn refusal_name(refusal: &Refusal) -> &'static str {
         Refusal::TokenUnknown => "token-unknown",
         Refusal::TokenExpired => "token-expired",
         Refusal::TokenUsed(_) => "token-used",
-        Refusal::RegionUnknown(_) => "region-unknown",
+        Refusal::RegionUnknown { .. } => "region-unknown",
         Refusal::NameTaken(..) => "name-taken",
         Refusal::NodeUnknown(_) => "node-unknown",
         Refusal::FeatureLevelTooHigh(..) => "feature-level-too-high",
@@ -102,6 +130,20 @@ fn refusal_name(refusal: &Refusal) -> &'static str {
         Refusal::NamespacesChanged { .. } => "namespaces-changed",
         Refusal::RootStays => "root-stays",
         Refusal::TooManyNamespaces(_) => "too-many-namespaces",
+        Refusal::RegionExists(_) => "region-exists",
+        Refusal::RegionInvalid(_) => "region-invalid",
+        Refusal::TooManyRegions(_) => "too-many-regions",
+        Refusal::PublicUrlInvalid(_) => "public-url-invalid",
+        Refusal::RegionEmpty(_) => "region-empty",
+        Refusal::RegionNotFounded { .. } => "region-not-founded",
+        Refusal::RegionHasNode { .. } => "region-has-node",
+        Refusal::RegionNamed { .. } => "region-named",
+        Refusal::RegionIsPrimary(_) => "region-is-primary",
+        Refusal::LastNodeOf { .. } => "last-node-of",
+        Refusal::CopyTwice(_) => "copy-twice",
+        Refusal::CopyAtHome(_) => "copy-at-home",
+        Refusal::HomeAlready(_) => "home-already",
+        Refusal::HomeNotMoving { .. } => "home-not-moving",
     }
 }
 
@@ -125,7 +167,7 @@ fn commands_are_frozen() {
 #[test]
 fn responses_are_frozen() {
     let mut samples = Samples::new();
-    let answers = [Response::Done, Response::Admitted { node: NodeId(2), region: RegionId(1) }];
+    let answers = [Response::Done, Response::Admitted { node: NodeId(2), region: RegionId(1), founds: true }];
     for response in answers.into_iter().chain(refusals().into_iter().map(Response::Refused)) {
         samples.add(&response_name(&response), &response);
     }
@@ -145,10 +187,14 @@ fn records_are_frozen() {
             wrapped_ca_key: Bytes::from_static(b"key"),
             founded: time,
             next_node: NodeId(4),
-            next_region: RegionId(2),
+            next_region: RegionId(3),
+            primary: RegionId(2),
         },
     );
-    samples.add("region", &RegionRecord { name: "home".to_owned(), founded: time });
+    let added = RegionRecord::new("home".to_owned(), time, RequestId([5; 16]));
+    samples.add("region", &added);
+    let public_url = Some("https://eu.example.com".to_owned());
+    samples.add("region-founded", &RegionRecord { founder: Some(NodeId(300)), public_url, ..added });
     for (name, state) in [
         ("node-joining", NodeState::Joining),
         ("node-active", NodeState::Active),
@@ -181,11 +227,19 @@ fn records_are_frozen() {
         ("namespace-inherited", None),
         ("namespace-home", Some(Residency::Home)),
         ("namespace-pinned", Some(Residency::Pinned)),
-        ("namespace-replicated", Some(Residency::Replicated(vec![RegionId(1), RegionId(2)]))),
+        ("namespace-replicated", Some(Residency::Replicated(vec![RegionId(2), RegionId(3)]))),
     ] {
         let home = Some(RegionId(1));
         samples.add(name, &NamespaceRecord { home, residency, ..NamespaceRecord::default() });
     }
+    for (name, elsewhere) in [
+        ("namespace-proxy", Elsewhere::Proxy),
+        ("namespace-redirect", Elsewhere::Redirect),
+        ("namespace-refuse", Elsewhere::Refuse),
+    ] {
+        samples.add(name, &NamespaceRecord { elsewhere: Some(elsewhere), ..NamespaceRecord::default() });
+    }
+    samples.add("namespace-moving", &NamespaceRecord { moving: Some(RegionId(2)), ..NamespaceRecord::default() });
     samples.add("namespace-policy", &NamespaceRecord { policy: whole_policy(), ..NamespaceRecord::default() });
     samples.add("policy-version", &PolicyVersionRecord { version: 300 });
     samples.compare("directory/records.txt");

@@ -6,6 +6,7 @@ mod disk;
 mod golden;
 mod model;
 mod namespace;
+mod region;
 mod replacement;
 mod store;
 mod token;

@@ -1,13 +1,13 @@
 //! What holds after any commands, in any order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use storage::shard::DiskId;
 
 use super::store::*;
 use crate::directory::*;
-use crate::id::NodeId;
+use crate::id::{NodeId, RegionId};
 use crate::policy::NamespacePolicy;
 
 const PREFIXES: [&str; 4] = ["", "acme", "acme/app", "acme-x"];
@@ -15,18 +15,23 @@ const PREFIXES: [&str; 4] = ["", "acme", "acme/app", "acme-x"];
 /// A command of an operator or of a node.
 #[derive(Clone, Debug)]
 enum Act {
-    Join { name: u8, replaces: Option<u64> },
+    Join { region: u8, name: u8, replaces: Option<u64> },
     Update { node: u64, name: u8 },
     Drain { node: u64, leave: bool },
     State { node: u64, state: NodeState },
     Disk { node: u64, state: DiskState },
-    SetNamespace { prefix: usize, grace_seconds: u64 },
+    SetNamespace { prefix: usize, grace_seconds: u64, home: Option<u32>, moving: Option<u32>, copy: Option<u32> },
     RemoveNamespace { prefix: usize },
+    AddRegion { name: u8 },
+    SetPrimary { region: u32 },
+    RetireRegion { region: u32 },
 }
 
 fn act() -> impl Strategy<Value = Act> {
     let node = || 1..6_u64;
+    let region = || 1..5_u32;
     let state = prop_oneof![Just(NodeState::Active), Just(NodeState::Draining), Just(NodeState::Removed)];
+    let copies = prop::option::weighted(0.2, region());
     let wish = prop_oneof![
         Just(DiskState::Active),
         Just(DiskState::Draining),
@@ -34,21 +39,39 @@ fn act() -> impl Strategy<Value = Act> {
         Just(DiskState::Removed)
     ];
     prop_oneof![
-        3 => (0..4_u8, prop::option::of(node())).prop_map(|(name, replaces)| Act::Join { name, replaces }),
+        3 => (0..3_u8, 0..4_u8, prop::option::of(node()))
+            .prop_map(|(region, name, replaces)| Act::Join { region, name, replaces }),
         3 => (node(), 0..4_u8).prop_map(|(node, name)| Act::Update { node, name }),
         2 => (node(), any::<bool>()).prop_map(|(node, leave)| Act::Drain { node, leave }),
         2 => (node(), state).prop_map(|(node, state)| Act::State { node, state }),
         1 => (node(), wish).prop_map(|(node, state)| Act::Disk { node, state }),
-        1 => (0..PREFIXES.len(), 0..2_u64)
-            .prop_map(|(prefix, grace_seconds)| Act::SetNamespace { prefix, grace_seconds }),
+        3 => ((0..PREFIXES.len(), 0..2_u64), prop::option::of(region()), prop::option::of(region()), copies).prop_map(
+            |((prefix, grace_seconds), home, moving, copy)| Act::SetNamespace {
+                prefix,
+                grace_seconds,
+                home,
+                moving,
+                copy,
+            }
+        ),
+        2 => (0..3_u8).prop_map(|name| Act::AddRegion { name }),
+        1 => region().prop_map(|region| Act::SetPrimary { region }),
+        1 => region().prop_map(|region| Act::RetireRegion { region }),
         1 => (0..PREFIXES.len()).prop_map(|prefix| Act::RemoveNamespace { prefix }),
     ]
+}
+
+fn region(name: u8) -> &'static str {
+    ["home", "us", "asia"][usize::from(name)]
 }
 
 fn perform(store: &mut Store, act: &Act) {
     let name = |name: u8| info(&format!("n{name}"));
     match *act {
-        Act::Join { name: of, replaces } => store.join_as(name(of), replaces),
+        Act::Join { region: of, name: called, replaces } => {
+            let token = store.token();
+            store.apply(admit_to(region(of), token, name(called), replaces.map(NodeId)))
+        }
         Act::Update { node, name: of } => store.apply(Command::UpdateNode { node: NodeId(node), info: name(of) }),
         Act::Drain { node, leave } => {
             store.apply(Command::DrainNode { node: NodeId(node), shards: 1, bytes: 1, leave })
@@ -57,11 +80,18 @@ fn perform(store: &mut Store, act: &Act) {
         Act::Disk { node, state } => {
             store.apply(Command::SetDiskState { node: NodeId(node), disk: DiskId([1; 16]), state })
         }
-        Act::SetNamespace { prefix, grace_seconds } => {
+        Act::SetNamespace { prefix, grace_seconds, home, moving, copy } => {
             let policy = NamespacePolicy { grace_seconds: Some(grace_seconds), ..NamespacePolicy::default() };
-            let record = NamespaceRecord { policy, ..NamespaceRecord::default() };
-            store.set(PREFIXES[prefix], record)
+            let residency = copy.map(|copy| Residency::Replicated(vec![RegionId(copy)]));
+            let (home, moving) = (home.map(RegionId), moving.map(RegionId));
+            store.set(
+                PREFIXES[prefix],
+                NamespaceRecord { home, residency, moving, policy, ..NamespaceRecord::default() },
+            )
         }
+        Act::AddRegion { name } => store.apply(Command::AddRegion { name: region(name).to_owned() }),
+        Act::SetPrimary { region } => store.apply(Command::SetPrimary { region: RegionId(region) }),
+        Act::RetireRegion { region } => store.apply(Command::RetireRegion { region: RegionId(region) }),
         Act::RemoveNamespace { prefix } => {
             store.apply(Command::RemoveNamespace { prefix: PREFIXES[prefix].to_owned() })
         }
@@ -88,28 +118,93 @@ fn check(store: &Store, before: &BTreeMap<NodeId, NodeRecord>) -> BTreeMap<NodeI
         assert_eq!(node.state == NodeState::Draining, node.drain.is_some());
         assert!(node.replaced_by.is_none() || node.state == NodeState::Draining);
     }
-    assert!(present.iter().any(|(_, node)| node.state == NodeState::Active), "somebody stays");
+    let primary = view.primary().unwrap().unwrap();
+    let votes = |node: &NodeRecord| node.region == primary && node.state == NodeState::Active;
+    assert!(present.iter().any(|(_, node)| votes(node)), "somebody stays in the primary");
     nodes
 }
 
-/// The version and all namespaces.
-fn namespaces(store: &Store) -> (u64, Vec<(String, NamespaceRecord)>) {
-    (store.view().policy_version().unwrap(), store.view().namespaces(None, 100).unwrap())
+/// Regions and where data rests.
+struct Places {
+    version: u64,
+    namespaces: Vec<(String, NamespaceRecord)>,
+    regions: BTreeMap<RegionId, RegionRecord>,
+    rests: Vec<Place>,
+}
+
+impl Places {
+    fn of(store: &Store) -> Self {
+        let view = store.view();
+        let longer = ["acme/app/x", "acme-x/y", "other"];
+        Self {
+            version: view.policy_version().unwrap(),
+            namespaces: view.namespaces(None, 100).unwrap(),
+            regions: view.regions().unwrap().into_iter().collect(),
+            rests: PREFIXES.iter().chain(&longer).map(|prefix| view.place_at(prefix).unwrap().unwrap()).collect(),
+        }
+    }
+
+    /// What must hold at any time.
+    fn check(&self, nodes: &BTreeMap<NodeId, NodeRecord>) {
+        let names: BTreeSet<&str> = self.regions.values().map(|region| region.name.as_str()).collect();
+        assert_eq!(names.len(), self.regions.len(), "a name has one region");
+        for (prefix, record) in &self.namespaces {
+            let copies = match &record.residency {
+                Some(Residency::Replicated(copies)) => copies.as_slice(),
+                _ => &[],
+            };
+            for region in record.home.iter().chain(&record.moving).chain(copies) {
+                assert!(self.regions.contains_key(region), "{prefix:?} names region {region}, which is retired");
+            }
+        }
+        let present = |node: &&NodeRecord| node.state != NodeState::Removed;
+        for node in nodes.values().filter(present) {
+            assert!(self.regions.contains_key(&node.region), "a node is in a region that is retired");
+        }
+        for (id, region) in &self.regions {
+            let here: Vec<_> = nodes.values().filter(present).filter(|node| node.region == *id).collect();
+            let founder = region.founder.map(|founder| &nodes[&founder]);
+            assert!(founder.is_none_or(|founder| founder.region == *id));
+            assert!(founder.is_some() || here.is_empty(), "somebody founds each region that has nodes");
+            let waits = founder.is_some_and(|founder| founder.state == NodeState::Joining);
+            assert!(!waits || here.len() == 1, "nobody joins a region that is not founded");
+        }
+    }
+
+    /// What must hold between two moments.
+    fn follows(&self, before: &Self) {
+        let same = (&self.namespaces, &self.regions) == (&before.namespaces, &before.regions);
+        // The founder of a region concerns no namespace.
+        assert!(same || self.version > before.version || self.namespaces == before.namespaces);
+        assert!(!same || self.version == before.version, "the version tells no other change");
+        for (place, old) in self.rests.iter().zip(&before.rests) {
+            assert!(place.home == old.home || old.moving.is_some(), "a home changed while clients wrote there");
+        }
+        for (id, region) in &self.regions {
+            if let Some(old) = before.regions.get(id) {
+                assert_eq!((&region.name, region.added_by), (&old.name, old.added_by), "an id is one region's");
+            } else {
+                assert!(before.regions.keys().all(|older| older < id), "an id is never used again");
+            }
+        }
+        assert!(self.namespaces[0].0.is_empty() && self.namespaces[0].1.home.is_some(), "the root stays, with a home");
+    }
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
     #[test]
-    fn members_stay_consistent(acts in prop::collection::vec(act(), 0..40)) {
+    fn members_regions_and_homes_stay_consistent(acts in prop::collection::vec(act(), 0..40)) {
         let mut store = Store::founded();
         let mut nodes = check(&store, &BTreeMap::new());
         for act in acts {
-            let before = namespaces(&store);
+            let before = Places::of(&store);
             perform(&mut store, &act);
             nodes = check(&store, &nodes);
-            let after = namespaces(&store);
-            prop_assert_eq!(before.1 == after.1, before.0 == after.0, "the version tells every change, and no other");
-            prop_assert!(before.0 <= after.0);
-            prop_assert!(after.1[0].0.is_empty() && after.1[0].1.home.is_some(), "the root stays, with a home");
+            let after = Places::of(&store);
+            after.check(&nodes);
+            after.follows(&before);
         }
     }
 }

@@ -9,22 +9,42 @@ fn place(home: Option<u32>, residency: Option<Residency>) -> NamespaceRecord {
     NamespaceRecord { home: home.map(RegionId), residency, ..NamespaceRecord::default() }
 }
 
-fn resolved(store: &Store, repository: &str) -> (String, Residency) {
-    let found = store.view().namespace_of(&repository.parse().unwrap()).unwrap().unwrap();
-    assert_eq!(found.home, RegionId(1));
-    (found.prefix, found.residency)
+fn moving(home: Option<u32>, to: u32) -> NamespaceRecord {
+    NamespaceRecord { moving: Some(RegionId(to)), ..place(home, None) }
+}
+
+/// Where the data of a repository rests, and the prefixes that say so.
+fn resolved(store: &Store, repository: &str) -> (RegionId, Residency, [String; 2]) {
+    let found = store.view().place(&repository.parse().unwrap()).unwrap().unwrap();
+    (found.home, found.residency, [found.sources.home, found.sources.residency])
+}
+
+/// A cluster of the regions 1 `home`, 2 `us` and 3 `asia`.
+fn three() -> Store {
+    let mut store = Store::founded();
+    store.add_region("us");
+    store.add_region("asia");
+    store
+}
+
+fn home_held(prefix: &str, from: &str, to: &str) -> Response {
+    let [prefix, from, to] = [prefix, from, to].map(ToOwned::to_owned);
+    refused(Refusal::HomeNotMoving { prefix, from, to })
 }
 
 #[test]
 fn the_longest_prefix_of_whole_components_wins_and_unset_fields_inherit() {
     let mut store = Store::founded();
-    assert_eq!(resolved(&store, "acme/prod/app"), (String::new(), Residency::Home));
+    let at = |home: &str, residency: &str| [home.to_owned(), residency.to_owned()];
+    assert_eq!(resolved(&store, "acme/prod/app"), (RegionId(1), Residency::Home, at("", "")));
     assert_eq!(store.set("acme", place(None, Some(Residency::Pinned))), Response::Done);
     assert_eq!(store.set("acme/prod", place(Some(1), None)), Response::Done);
-    assert_eq!(resolved(&store, "acme/prod/app"), ("acme/prod".to_owned(), Residency::Pinned));
-    assert_eq!(resolved(&store, "acme/prod"), ("acme/prod".to_owned(), Residency::Pinned));
-    assert_eq!(resolved(&store, "acme/production"), ("acme".to_owned(), Residency::Pinned));
-    assert_eq!(resolved(&store, "acme-2/app"), (String::new(), Residency::Home));
+    assert_eq!(resolved(&store, "acme/prod/app"), (RegionId(1), Residency::Pinned, at("acme/prod", "acme")));
+    assert_eq!(resolved(&store, "acme/prod"), (RegionId(1), Residency::Pinned, at("acme/prod", "acme")));
+    assert_eq!(resolved(&store, "acme/production"), (RegionId(1), Residency::Pinned, at("", "acme")));
+    assert_eq!(resolved(&store, "acme-2/app"), (RegionId(1), Residency::Home, at("", "")));
+    assert_eq!(store.view().place_at("acme/prod").unwrap().unwrap().sources.home, "acme/prod");
+    assert_eq!(store.view().place_at("").unwrap().unwrap().residency, Residency::Home);
     assert_eq!(store.view().namespaces(None, 9).unwrap().len(), 3);
 }
 
@@ -32,9 +52,9 @@ fn the_longest_prefix_of_whole_components_wins_and_unset_fields_inherit() {
 fn the_root_keeps_what_is_left_out() {
     let mut store = Store::founded();
     assert_eq!(store.set("", place(None, Some(Residency::Pinned))), Response::Done);
-    assert_eq!(resolved(&store, "app"), (String::new(), Residency::Pinned));
+    assert_eq!(resolved(&store, "app").1, Residency::Pinned);
     assert_eq!(store.set("", place(None, None)), Response::Done);
-    assert_eq!(resolved(&store, "app"), (String::new(), Residency::Pinned));
+    assert_eq!(resolved(&store, "app").1, Residency::Pinned);
 }
 
 #[test]
@@ -44,10 +64,74 @@ fn malformed_prefixes_and_unknown_regions_are_refused() {
         let refusal = Refusal::NamespaceInvalid(prefix.to_owned());
         assert_eq!(store.set(prefix, place(None, None)), refused(refusal));
     }
-    assert_eq!(store.set("acme", place(Some(2), None)), refused(Refusal::RegionUnknown("2".to_owned())));
+    let unknown =
+        |name: &str| refused(Refusal::RegionUnknown { name: name.to_owned(), known: vec!["home".to_owned()] });
+    assert_eq!(store.set("acme", place(Some(2), None)), unknown("2"));
+    assert_eq!(store.set("acme", moving(None, 4)), unknown("4"));
     let copies = Residency::Replicated(vec![RegionId(1), RegionId(3)]);
-    assert_eq!(store.set("acme", place(None, Some(copies))), refused(Refusal::RegionUnknown("3".to_owned())));
+    assert_eq!(store.set("acme", place(None, Some(copies))), unknown("3"));
     assert_eq!(store.view().namespaces(None, 9).unwrap().len(), 1);
+}
+
+#[test]
+fn a_list_of_copies_names_other_regions_than_the_home_each_once() {
+    let mut store = three();
+    let copies = |regions: &[u32]| Residency::Replicated(regions.iter().copied().map(RegionId).collect());
+    let set = |store: &mut Store, home, regions: &[u32]| store.set("acme", place(home, Some(copies(regions))));
+    assert_eq!(set(&mut store, None, &[2, 3, 2]), refused(Refusal::CopyTwice("us".to_owned())));
+    assert_eq!(
+        set(&mut store, None, &[2, 1]),
+        refused(Refusal::CopyAtHome("home".to_owned())),
+        "the inherited one too"
+    );
+    assert_eq!(set(&mut store, Some(1), &[1]), refused(Refusal::CopyAtHome("home".to_owned())));
+    assert_eq!(set(&mut store, None, &[2, 3]), Response::Done);
+}
+
+#[test]
+fn a_home_changes_only_to_what_it_moves_to() {
+    let mut store = three();
+    let to_us = place(Some(2), None);
+    assert_eq!(store.set("acme", to_us.clone()), home_held("acme", "home", "us"));
+    assert_eq!(store.set("acme", moving(None, 1)), refused(Refusal::HomeAlready("home".to_owned())));
+    assert_eq!(store.set("acme", moving(None, 3)), Response::Done);
+    assert_eq!(store.set("acme", to_us.clone()), home_held("acme", "home", "us"), "it moves elsewhere");
+    assert_eq!(store.set("acme", moving(None, 2)), Response::Done);
+    assert_eq!(store.set("acme/app", to_us.clone()), home_held("acme/app", "home", "us"), "it moves with the others");
+    assert_eq!(store.set("acme", to_us), Response::Done);
+    assert_eq!(resolved(&store, "acme/app").0, RegionId(2));
+    assert_eq!(store.apply(remove("acme")), home_held("acme", "us", "home"), "what is left would be its home");
+    assert_eq!(store.set("acme", place(None, None)), home_held("acme", "us", "home"));
+    assert_eq!(store.set("acme", moving(Some(2), 1)), Response::Done);
+    assert_eq!(
+        store.apply(remove("acme")),
+        home_held("acme", "us", "home"),
+        "who removes has not looked what is there"
+    );
+    assert_eq!(store.set("acme", place(None, None)), Response::Done);
+    assert_eq!(store.apply(remove("acme")), Response::Done);
+    assert_eq!(resolved(&store, "acme/app").0, RegionId(1));
+    let held = home_held("", "home", "us");
+    let Response::Refused(refusal) = &held else { panic!("{held:?}") };
+    let way_out = "move it with: regnode namespace set / --home us";
+    assert_eq!(
+        refusal.to_string(),
+        format!("the home of the namespace \"/\" would change from \"home\" to \"us\": {way_out}")
+    );
+    assert_eq!(store.set("", place(Some(2), None)), held);
+    assert_eq!(store.set("", moving(None, 2)), Response::Done);
+    assert_eq!(store.set("", place(Some(2), None)), Response::Done);
+    assert_eq!(resolved(&store, "app").0, RegionId(2));
+}
+
+#[test]
+fn a_move_can_be_taken_back() {
+    let mut store = three();
+    store.set("acme", moving(None, 2));
+    assert_eq!(store.view().place_at("acme").unwrap().unwrap().moving, Some(RegionId(2)));
+    assert_eq!(store.set("acme", place(None, None)), Response::Done);
+    assert_eq!(store.view().place_at("acme").unwrap().unwrap().moving, None);
+    assert_eq!(resolved(&store, "acme/app").0, RegionId(1));
 }
 
 fn record(policy: NamespacePolicy) -> NamespaceRecord {

@@ -9,7 +9,7 @@ fn runs(store: &mut Store, node: u64, info: NodeInfo) {
 }
 
 fn admitted(node: u64) -> Response {
-    Response::Admitted { node: NodeId(node), region: RegionId(1) }
+    Response::Admitted { node: NodeId(node), region: RegionId(1), founds: false }
 }
 
 /// Nodes one and two run.

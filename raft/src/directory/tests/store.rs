@@ -31,7 +31,7 @@ impl Store {
     pub(super) fn founded() -> Self {
         let mut store = Self::new();
         let response = store.apply(found("one"));
-        assert_eq!(response, Response::Admitted { node: NodeId(1), region: RegionId(1) });
+        assert_eq!(response, Response::Admitted { node: NodeId(1), region: RegionId(1), founds: true });
         store
     }
 
@@ -58,16 +58,40 @@ impl Store {
 
     /// Admits a node of this name by a token of its own.
     pub(super) fn join(&mut self, name: &str) -> Response {
-        let token = [self.requests; 8];
-        self.apply(Command::AddJoinToken { token, secret_hash: [1; 32], lifetime_seconds: 60 });
+        let token = self.token();
         self.apply(admit(token, name))
     }
 
     /// Admits a node by a token of its own, in another one's place if one is named.
     pub(super) fn join_as(&mut self, node: NodeInfo, replaces: Option<u64>) -> Response {
+        let token = self.token();
+        self.apply(admit_as(token, node, replaces.map(NodeId)))
+    }
+
+    /// A token that nobody has used.
+    pub(super) fn token(&mut self) -> [u8; 8] {
         let token = [self.requests; 8];
         self.apply(Command::AddJoinToken { token, secret_hash: [1; 32], lifetime_seconds: 60 });
-        self.apply(admit_as(token, node, replaces.map(NodeId)))
+        token
+    }
+
+    /// Admits a node to a region by a token of its own.
+    pub(super) fn join_to(&mut self, region: &str, name: &str) -> Response {
+        let token = self.token();
+        self.apply(admit_to(region, token, info(name), None))
+    }
+
+    /// Admits a node to a region, which then says that it runs.
+    pub(super) fn run_in(&mut self, region: &str, name: &str) -> NodeId {
+        let Response::Admitted { node, .. } = self.join_to(region, name) else { panic!("{name} is not admitted") };
+        assert_eq!(self.apply(Command::UpdateNode { node, info: info(name) }), Response::Done);
+        node
+    }
+
+    /// Adds a region without a node.
+    pub(super) fn add_region(&mut self, name: &str) -> RegionId {
+        assert_eq!(self.apply(Command::AddRegion { name: name.to_owned() }), Response::Done);
+        self.view().region_named(name).unwrap().unwrap().0
     }
 
     /// Admits a node, which then says that it runs.
@@ -114,7 +138,11 @@ pub(super) fn admit(token: [u8; 8], name: &str) -> Command {
 }
 
 pub(super) fn admit_as(token: [u8; 8], node: NodeInfo, replaces: Option<NodeId>) -> Command {
-    Command::AdmitNode { token, secret_hash: [1; 32], region: "home".to_owned(), node, replaces }
+    admit_to("home", token, node, replaces)
+}
+
+pub(super) fn admit_to(region: &str, token: [u8; 8], node: NodeInfo, replaces: Option<NodeId>) -> Command {
+    Command::AdmitNode { token, secret_hash: [1; 32], region: region.to_owned(), node, replaces }
 }
 
 pub(super) fn refused(refusal: Refusal) -> Response {

@@ -15,7 +15,7 @@ fn a_token_admits_one_node_and_a_repetition_gets_the_same_answer() {
     let mut store = Store::founded();
     assert_eq!(store.apply(add(TOKEN)), Response::Done);
     assert_eq!(store.apply(add(TOKEN)), Response::Done);
-    let admitted = Response::Admitted { node: NodeId(2), region: RegionId(1) };
+    let admitted = Response::Admitted { node: NodeId(2), region: RegionId(1), founds: false };
     assert_eq!(store.apply(admit(TOKEN, "two")), admitted);
     assert_eq!(store.repeat(admit(TOKEN, "two")), admitted);
     store.repeat(Command::UpdateNode { node: NodeId(2), info: info("two") });
@@ -59,7 +59,9 @@ fn a_refused_admission_does_not_use_up_the_token() {
     if let Command::AdmitNode { region, .. } = &mut elsewhere {
         *region = "moon".to_owned();
     }
-    assert_eq!(store.apply(elsewhere), refused(Refusal::RegionUnknown("moon".to_owned())));
+    let unknown = Refusal::RegionUnknown { name: "moon".to_owned(), known: vec!["home".to_owned()] };
+    assert_eq!(unknown.to_string(), "there is no region \"moon\", there are home: add one with: regnode region add");
+    assert_eq!(store.apply(elsewhere), refused(unknown));
     assert!(matches!(store.apply(admit(TOKEN, "two")), Response::Admitted { .. }));
 }
 

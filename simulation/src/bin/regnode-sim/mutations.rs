@@ -95,7 +95,7 @@ pub(crate) async fn mutations(arguments: &Arguments) -> Result<Verdict> {
         |mutation: &&Mutation| arguments.names.is_empty() || arguments.names.iter().any(|name| name == mutation.name);
     for mutation in MUTATIONS.iter().filter(chosen) {
         let seeds = arguments.seeds.map_or(mutation.seeds, NonZeroU64::get);
-        let caught = first_violation(arguments, Some(mutation.name), seeds, &progress).await?;
+        let caught = first_violation(arguments, Some(mutation), seeds, &progress).await?;
         rows.push(Row::new(mutation, caught));
     }
     // The judges must not have been right by accident: the fault alone makes the difference.
@@ -124,12 +124,15 @@ fn list() {
 /// The report of the lowest seed that is not clean, of the seeds from 1 on.
 async fn first_violation(
     arguments: &Arguments,
-    mutation: Option<&'static str>,
+    mutation: Option<&Mutation>,
     seeds: u64,
     progress: &Progress,
 ) -> Result<Option<Report>> {
-    let name = mutation.unwrap_or("no mutation");
-    let tasks = (1..=seeds).map(|seed| Task { mutation, ..Task::seed(seed, arguments.limits.wall()) });
+    let name = mutation.map_or("no mutation", |mutation| mutation.name);
+    let scenario = mutation.and_then(|mutation| mutation.scenario);
+    let planted = mutation.map(|mutation| mutation.name);
+    let tasks =
+        (1..=seeds).map(|seed| Task { scenario, mutation: planted, ..Task::seed(seed, arguments.limits.wall()) });
     let mut reports = std::pin::pin!(arguments.limits.in_order(tasks));
     let mut clean = 0;
     progress.state(&format!("{name}: up to {} seeds", Grouped(seeds)));
@@ -180,8 +183,14 @@ mod tests {
 
     use super::*;
 
-    const PLANTED: Mutation =
-        Mutation { name: "planted", about: "", caught_by: &["durability"], seeds: 3, share_percent: 100 };
+    const PLANTED: Mutation = Mutation {
+        name: "planted",
+        about: "",
+        caught_by: &["durability"],
+        seeds: 3,
+        share_percent: 100,
+        scenario: None,
+    };
 
     fn caught(seed: u64) -> Report {
         let violation = Accusation { judge: "durability".to_owned(), text: "gone".to_owned(), at_milliseconds: 1_500 };

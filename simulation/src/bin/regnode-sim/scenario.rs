@@ -1,5 +1,6 @@
 //! `regnode-sim scenario`: named stories, most of them bugs that were found once.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,16 +9,20 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::builder::PossibleValuesParser;
 use futures_util::StreamExt;
+use simulation::configuration::Configuration;
 use simulation::judge::Violation;
 use simulation::judge::log::LogJudge;
+use simulation::mutation::Mutation;
 use simulation::report::Report;
 use simulation::scenario::{SCENARIOS, Scenario};
 use simulation::seed::Seed;
+use simulation::switches::Switches;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry;
 
 use crate::child::Task;
 use crate::pool::{self, Limits};
+use crate::run::mutation_names;
 use crate::stage::Stage;
 use crate::{Verdict, say};
 
@@ -35,6 +40,9 @@ pub(crate) struct Arguments {
     /// File that receives all lines of the trace.
     #[arg(long, value_name = "FILE", conflicts_with = "all")]
     trace: Option<PathBuf>,
+    /// Plant a fault that the judges must notice.
+    #[arg(long, value_name = "NAME", conflicts_with = "all", hide_possible_values = true, value_parser = mutation_names())]
+    mutation: Option<String>,
     /// Name all scenarios.
     #[arg(long, conflicts_with = "all")]
     list: bool,
@@ -78,7 +86,12 @@ fn one(scenario: &'static Scenario, arguments: &Arguments) -> Result<Verdict> {
     let seed = Seed(arguments.seed);
     let stage = Stage::new(arguments.trace.as_deref())?;
     let trace = stage.trace.clone();
-    let report = move |violations: &[Violation]| Report::of_scenario(scenario.name, seed, violations, &trace);
+    let mutation = arguments.mutation.as_deref().and_then(Mutation::named);
+    let planted = mutation.map(|mutation| mutation.name);
+    let report = move |violations: &[Violation]| Report::of_scenario(scenario.name, seed, planted, violations, &trace);
+    // A scenario decides by itself what happens; only the fault is planted.
+    let quiet = Configuration { rare: BTreeMap::new(), ..Configuration::from_seed(seed) };
+    let _switches = Switches::install(&quiet, mutation);
     // A scenario breaks things on purpose, and only it knows which errors are right. No panic ever is.
     let log = LogJudge::new(stage.court.clone(), Arc::new(|_| true));
     let _panics = log.watch_panics();

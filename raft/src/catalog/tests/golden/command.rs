@@ -7,6 +7,7 @@ use super::super::store::*;
 use super::{pattern, policy, sha512, wide};
 use crate::catalog::*;
 use crate::golden::Samples;
+use crate::policy::Role;
 use crate::time::Timestamp;
 
 fn shortfall() -> Shortfall {
@@ -106,7 +107,10 @@ pub(super) fn commands() -> Vec<Command> {
         Command::RecordPulls { pulls: vec![(name.clone(), digest(1)), (repository("base"), sha512(2))] },
         Command::SyncPolicies {
             version: 300,
-            changes: vec![("lib".to_owned(), Some(policy())), (String::new(), None)],
+            changes: vec![
+                ("lib".to_owned(), Some(NamespaceCopy { role: Some(Role::Replica), policy: policy() })),
+                (String::new(), None),
+            ],
             complete: true,
         },
         Command::WalkPolicies { limit: 100 },
@@ -212,6 +216,7 @@ fn responses() -> Vec<Response> {
         Response::JobRunning { job: JobId(7) },
         Response::TooManyJobs { limit: 8 },
         Response::JobUnknown,
+        Response::Foreign { namespace: "lib".to_owned() },
     ]
 }
 
@@ -243,6 +248,7 @@ fn response_name(response: &Response) -> &'static str {
         Response::JobRunning { .. } => "job-running",
         Response::TooManyJobs { .. } => "too-many-jobs",
         Response::JobUnknown => "job-unknown",
+        Response::Foreign { .. } => "foreign",
     }
 }
 

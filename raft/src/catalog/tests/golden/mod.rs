@@ -72,7 +72,7 @@ proptest! {
         survives::<UnheldRecord>(&bytes);
         survives::<TagChange>(&bytes);
         survives::<TombstoneRecord>(&bytes);
-        survives::<NamespacePolicy>(&bytes);
+        survives::<NamespaceCopy>(&bytes);
         survives::<PolicyVersionRecord>(&bytes);
         survives::<PolicyWalkRecord>(&bytes);
         survives::<UsageRecord>(&bytes);

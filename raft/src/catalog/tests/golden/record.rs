@@ -8,6 +8,7 @@ use super::{pattern, policy, sha512, wide};
 use crate::catalog::*;
 use crate::golden::Samples;
 use crate::id::RequestId;
+use crate::policy::Role;
 use crate::time::Timestamp;
 
 fn manifest_record() -> ManifestRecord {
@@ -165,7 +166,14 @@ fn records_of_queues_are_frozen() {
 fn records_of_policies_and_jobs_are_frozen() {
     let mut samples = Samples::new();
     let time = Timestamp(1_700_000_000_000);
-    samples.add("policy", &policy());
+    samples.add("namespace-copy", &NamespaceCopy::from(policy()));
+    for (name, role) in [
+        ("namespace-copy-home", Role::Home),
+        ("namespace-copy-replica", Role::Replica),
+        ("namespace-copy-foreign", Role::Foreign),
+    ] {
+        samples.add(name, &NamespaceCopy { role: Some(role), ..NamespaceCopy::default() });
+    }
     samples.add("policy-version", &PolicyVersionRecord { complete: 300, begun: 301 });
     samples.add("policy-walk", &PolicyWalkRecord { cursor: Some((repository("lib/app"), digest(1))) });
     samples.add("usage", &UsageRecord { repositories: 1, manifests: 2, tags: 3, blobs: 4, bytes: 5 << 40 });

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::super::store::*;
 use super::step::Rules;
-use super::{Model, REPOSITORIES};
+use super::{Model, REPOSITORIES, ROLED};
 use crate::catalog::table::{CatalogClock, PolicyVersion, Totals};
 use crate::catalog::*;
 use crate::policy::{ImmutableRule, NamespacePolicy, Untagged};
@@ -34,6 +34,7 @@ impl Model {
             ..NamespacePolicy::default()
         };
         store.sync_policy("", Some(policy));
+        store.sync_role(ROLED, rules.role);
         self.rules = rules;
     }
 
@@ -87,7 +88,7 @@ impl Model {
 
     /// Deletes everything and lets time pass: nothing is left but clocks and counters.
     pub(super) fn end(mut self, store: &mut Store) {
-        let rules = Rules { deletes: true, immutable: false, untagged: None, grace: 0, restore: 0 };
+        let rules = Rules { deletes: true, immutable: false, untagged: None, grace: 0, restore: 0, role: None };
         self.set_policy(store, rules);
         while let Some((name, number)) = self.manifests.keys().next().copied() {
             self.delete_manifest(store, name, number);

@@ -19,9 +19,12 @@ use super::shards;
 use super::store::*;
 use crate::catalog::*;
 use crate::machine::{Machine, Transaction};
+use crate::policy::Role;
 use crate::time::Timestamp;
 
 const REPOSITORIES: [&str; 2] = ["app", "lib/base"];
+/// A prefix of the second repository, of which regions may be something else than the home.
+const ROLED: &str = "lib";
 const TAGS: [&str; 3] = ["latest", "v1", "v2"];
 
 /// An upload as a client knows it.
@@ -87,7 +90,7 @@ impl Default for Model {
             tags: BTreeMap::new(),
             tombstones: BTreeMap::new(),
             deletions: BTreeMap::new(),
-            rules: Rules { deletes: true, immutable: false, untagged: None, grace: 86400, restore: 86400 },
+            rules: Rules { deletes: true, immutable: false, untagged: None, grace: 86400, restore: 86400, role: None },
         }
     }
 }
@@ -96,6 +99,13 @@ impl Model {
     /// Length that blob `number` has; of the first upload, whatever that had.
     pub(super) fn target(blob: u8) -> u64 {
         u64::from(blob) * EXTENT_BYTES
+    }
+
+    /// What nobody writes in this region is answered with: no step is replication's.
+    pub(super) fn foreign(&self, name: usize) -> Option<Response> {
+        let roled = REPOSITORIES[name].starts_with(ROLED);
+        let foreign = matches!(self.rules.role, Some(Role::Replica | Role::Foreign));
+        (roled && foreign).then(|| Response::Foreign { namespace: ROLED.to_owned() })
     }
 
     fn compare(&self, store: &Store) {

@@ -16,7 +16,9 @@ impl Model {
                 let source = |of: usize| self.links.contains(&(of, blob));
                 let visible = from.map_or_else(|| (0..REPOSITORIES.len()).any(source), source);
                 let response = store.apply(mount(REPOSITORIES[name], blob, from.map(|of| REPOSITORIES[of])));
-                if visible {
+                if let Some(foreign) = self.foreign(name) {
+                    assert_eq!(response, foreign);
+                } else if visible {
                     assert_eq!(response, Response::Mounted { length_bytes: self.blobs[&blob] });
                     self.links.insert((name, blob));
                     self.told(store, (name, blob));
@@ -36,7 +38,9 @@ impl Model {
             Step::Unlink { repository: name, blob } => {
                 let response = store.apply(unlink(REPOSITORIES[name], blob));
                 let user = self.manifests.iter().find(|((of, _), known)| *of == name && known.blobs.contains(&blob));
-                if !self.rules.deletes {
+                if let Some(foreign) = self.foreign(name) {
+                    assert_eq!(response, foreign);
+                } else if !self.rules.deletes {
                     assert_eq!(response, Response::DeletesOff { namespace: String::new() });
                 } else if !self.links.contains(&(name, blob)) {
                     assert_eq!(response, Response::BlobUnknown);
@@ -84,6 +88,10 @@ impl Model {
             subject: subject.map(digest),
             ..manifest(REPOSITORIES[name], number, &tag_names, &blobs)
         });
+        if let Some(foreign) = self.foreign(name) {
+            assert_eq!(response, foreign);
+            return;
+        }
         let unknown = self.unknown(name, &blobs);
         if !unknown.is_empty() {
             assert_eq!(response, Response::ManifestBlobsUnknown { digests: unknown });
@@ -131,7 +139,9 @@ impl Model {
 
     pub(super) fn delete_tag(&mut self, store: &mut Store, name: usize, set: usize) {
         let response = store.apply(delete_tag(REPOSITORIES[name], TAGS[set]));
-        if !self.rules.deletes {
+        if let Some(foreign) = self.foreign(name) {
+            assert_eq!(response, foreign);
+        } else if !self.rules.deletes {
             assert_eq!(response, Response::DeletesOff { namespace: String::new() });
         } else if let Some(refusal) = self.immutable(name, set) {
             assert_eq!(response, refusal);
@@ -143,6 +153,10 @@ impl Model {
 
     pub(super) fn delete_manifest(&mut self, store: &mut Store, name: usize, number: u8) {
         let response = store.apply(delete_manifest(REPOSITORIES[name], number));
+        if let Some(foreign) = self.foreign(name) {
+            assert_eq!(response, foreign);
+            return;
+        }
         if !self.rules.deletes {
             assert_eq!(response, Response::DeletesOff { namespace: String::new() });
             return;
@@ -184,6 +198,10 @@ impl Model {
         let remembered =
             !store.view().tag_history(&repository(REPOSITORIES[name]), &tag(TAGS[set]), 1).unwrap().is_empty();
         let response = store.apply(restore_tag(REPOSITORIES[name], TAGS[set]));
+        if let Some(foreign) = self.foreign(name) {
+            assert_eq!(response, foreign);
+            return;
+        }
         let deletion = self.deletions.get(&(name, set)).filter(|deletion| {
             assert!(remembered || deletion.kept_until <= store.now, "the history of a deleted tag went early");
             remembered && store.now < deletion.time.plus_seconds(self.rules.restore)
@@ -202,6 +220,10 @@ impl Model {
 
     /// A manifest was to be restored, with one tag or with all of its own.
     fn restored(&mut self, store: &Store, name: usize, number: u8, set: Option<usize>, response: &Response) {
+        if let Some(foreign) = self.foreign(name) {
+            assert_eq!(*response, foreign);
+            return;
+        }
         let tombstone = self.tombstones.get(&(name, number)).filter(|tombstone| store.now < tombstone.until);
         let Some(tombstone) = tombstone.cloned() else {
             assert_eq!(*response, Response::NothingToRestore);

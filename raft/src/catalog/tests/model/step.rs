@@ -2,8 +2,10 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::sample::select;
 
 use super::{REPOSITORIES, TAGS};
+use crate::policy::Role;
 
 /// Something that happens. Numbers pick names out of small sets, so that commands meet each other.
 #[derive(Clone, Debug)]
@@ -129,13 +131,24 @@ pub(super) struct Rules {
     pub(super) untagged: Option<u64>,
     pub(super) grace: u64,
     pub(super) restore: u64,
+    /// What this region is for [`ROLED`].
+    pub(super) role: Option<Role>,
 }
 
 fn rules() -> impl Strategy<Value = Rules> {
     let untagged = prop::option::of(prop_oneof![Just(0), Just(500)]);
     let (grace, restore) = (prop_oneof![Just(0_u64), Just(80), Just(86400)], prop_oneof![Just(0_u64), Just(300)]);
-    (prop::bool::weighted(0.8), prop::bool::weighted(0.3), untagged, grace, restore).prop_map(
-        |(deletes, immutable, untagged, grace, restore)| Rules { deletes, immutable, untagged, grace, restore },
+    let role =
+        prop_oneof![6 => Just(None), 1 => select(vec![Some(Role::Home), Some(Role::Replica), Some(Role::Foreign)])];
+    (prop::bool::weighted(0.8), prop::bool::weighted(0.3), untagged, grace, restore, role).prop_map(
+        |(deletes, immutable, untagged, grace, restore, role)| Rules {
+            deletes,
+            immutable,
+            untagged,
+            grace,
+            restore,
+            role,
+        },
     )
 }
 

@@ -17,6 +17,7 @@ impl Model {
             Some(upload) if upload.repository == name => {
                 assert!(matches!(response, Response::Uploaded { .. }), "{response:?}");
             }
+            None if !taken && self.foreign(name).is_some() => assert_eq!(Some(response), self.foreign(name)),
             None if !taken => {
                 assert!(matches!(response, Response::Uploaded { .. }), "{response:?}");
                 let upload = Upload { repository: name, length_bytes: 0, changes: 0, finished: None };
@@ -40,8 +41,10 @@ impl Model {
         }
         let command = Command::AdvanceUpload { session: session(number), advance: advance(position, extents) };
         let response = store.apply(command.clone());
+        let foreign = self.uploads.get(&number).and_then(|upload| self.foreign(upload.repository));
         match self.uploads.get_mut(&number).filter(|upload| upload.finished.is_none()) {
             None => assert_eq!(response, Response::UploadUnknown),
+            Some(_) if count > 0 && foreign.is_some() => assert_eq!(Some(response), foreign),
             Some(_) if stale => assert!(matches!(response, Response::UploadMoved { .. })),
             Some(upload) => {
                 upload.length_bytes += count * EXTENT_BYTES;
@@ -74,6 +77,7 @@ impl Model {
             store.view().shortfalls(None, usize::MAX).unwrap().iter().all(|(key, _)| key.object != found.object)
         });
         let response = store.finish(number, extents, blob);
+        let foreign = self.uploads.get(&number).and_then(|upload| self.foreign(upload.repository));
         let Some(upload) = self.uploads.get_mut(&number) else {
             assert_eq!(response, Response::UploadUnknown);
             return;
@@ -87,6 +91,10 @@ impl Model {
             } else {
                 assert_eq!(response, Response::UploadUnknown);
             }
+            return;
+        }
+        if let Some(foreign) = foreign {
+            assert_eq!(response, foreign);
             return;
         }
         let length_bytes = held + missing;

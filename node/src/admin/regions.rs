@@ -1,0 +1,59 @@
+//! The paths of the local socket for regions: `GET /regions`, `POST /region/add`, `/region/set`, `/region/primary`,
+//! `/region/retire`.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use http::StatusCode;
+use raft::directory::Refusal;
+use raft::id::RegionId;
+
+use super::region_types::{RegionAnswer, RegionRequest, SetRegionRequest};
+use super::router::{Admin, refuse};
+use super::types::VERSION;
+use crate::cluster::RegionError;
+
+/// The paths.
+pub(super) fn router() -> Router<Admin> {
+    Router::new()
+        .route("/regions", get(|State(admin): State<Admin>| async move { Json(admin.collector.regions().await) }))
+        .route("/region/add", post(add))
+        .route("/region/set", post(set))
+        .route("/region/primary", post(primary))
+        .route("/region/retire", post(retire))
+}
+
+async fn add(State(admin): State<Admin>, Json(RegionRequest { name }): Json<RegionRequest>) -> Response {
+    answer(admin.region_changes.add(&name).await, name)
+}
+
+async fn set(State(admin): State<Admin>, Json(request): Json<SetRegionRequest>) -> Response {
+    let SetRegionRequest { name, public_url } = request;
+    answer(admin.region_changes.set_public_url(&name, public_url).await, name)
+}
+
+async fn primary(State(admin): State<Admin>, Json(RegionRequest { name }): Json<RegionRequest>) -> Response {
+    answer(admin.region_changes.set_primary(&name).await, name)
+}
+
+async fn retire(State(admin): State<Admin>, Json(RegionRequest { name }): Json<RegionRequest>) -> Response {
+    answer(admin.region_changes.retire(&name).await, name)
+}
+
+fn answer(outcome: Result<RegionId, RegionError>, name: String) -> Response {
+    match outcome {
+        Ok(region) => Json(RegionAnswer { version: VERSION, id: region.0, name }).into_response(),
+        Err(error) => refuse(status(&error), error.to_string()),
+    }
+}
+
+fn status(error: &RegionError) -> StatusCode {
+    match error {
+        RegionError::Unknown { .. } => StatusCode::NOT_FOUND,
+        RegionError::Refused(Refusal::RegionInvalid(_) | Refusal::PublicUrlInvalid(_)) => StatusCode::BAD_REQUEST,
+        RegionError::Refused(_) => StatusCode::CONFLICT,
+        RegionError::Propose(_) | RegionError::NoQuorum(_) => StatusCode::SERVICE_UNAVAILABLE,
+        RegionError::State(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
