@@ -16,7 +16,7 @@ use crate::{command, process};
 pub use crate::node::Node;
 
 /// How long a command of the program may take.
-const COMMAND_DEADLINE: Duration = Duration::from_mins(1);
+pub(crate) const COMMAND_DEADLINE: Duration = Duration::from_mins(1);
 /// How much of each log a failed test prints.
 const LOG_TAIL_BYTES: u64 = 12_000;
 
@@ -57,7 +57,7 @@ impl Cluster {
             let name = format!("node{}", number + 1);
             nodes.push(Node::new(folder.path(), number, name, data, settings.keys.clone())?);
         }
-        let mut cluster = Self { nodes, folder: Some(folder) };
+        let mut cluster = Self::of(nodes, folder);
         match cluster.bring_up().await {
             Ok(()) => Ok(cluster),
             Err(error) => {
@@ -67,12 +67,17 @@ impl Cluster {
         }
     }
 
+    /// A cluster of nodes that do not run yet, whose data and logs lie in a folder.
+    pub(crate) fn of(nodes: Vec<Node>, folder: TempDir) -> Self {
+        Self { nodes, folder: Some(folder) }
+    }
+
     async fn bring_up(&mut self) -> Result<()> {
         let (first, others) = self.nodes.split_first_mut().context("a cluster of no nodes")?;
         first.launch(command::init(&first.options)?)?;
         first.wait_ready().await?;
         for node in &mut *others {
-            let invitation = process::output(command::token(first.data())?, COMMAND_DEADLINE).await?;
+            let invitation = process::output(command::token(first.data(), None)?, COMMAND_DEADLINE).await?;
             node.launch(command::join(&node.options, &command::parse_invitation(&invitation)?, None)?)?;
             node.wait_ready().await?;
         }
@@ -90,7 +95,7 @@ impl Cluster {
         let number = self.nodes.len();
         let folder = self.folder.as_ref().context("the cluster's folder was given away")?;
         let host = self.nodes.iter().find(|node| node.is_started()).context("no node runs")?;
-        let invitation = process::output(command::token(host.data())?, COMMAND_DEADLINE).await?;
+        let invitation = process::output(command::token(host.data(), None)?, COMMAND_DEADLINE).await?;
         let mut node = Node::new(folder.path(), number, name.to_owned(), None, host.options.settings.clone())?;
         node.launch(command::join(&node.options, &command::parse_invitation(&invitation)?, replaces)?)?;
         self.nodes.push(node);
@@ -199,7 +204,7 @@ impl Cluster {
         self.nodes.iter_mut().try_for_each(Node::check_sound)
     }
 
-    fn print_logs(&mut self) {
+    pub(crate) fn print_logs(&mut self) {
         let mut out = std::io::stderr().lock();
         for node in &self.nodes {
             let tail = node.log_tail(LOG_TAIL_BYTES);

@@ -35,6 +35,8 @@ pub struct Invitation {
 pub struct NodeOptions {
     /// Its name.
     pub name: String,
+    /// Region that it founds or joins; `None` where there is only one.
+    pub region: Option<String>,
     /// Folder of its data.
     pub data: PathBuf,
     /// Address for clients.
@@ -50,7 +52,9 @@ pub struct NodeOptions {
 /// # Errors
 /// Without the program.
 pub fn init(node: &NodeOptions) -> Result<Command> {
-    with_options("init", node)
+    let mut command = with_options("init", node)?;
+    add_region(&mut command, node.region.as_deref());
+    Ok(command)
 }
 
 /// Joins a cluster and serves; in the place of a node of this name, if one is given.
@@ -60,6 +64,7 @@ pub fn init(node: &NodeOptions) -> Result<Command> {
 pub fn join(node: &NodeOptions, invitation: &Invitation, replaces: Option<&str>) -> Result<Command> {
     let mut command = with_options("join", node)?;
     command.arg(&invitation.address).args(["--token", &invitation.token]);
+    add_region(&mut command, node.region.as_deref());
     if let Some(old) = replaces {
         command.args(["--replace", old]);
     }
@@ -74,12 +79,14 @@ pub fn serve(node: &NodeOptions) -> Result<Command> {
     with_options("serve", node)
 }
 
-/// Prints the command that admits one more node.
+/// Prints the command that admits one more node, to the region of the node that is asked unless another one is named.
 ///
 /// # Errors
 /// Without the program.
-pub fn token(data: &Path) -> Result<Command> {
-    with_data("token", data)
+pub fn token(data: &Path, region: Option<&str>) -> Result<Command> {
+    let mut command = with_data("token", data)?;
+    add_region(&mut command, region);
+    Ok(command)
 }
 
 /// Takes the invitation out of what [`token`] printed.
@@ -236,6 +243,12 @@ pub fn dev(data: &Path, nodes: usize, listen: SocketAddr) -> Result<Command> {
     let mut command = with_data("dev", data)?;
     command.args(["--nodes", &nodes.to_string(), "--listen", &listen.to_string()]);
     Ok(command)
+}
+
+fn add_region(command: &mut Command, region: Option<&str>) {
+    if let Some(region) = region {
+        command.args(["--region", region]);
+    }
 }
 
 /// The program takes every variable with this prefix for a configuration key and refuses those that are none.

@@ -1,4 +1,4 @@
-//! Damage to what lies on a disk: the files behind the program's back.
+//! What lies on a disk, and damage to it: the files behind the program's back.
 
 use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
@@ -34,6 +34,27 @@ fn collect(folder: &Path, files: &mut BTreeSet<PathBuf>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether any file below a node's data holds this text.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn holds(data: &Path, text: &str) -> Result<bool> {
+    for entry in fs::read_dir(data).with_context(|| format!("reading {}", data.display()))? {
+        let path = entry?.path();
+        let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
+        // What is neither is a socket, or a file that has gone while we look.
+        let found = if metadata.is_dir() {
+            holds(&path, text)?
+        } else {
+            fs::read(&path).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(text))
+        };
+        if found {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Flips one bit in the middle of a file.

@@ -48,7 +48,7 @@ impl Node {
         let (log, data) = (place.with_extension("log"), data.unwrap_or(place));
         let ports = [ports::reserve()?, ports::reserve()?];
         let [listen, peer_listen] = [ports[0].address(), ports[1].address()];
-        let options = NodeOptions { name, data, listen, peer_listen, settings };
+        let options = NodeOptions { name, region: None, data, listen, peer_listen, settings };
         Ok(Self { number, options, log, _ports: ports, process: None })
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -208,6 +209,32 @@ pub fn with_descendants(processes: &[u32]) -> BTreeSet<u32> {
     }
 }
 
+/// The `--name` of the own child process that holds the socket with this local address.
+#[must_use]
+pub fn name_behind(address: SocketAddr) -> Option<String> {
+    let link = format!("socket:[{}]", inode_of(address)?);
+    let holds = |process: &u32| {
+        let files = fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
+        files.filter_map(|file| fs::read_link(file.path()).ok()).any(|target| target.as_os_str() == link.as_str())
+    };
+    let process = with_descendants(&[std::process::id()]).into_iter().find(holds)?;
+    let line = fs::read_to_string(format!("/proc/{process}/cmdline")).ok()?;
+    line.split('\0').skip_while(|word| *word != "--name").nth(1).map(str::to_owned)
+}
+
+/// The inode of a connection's socket, by its local IPv4 address: see proc(5), `/proc/net/tcp`.
+fn inode_of(address: SocketAddr) -> Option<String> {
+    let SocketAddr::V4(address) = address else { return None };
+    let local = format!("{:08X}:{:04X}", u32::from_ne_bytes(address.ip().octets()), address.port());
+    let table = fs::read_to_string("/proc/net/tcp").ok()?;
+    let found = table.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        // Without an inode, the socket is closed and only its port is kept for a while.
+        (*fields.get(1)? == local).then_some(*fields.get(9)?).filter(|inode| *inode != "0")
+    })?;
+    Some(found.to_owned())
+}
+
 fn all_processes() -> Vec<u32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
@@ -231,5 +258,13 @@ mod tests {
         assert!(cpu_seconds(own).unwrap() >= 0.0);
         assert!(open_files(own).unwrap() > 0);
         assert!(with_descendants(&[own]).contains(&own));
+    }
+
+    #[test]
+    fn a_socket_is_found_by_its_address() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        assert!(inode_of(stream.local_addr().unwrap()).is_some());
+        assert_eq!(name_behind(stream.local_addr().unwrap()), None, "the test itself has no name");
     }
 }

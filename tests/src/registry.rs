@@ -58,6 +58,21 @@ impl Answer {
         Ok(answer)
     }
 
+    /// Fails unless another answer says the same: status, headers but the date, and body.
+    ///
+    /// # Errors
+    /// Then, with what differs.
+    pub fn expect_like(&self, other: &Self) -> Result<()> {
+        let of = |answer: &Self| {
+            let mut headers = answer.headers.clone();
+            headers.remove("date");
+            (answer.status, headers)
+        };
+        ensure!(of(self) == of(other), "{}: {:?}; {}: {:?}", self.request, of(self), other.request, of(other));
+        ensure!(self.body == other.body, "{}: another body than {}: {}", self.request, other.request, self.text());
+        Ok(())
+    }
+
     /// A header's value.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {

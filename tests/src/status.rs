@@ -31,6 +31,31 @@ impl Status {
             && self.under_replicated().is_ok_and(|extents| extents == 0)
     }
 
+    /// Whether all regions serve, and each group that the node is in has a leader and all the voters that it is to have.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let groups = list(&self.0, "groups");
+        let voters = |group: &Value| list(group, "voters").len() as u64;
+        let regions = self.regions();
+        groups.len() == 2
+            && groups.iter().all(|group| !group["leader"].is_null() && group["seats"].as_u64() == Some(voters(group)))
+            && !regions.is_empty()
+            && regions.iter().all(|(_, state)| state == "serves")
+            && self.is_directory_confirmed()
+    }
+
+    /// State of each region, by its name.
+    #[must_use]
+    pub fn regions(&self) -> Vec<(String, String)> {
+        list(&self.0, "regions").iter().map(|region| (plain(&region["name"]), plain(&region["state"]))).collect()
+    }
+
+    /// Whether a quorum of the directory has confirmed what is said of nodes and regions.
+    #[must_use]
+    pub fn is_directory_confirmed(&self) -> bool {
+        self.0["directory"]["confirmed"] == true
+    }
+
     /// Names of the nodes that are live.
     #[must_use]
     pub fn live_nodes(&self) -> Vec<String> {

@@ -1,5 +1,6 @@
 //! The real clients that are installed.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -22,6 +23,23 @@ pub fn find(name: &str) -> Result<Option<Command>> {
     let required = std::env::var_os("REGNODE_REQUIRE_CLIENTS").is_some();
     ensure!(installed || !required, "{name} is not installed; `./tests/run clients` installs it");
     Ok(installed.then(|| Command::new(name)))
+}
+
+/// A client's command with a home of its own, or `None` after saying that it is missing.
+///
+/// # Errors
+/// As [`find`].
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
+pub fn client(name: &str, home: &Path) -> Result<Option<Command>> {
+    let Some(mut command) = find(name)? else {
+        eprintln!("skipped: {name} is not installed");
+        return Ok(None);
+    };
+    command.env("HOME", home).env("XDG_RUNTIME_DIR", home).env("TMPDIR", home);
+    for proxy in ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"] {
+        command.env_remove(proxy);
+    }
+    Ok(Some(command))
 }
 
 /// Runs a client's command to its end and returns its standard output.

@@ -10,7 +10,8 @@ use tempfile::TempDir;
 use tests::behaviours;
 use tests::image::{self, Compression, Image, Recipe};
 use tests::registry::Registry;
-use tests::{content, digest, layout, tools};
+use tests::tools::{self, client};
+use tests::{content, digest, layout};
 
 behaviours!(
     skopeo_pushes_and_pulls_every_kind_of_image,
@@ -21,20 +22,6 @@ behaviours!(
     buildah_builds_and_pushes,
     curl_speaks_the_raw_dialects,
 );
-
-/// A client's command with a home of its own, or `None` after saying that it is missing.
-#[expect(clippy::print_stderr, reason = "a skipped test says so")]
-fn client(name: &str, home: &Path) -> Result<Option<Command>> {
-    let Some(mut command) = tools::find(name)? else {
-        eprintln!("skipped: {name} is not installed");
-        return Ok(None);
-    };
-    command.env("HOME", home).env("XDG_RUNTIME_DIR", home).env("TMPDIR", home);
-    for proxy in ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"] {
-        command.env_remove(proxy);
-    }
-    Ok(Some(command))
-}
 
 fn skopeo(home: &Path) -> Result<Option<Command>> {
     let command = client("skopeo", home)?;
