@@ -80,14 +80,22 @@ impl SimulatedNetwork {
         let Some((own, tap)) = self.tap.get() else { return self.count(stream) };
         let host = address.rsplit_once(':').map_or(address, |(host, _)| host).to_owned();
         let (own, tap) = (own.clone(), Arc::clone(tap));
-        self.count(Tapped { stream, heard: Box::new(move |bytes| tap(&own, &host, bytes)) })
+        self.count(Tapped { stream, own, host, tap })
     }
 }
 
 /// A connection that somebody listens to.
 struct Tapped<S> {
     stream: S,
-    heard: Box<dyn Fn(&[u8]) + Send>,
+    own: String,
+    host: String,
+    tap: Tap,
+}
+
+impl<S> Tapped<S> {
+    fn hear(&self, bytes: &[u8]) {
+        (self.tap)(&self.own, &self.host, bytes);
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Tapped<S> {
@@ -98,14 +106,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tapped<S> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
-        (self.heard)(&buffer.filled()[before..]);
+        self.hear(&buffer.filled()[before..]);
         read
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Tapped<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        (self.heard)(bytes);
+        self.hear(bytes);
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
