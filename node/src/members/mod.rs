@@ -37,6 +37,7 @@ pub use beat::{Beat, DiskView};
 pub use clients::{Client, Clients};
 pub use metrics::Metrics;
 pub use source::{GroupSource, Source, SourceError};
+pub(crate) use state::is_own_region;
 pub use view::{Member, Remote};
 
 use crate::peer::Peers;

@@ -19,6 +19,11 @@ use super::{Beat, DiskView, Member, Remote};
 /// A disk that was not examined for this long is stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(5);
 
+/// Whether a region is the own one: no shard goes to another one, or is taken from there.
+pub(crate) fn is_own_region(own: RegionId, region: RegionId) -> bool {
+    own == region || switch::broken("members.region.ignore")
+}
+
 /// One peer.
 #[derive(Debug)]
 pub(super) struct PeerState {
@@ -144,7 +149,7 @@ impl State {
         let members = self
             .nodes
             .iter()
-            .filter(|(_, record)| record.region == self.region || switch::broken("members.region.ignore"))
+            .filter(|(_, record)| is_own_region(self.region, record.region))
             .filter(|(_, record)| record.state != NodeState::Joining)
             .map(|(node, record)| {
                 let peer = self.peers.get(node).and_then(|peer| peer.beat.as_ref());
