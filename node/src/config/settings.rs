@@ -102,18 +102,19 @@ settings! {
         /// Least time without a leader before an election. At least three heartbeats.
         election_min_milliseconds: u64 = 1000, expected "a whole number from 30 to 60000" where
             |time: &u64| (30..=60_000).contains(time);
-        /// Most time without a leader before an election.
+        /// Most time without a leader before an election. A leader that is lost is replaced after one to two of these.
         election_max_milliseconds: u64 = 2000, expected "a whole number from 40 to 120000" where
             |time: &u64| (40..=120_000).contains(time);
         /// The same for the directory, whose voters are in several regions: more than a round trip between any two of
         /// them, or its leader is confirmed by nobody. The same on all nodes.
-        directory_heartbeat_milliseconds: u64 = 1000, expected "a whole number from 10 to 10000" where
+        directory_heartbeat_milliseconds: u64 = 800, expected "a whole number from 10 to 10000" where
             |time: &u64| (10..=10_000).contains(time);
         /// Least time without a leader before an election in the directory. At least three of its heartbeats.
-        directory_election_min_milliseconds: u64 = 3000, expected "a whole number from 30 to 60000" where
+        directory_election_min_milliseconds: u64 = 2400, expected "a whole number from 30 to 60000" where
             |time: &u64| (30..=60_000).contains(time);
-        /// Most time without a leader before an election in the directory.
-        directory_election_max_milliseconds: u64 = 6000, expected "a whole number from 40 to 120000" where
+        /// Most time without a leader before an election in the directory. A leader that is lost is replaced after one to
+        /// two of these.
+        directory_election_max_milliseconds: u64 = 3200, expected "a whole number from 40 to 120000" where
             |time: &u64| (40..=120_000).contains(time);
         /// Entries of a log after which a snapshot is taken and the log is cut.
         snapshot_after_entries: u64 = 20_000, expected "a whole number from 100 to 10000000" where
