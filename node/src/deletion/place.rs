@@ -13,7 +13,7 @@ use super::{Deletion, DeletionError};
 use crate::cluster::{Reading, confirm_directory};
 
 /// How long the directory's quorum is waited for before the own replica is told as it is.
-const CONFIRM: Duration = Duration::from_secs(4);
+const CONFIRM: Duration = Duration::from_secs(6);
 /// Namespaces read at once.
 const PAGE_NAMESPACES: usize = 512;
 

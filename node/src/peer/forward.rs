@@ -3,19 +3,14 @@
 //! Nothing is gathered: what the peer does not take stays with the client, and the other way round. Which node is asked,
 //! and what of a request is passed on, is not here (`regions`).
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
 use axum::body::Body;
-use bytes::Bytes;
 use http::{HeaderValue, Request, Response};
-use http_body::{Body as HttpBody, Frame, SizeHint};
 use raft::id::NodeId;
-use tokio::sync::OwnedSemaphorePermit;
 use tonic::Status;
 use tower::{Service as _, ServiceExt as _};
 
 use super::client::{CLAIM, CLAIM_REGION, TARGET, refused};
+use super::held::Held;
 use super::lanes::Place;
 use super::status::Broken;
 use super::{PeerError, Peers, Refusal};
@@ -52,29 +47,6 @@ impl Peers {
             let refusal = Refusal::named(name).unwrap_or(Refusal::Failed);
             return Err(refused(node, refusal, format!("it does not take the request: {name}")));
         }
-        Ok(answer.map(|body| Body::new(Held { body, _permit: permit })))
-    }
-}
-
-/// The body of an answer, which keeps its place on the connection.
-struct Held {
-    body: tonic::body::Body,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl HttpBody for Held {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        Ok(answer.map(|body| Body::new(Held { body, _kept: permit })))
     }
 }

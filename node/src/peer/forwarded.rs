@@ -1,23 +1,18 @@
 //! The way in for clients' requests that nodes of other regions hand on: the very same API as for clients, behind the
 //! guard of the peer port. The API finds a [`Forwarded`] with such a request, and never hands it on again.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::routing::any;
-use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode};
-use http_body::{Body as HttpBody, Frame, SizeHint};
 use raft::id::NodeId;
 use tokio_util::task::TaskTracker;
-use tokio_util::task::task_tracker::TaskTrackerToken;
 use tower::ServiceExt as _;
 
 use super::forward::{FORWARDED, REFUSED};
 use super::guard::{Guard, Refused};
+use super::held::Held;
 use super::{Metrics, Refusal};
 
 /// A request was handed on by a node of another region.
@@ -31,7 +26,7 @@ pub struct Forwarded {
 pub(super) fn routes(api: Router, guard: Guard, metrics: Metrics, under_way: TaskTracker) -> Router {
     let handler = any(move |request: Request| {
         let (api, guard, metrics, token) = (api.clone(), guard.clone(), metrics.clone(), under_way.token());
-        async move { answer(api, &guard, &metrics, request).await.map(|body| Body::new(Counted { body, _token: token })) }
+        async move { answer(api, &guard, &metrics, request).await.map(|body| Body::new(Held { body, _kept: token })) }
     });
     Router::new().route("/v2", handler.clone()).route("/v2/", handler.clone()).route("/v2/{*rest}", handler)
 }
@@ -51,32 +46,6 @@ async fn answer(api: Router, guard: &Guard, metrics: &Metrics, mut request: Requ
             response.headers_mut().insert(REFUSED, HeaderValue::from_static(refusal.name()));
             response
         }
-    }
-}
-
-/// The body of an answer, which counts until it has ended.
-struct Counted {
-    body: Body,
-    _token: TaskTrackerToken,
-}
-
-impl HttpBody for Counted {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 

@@ -21,6 +21,7 @@ mod forward;
 mod forwarded;
 mod groups;
 mod guard;
+mod held;
 mod lanes;
 pub mod limits;
 mod metrics;

@@ -14,13 +14,14 @@ use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use http_body_util::BodyExt as _;
-use raft::directory::NodeState;
-use raft::id::{NodeId, RegionId};
+use raft::directory::{Command, NodeState};
+use raft::id::{NodeId, RegionId, RequestId};
 use storage::exec::Exec;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
-use super::{ForwardError, Metrics, Region, Regions, RegionsParts};
+use super::{ForwardError, Metrics, Region, Regions, RegionsParts, Standing, forward};
+use crate::deletion::DirectoryRecords;
 use crate::deletion::testing::directory;
 use crate::members::testing::FixedSource;
 use crate::peer::testing::{MemoryNetwork, TestNode, address};
@@ -45,6 +46,10 @@ fn us() -> Region {
 
 impl Near {
     async fn start() -> Self {
+        Self::over(directory()).await
+    }
+
+    async fn over(directory: Arc<dyn DirectoryRecords>) -> Self {
         let (network, source) = (MemoryNetwork::default(), FixedSource::of(&[1, 2, 3]));
         for node in [2, 3] {
             source.change(node, |record| record.region = RegionId(2));
@@ -57,7 +62,7 @@ impl Near {
             exec: Exec::threads(),
             metrics: Metrics::default(),
         };
-        Self { regions: Regions::start(parts, directory()).await, node, network, source }
+        Self { regions: Regions::start(parts, directory).await, node, network, source }
     }
 
     /// A node of `us` that answers with this, once it is known here to live.
@@ -317,4 +322,32 @@ async fn only_peers_that_mean_this_node_pass() {
     strict.serve().await;
     near.node.peers.learn(NodeId(3), &address(NodeId(3)));
     assert_eq!(refusal(forward(NodeId(3)).await), Refusal::Unauthenticated);
+}
+
+#[tokio::test]
+async fn a_node_of_which_the_directory_has_not_heard_yet_answers_for_nothing() {
+    let directory = directory();
+    directory.propose(RequestId([7; 16]), Command::AddRegion { name: "us".to_owned() }).await.unwrap();
+    let near = Near::over(directory).await;
+    assert_eq!(near.regions.standing("app"), Standing::Home);
+    near.source.change(1, |record| record.state = NodeState::Joining);
+    let unheard = async {
+        while near.node.members.counts() {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(DEADLINE, unheard).await.unwrap();
+    assert_eq!(near.regions.standing("app"), Standing::Unknown);
+}
+
+#[tokio::test]
+async fn a_region_that_is_full_of_requests_keeps_none_from_another_one() {
+    let near = Near::start().await;
+    let all = u32::try_from(forward::UNDER_WAY_MAX).unwrap();
+    let _full = near.regions.slots(RegionId(2)).try_acquire_many_owned(all).unwrap();
+    let asia = Region { id: RegionId(3), name: "asia".to_owned(), public_url: None };
+    let (parts, ()) = http::Request::get("/v2/").body(()).unwrap().into_parts();
+    let asked = timeout(Duration::from_secs(1), near.regions.forward(&asia, &parts, Body::empty())).await;
+    let refused = asked.expect("it does not wait for a slot of the other one").unwrap_err();
+    assert_eq!(refused, ForwardError::Unreachable { region: "asia".to_owned() });
 }
