@@ -274,6 +274,8 @@ fn with_options(name: &str, node: &NodeOptions) -> Result<Command> {
     let mut command = with_data(name, &node.data)?;
     command.args(["--name", &node.name]);
     command.args(["--listen", &node.listen.to_string(), "--peer-listen", &node.peer_listen.to_string()]);
+    // How full this machine is is none of the tests' business.
+    command.args(["--set", "storage.low_space_percent=0"]);
     for (key, value) in &node.settings {
         command.arg("--set").arg(format!("{key}={value}"));
     }

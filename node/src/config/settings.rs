@@ -27,6 +27,9 @@ settings! {
         directories: Vec<PathBuf> = Vec::new();
         /// Share of each file system that is left free: uploads are refused before it is touched.
         reserve_percent: u8 = 5, expected "a whole number from 0 to 50" where |percent: &u8| *percent <= 50;
+        /// `regnode status` calls a disk nearly full when less than this share of it is left above the reserve. 0: only
+        /// once it is full.
+        low_space_percent: u8 = 10, expected "a whole number from 0 to 50" where |percent: &u8| *percent <= 50;
         /// Size of a shard's block, the unit of checking and coding.
         block_size_bytes: u32 = 256 << 10, expected "a power of two from 65536 to 1048576" where
             |size: &u32| size.is_power_of_two() && (64 << 10..=1 << 20).contains(size);

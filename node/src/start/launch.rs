@@ -290,6 +290,7 @@ impl Keeper {
             directory: Arc::clone(&directory),
             catalog: Arc::clone(&catalog),
             overviews,
+            low_space_percent: self.settings.storage.low_space_percent,
         };
         let departures = Departures {
             members: self.members.clone(),

@@ -43,6 +43,8 @@ pub struct Collector {
     pub catalog: Arc<Group<Catalog>>,
     /// What the background work has before it.
     pub overviews: watch::Receiver<Arc<Overview>>,
+    /// Share of a disk, in percent of its capacity, below which it is nearly full.
+    pub low_space_percent: u8,
 }
 
 /// What a node's status is made from, beside itself.
@@ -141,6 +143,7 @@ impl Collector {
             groups: &groups,
             under_replicated: totals.shortfalls,
             lost,
+            low_space_percent: self.low_space_percent,
         });
         Status {
             version: admin::VERSION,

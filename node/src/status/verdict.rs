@@ -29,6 +29,8 @@ pub struct Facts<'a> {
     pub under_replicated: u64,
     /// Those of them of which too much is lost to read them.
     pub lost: u64,
+    /// Share of a disk, in percent of its capacity, below which it is nearly full.
+    pub low_space_percent: u8,
 }
 
 /// The verdict with its reasons.
@@ -63,7 +65,7 @@ pub fn judge(facts: &Facts<'_>) -> Judgement {
     judge_nodes(facts, &mut findings);
     for node in facts.nodes {
         for disk in &node.disks {
-            judge_disk(node, disk, &mut findings);
+            judge_disk(node, disk, facts.low_space_percent, &mut findings);
         }
     }
     if facts.lost > 0 {
@@ -316,8 +318,17 @@ mod tests {
     }
 
     fn facts(nodes: &[NodeStatus]) -> Facts<'_> {
-        let (stalled, groups, regions) = (&[], &[], &[]);
-        Facts { confirmed: true, directory: CONFIRMED, regions, nodes, stalled, groups, under_replicated: 0, lost: 0 }
+        Facts {
+            confirmed: true,
+            directory: CONFIRMED,
+            regions: &[],
+            nodes,
+            stalled: &[],
+            groups: &[],
+            under_replicated: 0,
+            lost: 0,
+            low_space_percent: 10,
+        }
     }
 
     fn judged(nodes: &[NodeStatus], group: GroupStatus, under_replicated: u64) -> Judgement {
@@ -408,6 +419,10 @@ mod tests {
         nodes[1].disks[0].available_bytes = Some(50);
         let judgement = judged(&nodes, group(3, 3), 0);
         assert_eq!(judgement.findings, ["disk 01234567 of node n2 is nearly full: 5% left above the reserve"]);
+        for (percent, findings) in [(6, 1), (5, 0), (0, 0)] {
+            let judgement = judge(&Facts { low_space_percent: percent, ..facts(&nodes) });
+            assert_eq!(judgement.findings.len(), findings, "below {percent}%");
+        }
         nodes[1].disks[0].available_bytes = Some(0);
         let judgement = judged(&nodes, group(3, 3), 0);
         assert_eq!(judgement.verdict, Verdict::NeedsAttention);

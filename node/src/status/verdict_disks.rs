@@ -3,11 +3,8 @@
 use super::verdict::{Findings, count};
 use crate::admin::{DiskStatus, NodeStatus, Verdict};
 
-/// Share of a disk that is left when it is reported, in percent of its capacity.
-const LOW_SPACE_PERCENT: u64 = 10;
-
-/// Judges one disk of a node.
-pub(super) fn judge_disk(node: &NodeStatus, disk: &DiskStatus, findings: &mut Findings) {
+/// Judges one disk of a node, which is nearly full when less than `low_space_percent` of its capacity is left.
+pub(super) fn judge_disk(node: &NodeStatus, disk: &DiskStatus, low_space_percent: u8, findings: &mut Findings) {
     let short = disk.id.get(..8).unwrap_or(&disk.id);
     match disk.state.as_str() {
         "active" => {}
@@ -59,7 +56,7 @@ pub(super) fn judge_disk(node: &NodeStatus, disk: &DiskStatus, findings: &mut Fi
     } else if disk.writable == Some(false) && node.state == "active" {
         findings.add(Verdict::NeedsAttention, format!("disk {short} of node {} takes no writes", node.name));
     } else if let Some(available) = disk.available_bytes
-        && available < disk.capacity_bytes / 100 * LOW_SPACE_PERCENT
+        && available < disk.capacity_bytes / 100 * u64::from(low_space_percent)
     {
         let percent = available * 100 / disk.capacity_bytes.max(1);
         findings.add(

@@ -136,6 +136,7 @@ mod tests {
             groups: &groups,
             under_replicated: 0,
             lost: 0,
+            low_space_percent: 10,
         };
         let judgement = judge(&facts);
         assert_eq!(judgement.verdict, Verdict::NeedsAttention);
@@ -160,6 +161,7 @@ mod tests {
             groups: &groups,
             under_replicated: 0,
             lost: 0,
+            low_space_percent: 10,
         };
         let judgement = judge(&facts);
         assert_eq!(judgement.verdict, Verdict::NeedsAttention);
@@ -187,6 +189,7 @@ mod tests {
             groups: &[],
             under_replicated: 0,
             lost: 0,
+            low_space_percent: 10,
         };
         assert_eq!(
             judge(&facts).summary,
