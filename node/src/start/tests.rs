@@ -41,6 +41,8 @@ pub(super) fn settings(data_dir: &Path, name: &str) -> Settings {
     settings.api.listen = "127.0.0.1:0".to_owned();
     settings.peer.listen = format!("127.0.0.1:{}", free_port());
     settings.storage.reserve_percent = 0;
+    // How full this machine is is none of the tests' business.
+    settings.storage.low_space_percent = 0;
     settings.shutdown.drain_seconds = 5;
     settings
 }
