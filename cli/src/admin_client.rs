@@ -1,7 +1,10 @@
 //! Speaks to the node on this machine through the socket in its data directory.
 
 mod deletion;
+mod moving;
 mod region;
+mod replication;
+mod residency;
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -22,10 +25,16 @@ use crate::exit::{Code, Exit};
 use crate::http::request;
 
 pub(crate) use deletion::*;
+pub(crate) use moving::*;
 pub(crate) use region::*;
+pub(crate) use replication::*;
+pub(crate) use residency::*;
 
 /// Longest time that the node may take: it may wait out an election.
 const DEADLINE: Duration = Duration::from_secs(20);
+
+/// The same when it has to ask other regions, one after the other.
+const FAR_DEADLINE: Duration = Duration::from_mins(1);
 
 /// The same when it looks through everything that a node holds.
 const LOOK_THROUGH_DEADLINE: Duration = Duration::from_mins(5);

@@ -2,10 +2,13 @@
 //! is in `operations`.
 
 mod deletion;
+mod moving;
 mod namespace;
 mod operations;
 mod policy_text;
 mod region;
+mod replication;
+mod residency;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,17 +16,20 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use deletion::*;
+pub(crate) use moving::*;
 pub(crate) use namespace::*;
 pub(crate) use operations::*;
 pub(crate) use policy_text::{Target, root_or};
 pub(crate) use region::*;
+pub(crate) use replication::*;
+pub(crate) use residency::*;
 
 /// Text behind the help of the whole program.
 const AFTER_HELP: &str = "\
 Exit codes:
   0  done; for `status`: healthy
-  1  the command failed; the message says why and what to do
-  2  the command line or the configuration is wrong
+  1  the command failed; the message says why and what to do; `residency verify`: data rests where it may not
+  2  the command line or the configuration is wrong; `residency verify`: not everything could be looked at
   3  no node answers: it is not running, or not on this data directory
   4  `status`: the cluster serves but needs attention; `fsck`: something cannot be read
   5  `status` only: the cluster does not serve
@@ -45,6 +51,9 @@ When the cluster spans sites:
   regnode init --region eu                          the first region, with its first node
   regnode region add us; regnode token --region us  a further one, and what its first machine runs
   regnode region list                               which regions answer, and which ones the directory can lose
+  regnode namespace set acme --copies us            have a copy made in another region
+  regnode replication status                        how far the copies have come
+  regnode residency verify                          look on every disk that data rests where it may
 
 What is deleted, and what that frees:
   regnode namespace set acme --immutable 'v*'       what may be deleted, for how long it is kept, quotas
@@ -94,6 +103,10 @@ pub(crate) enum Command {
     Rebalance(Rebalance),
     /// Add, list, describe and retire regions: sites of one cluster.
     Region(Region),
+    /// Say how far the copies of namespaces in other regions have come.
+    Replication(Replication),
+    /// Prove where data rests: look through every node and disk.
+    Residency(Residency),
     /// Set what holds below a prefix of repository names: deleting, immutable tags, retention, quotas.
     Namespace(Namespace),
     /// Say what is to be freed and when.

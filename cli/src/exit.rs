@@ -21,6 +21,13 @@ pub(crate) enum Code {
     Removed = 7,
 }
 
+impl Code {
+    /// `residency verify`: something rests where it may not.
+    pub(crate) const VIOLATED: Self = Self::Failed;
+    /// `residency verify`: not everything could be looked at.
+    pub(crate) const INCOMPLETE: Self = Self::Usage;
+}
+
 /// An error that ends the program with a code of its own.
 #[derive(Debug)]
 pub(crate) struct Exit {

@@ -58,6 +58,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Fsck(fsck) => command::fsck(fsck).await,
         Command::Rebalance(rebalance) => command::rebalance(rebalance).await,
         Command::Region(region) => command::region(region).await,
+        Command::Replication(replication) => command::replication(replication).await,
+        Command::Residency(residency) => command::residency(residency).await,
         Command::Namespace(namespace) => command::namespace(namespace).await,
         Command::Gc(gc) => command::gc(gc).await,
         Command::Usage(usage) => command::usage(usage).await,

@@ -15,6 +15,7 @@ const LINE_INTERVAL: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct Step {
     bar: Option<ProgressBar>,
+    line_due: Instant,
 }
 
 impl Step {
@@ -29,10 +30,21 @@ impl Step {
             );
             bar.set_message(text.to_owned());
             bar.enable_steady_tick(Duration::from_millis(120));
-            Self { bar: Some(bar) }
+            Self { bar: Some(bar), line_due: Instant::now() }
         } else {
             eprintln!("{text}");
-            Self { bar: None }
+            Self { bar: None, line_due: Instant::now() + LINE_INTERVAL }
+        }
+    }
+
+    /// Says how far it has come.
+    #[expect(clippy::print_stderr, reason = "progress is for people and stands apart from the command's output")]
+    pub(crate) fn tell(&mut self, text: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(text.to_owned());
+        } else if Instant::now() >= self.line_due {
+            self.line_due = Instant::now() + LINE_INTERVAL;
+            eprintln!("{text}");
         }
     }
 

@@ -13,6 +13,8 @@ pub mod members;
 pub mod peer;
 pub mod regions;
 pub mod registry;
+pub mod replication;
+pub mod residency;
 pub mod scrub;
 pub mod serve;
 pub mod shards;

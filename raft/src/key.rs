@@ -138,6 +138,24 @@ impl Part for Digest {
     }
 }
 
+/// A prefix of repository names as a part that others follow: it ends with a zero byte, which no name holds.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Prefix(pub(crate) String);
+
+impl Part for Prefix {
+    fn write(&self, key: &mut Vec<u8>) {
+        key.extend_from_slice(self.0.as_bytes());
+        key.push(0);
+    }
+
+    fn read(key: &mut &[u8]) -> Option<Self> {
+        let end = key.iter().position(|byte| *byte == 0)?;
+        let (text, rest) = key.split_at(end);
+        *key = &rest[1..];
+        Some(Self(std::str::from_utf8(text).ok()?.to_owned()))
+    }
+}
+
 /// Free text takes the rest of the key: only ever the last part.
 impl Part for String {
     fn write(&self, key: &mut Vec<u8>) {

@@ -1,6 +1,8 @@
 //! Generators of names and records for property tests.
 
 mod policy;
+mod replication;
+mod residency;
 
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -12,13 +14,15 @@ use storage::shard::{Attempt, DiskId, ExtentIndex, Geometry, ObjectId, ShardInde
 
 use crate::catalog::*;
 use crate::directory::{
-    ClusterRecord, DiskInfo, DiskRecord, DiskState, DrainRecord, Elsewhere, JoinTokenRecord, NamespaceRecord, NodeInfo,
-    NodeRecord, NodeState, RegionRecord, Residency,
+    ClusterRecord, DiskInfo, DiskRecord, DiskState, DrainRecord, JoinTokenRecord, NodeInfo, NodeRecord, NodeState,
+    RegionRecord,
 };
 use crate::id::{NodeId, RegionId, RequestId};
 use crate::time::Timestamp;
 
 pub(crate) use policy::*;
+pub(crate) use replication::*;
+pub(crate) use residency::*;
 
 pub(crate) fn repository() -> impl Strategy<Value = RepositoryName> {
     "[a-c0]{1,2}((-|_|\\.|/)[a-c0]{1,2}){0,3}".prop_map(|name| name.parse().unwrap())
@@ -327,8 +331,9 @@ pub(crate) fn any_clock_record() -> impl Strategy<Value = ClockRecord> {
 }
 
 pub(crate) fn any_cluster() -> impl Strategy<Value = ClusterRecord> {
-    (any::<[u8; 16]>(), any::<u32>(), any_bytes(), any_bytes(), timestamp(), node(), region(), region()).prop_map(
-        |(id, feature_level, ca_certificate, wrapped_ca_key, founded, next_node, next_region, primary)| ClusterRecord {
+    let held = option::of(timestamp());
+    (any::<[u8; 16]>(), any::<u32>(), any_bytes(), any_bytes(), timestamp(), node(), region(), region(), held).prop_map(
+        |(
             id,
             feature_level,
             ca_certificate,
@@ -337,13 +342,33 @@ pub(crate) fn any_cluster() -> impl Strategy<Value = ClusterRecord> {
             next_node,
             next_region,
             primary,
+            evictions_held,
+        )| {
+            ClusterRecord {
+                id,
+                feature_level,
+                ca_certificate,
+                wrapped_ca_key,
+                founded,
+                next_node,
+                next_region,
+                primary,
+                evictions_held,
+            }
         },
     )
 }
 
 pub(crate) fn any_region() -> impl Strategy<Value = RegionRecord> {
-    (text(), timestamp(), request(), option::of(node()), option::of(text())).prop_map(
-        |(name, founded, added_by, founder, public_url)| RegionRecord { name, founded, added_by, founder, public_url },
+    (text(), timestamp(), request(), option::of(node()), option::of(text()), option::of(any::<u64>())).prop_map(
+        |(name, founded, added_by, founder, public_url, inbound_bytes_per_second)| RegionRecord {
+            name,
+            founded,
+            added_by,
+            founder,
+            public_url,
+            inbound_bytes_per_second,
+        },
     )
 }
 
@@ -397,22 +422,5 @@ pub(crate) fn any_join_token() -> impl Strategy<Value = JoinTokenRecord> {
         secret_hash,
         expires,
         used_by,
-    })
-}
-
-pub(crate) fn any_namespace() -> impl Strategy<Value = NamespaceRecord> {
-    let residency = prop_oneof![
-        Just(Residency::Home),
-        Just(Residency::Pinned),
-        vec(region(), 0..3).prop_map(Residency::Replicated)
-    ];
-    let elsewhere = prop_oneof![Just(Elsewhere::Proxy), Just(Elsewhere::Redirect), Just(Elsewhere::Refuse)];
-    let place = (option::of(region()), option::of(residency), option::of(elsewhere), option::of(region()));
-    (place, any_policy()).prop_map(|((home, residency, elsewhere, moving), policy)| NamespaceRecord {
-        home,
-        residency,
-        elsewhere,
-        moving,
-        policy,
     })
 }

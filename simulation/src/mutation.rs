@@ -37,8 +37,13 @@ const fn sometimes(
 }
 
 /// One that takes several regions.
-const fn across_regions(name: &'static str, about: &'static str, caught_by: &'static [&'static str]) -> Mutation {
-    Mutation { name, about, caught_by, seeds: 1, share_percent: 100, scenario: Some("three_regions") }
+const fn across_regions(
+    scenario: &'static str,
+    name: &'static str,
+    about: &'static str,
+    caught_by: &'static [&'static str],
+) -> Mutation {
+    Mutation { name, about, caught_by, seeds: 1, share_percent: 100, scenario: Some(scenario) }
 }
 
 /// All of them.
@@ -106,6 +111,12 @@ pub const MUTATIONS: &[Mutation] = &[
         30,
     ),
     always("catalog.usage.count_twice", "a blob counts twice in what its namespaces use", &["catalog", "log"], 10),
+    across_regions(
+        "regions_fail_over",
+        "directory.place.copy_pinned",
+        "every region counts as a copy of what is pinned, so that it is copied abroad",
+        &["residency"],
+    ),
     always(
         "gateway.budget.leak_permit",
         "a share of the memory for uploads is never given back",
@@ -127,6 +138,7 @@ pub const MUTATIONS: &[Mutation] = &[
     always("gateway.read.wrong_range", "a range begins and ends one byte early", &["served_bytes"], 10),
     always("gateway.report.forget", "a shard that a reader found missing or damaged is not reported", &["mending"], 40),
     across_regions(
+        "three_regions",
         "members.region.ignore",
         "nodes of all regions count as the own region's, so that shards are placed abroad",
         &["residency", "log"],
@@ -167,6 +179,12 @@ pub const MUTATIONS: &[Mutation] = &[
         "a deletion is acknowledged before a quorum has it",
         &["linearizability"],
         10,
+    ),
+    across_regions(
+        "regions_fail_over",
+        "replication.tag.before_content",
+        "a tag is set in a copy before what it needs has arrived",
+        &["copies", "catalog", "log"],
     ),
     always(
         "storage.shard.skip_directory_sync",

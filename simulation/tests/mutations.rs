@@ -3,8 +3,8 @@
 mod program;
 
 /// One for each way of noticing: the log, the replicas beside each other, the catalog by itself, Raft's own promises, the
-/// bytes that go between regions; and the counts by which garbage is told from what is needed.
-const QUICK: [&str; 7] = [
+/// bytes that go between regions, what a copy shows; and the counts by which garbage is told from what is needed.
+const QUICK: [&str; 8] = [
     "api.referrers.panic",
     "catalog.apply.diverge",
     "catalog.manifest.count_twice",
@@ -12,6 +12,7 @@ const QUICK: [&str; 7] = [
     "catalog.usage.count_twice",
     "members.region.ignore",
     "raft.append.acknowledge_unwritten",
+    "replication.tag.before_content",
 ];
 
 #[test]

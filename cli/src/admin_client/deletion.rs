@@ -12,7 +12,7 @@ use node::admin::{
     UsageRequest,
 };
 
-use super::call;
+use super::{FAR_DEADLINE, call, call_for};
 
 /// A page of the namespaces that say something.
 pub(crate) async fn namespaces(data_dir: &Path, request: &PageRequest) -> Result<NamespacesAnswer> {
@@ -21,12 +21,12 @@ pub(crate) async fn namespaces(data_dir: &Path, request: &PageRequest) -> Result
 
 /// Changes some fields of a namespace's policy.
 pub(crate) async fn set_namespace(data_dir: &Path, request: &SetNamespaceRequest) -> Result<PolicyChangedAnswer> {
-    call(data_dir, Method::POST, "/namespace/set", request).await
+    call_for(FAR_DEADLINE, data_dir, Method::POST, "/namespace/set", request).await
 }
 
 /// Lets a namespace say nothing any more.
 pub(crate) async fn remove_namespace(data_dir: &Path, request: &NamespaceRequest) -> Result<PolicyChangedAnswer> {
-    call(data_dir, Method::POST, "/namespace/remove", request).await
+    call_for(FAR_DEADLINE, data_dir, Method::POST, "/namespace/remove", request).await
 }
 
 /// What a namespace says and holds.

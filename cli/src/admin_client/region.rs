@@ -4,9 +4,11 @@ use std::path::Path;
 
 use anyhow::Result;
 use http::Method;
-use node::admin::{RegionAnswer, RegionRequest, RegionsAnswer, SetRegionRequest};
+use node::admin::{
+    RegionAnswer, RegionRequest, RegionsAnswer, ReleaseAnswer, SetRegionRequest, TakeoverAnswer, TakeoverRequest,
+};
 
-use super::call;
+use super::{FAR_DEADLINE, call, call_for};
 
 /// All regions.
 pub(crate) async fn regions(data_dir: &Path) -> Result<RegionsAnswer> {
@@ -31,4 +33,14 @@ pub(crate) async fn set_primary(data_dir: &Path, request: &RegionRequest) -> Res
 /// Forgets a region.
 pub(crate) async fn retire_region(data_dir: &Path, request: &RegionRequest) -> Result<RegionAnswer> {
     call(data_dir, Method::POST, "/region/retire", request).await
+}
+
+/// Looks at a takeover of the directory, or carries it out.
+pub(crate) async fn takeover(data_dir: &Path, request: &TakeoverRequest) -> Result<TakeoverAnswer> {
+    call_for(FAR_DEADLINE, data_dir, Method::POST, "/region/takeover", request).await
+}
+
+/// Lets what is foreign to regions be taken away from them again.
+pub(crate) async fn release_removals(data_dir: &Path) -> Result<ReleaseAnswer> {
+    call(data_dir, Method::POST, "/region/release", &()).await
 }

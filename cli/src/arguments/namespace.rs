@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::{Args, Subcommand, ValueEnum};
-use node::admin::{NamedElsewhere, NamedResidency, OwnPlace, PolicyField};
+use node::admin::{NamedElsewhere, NamedResidency, OwnPlace, PolicyField, ReplicationFields};
 use raft::policy::{Pattern, RetentionRule, Untagged};
 
-use super::Ask;
-use super::policy_text;
+use super::moving::{Forcing, NamespaceAside};
+use super::{Ask, policy_text};
 
 /// Text behind the help of `regnode namespace`.
 const NAMESPACE_HELP: &str = "\
@@ -22,6 +22,7 @@ Examples:
   regnode namespace set acme/ci --untagged collect=7d --retention 'tags=*,keep-last=20,pulled-within=30d'
   regnode namespace set acme --unset immutable
   regnode namespace set acme --home us --residency pinned
+  regnode namespace set acme --residency replicated --copies us,asia --replicate-tags 'v*,latest'
   regnode namespace explain acme/app:v1.2    which rule applies to this tag, and why";
 
 /// `regnode namespace`.
@@ -44,6 +45,8 @@ pub(crate) enum NamespaceAction {
     List(NamespaceList),
     /// Let a namespace say nothing any more: what is below it inherits.
     Remove(NamespaceNamed),
+    /// Say what a former home still has that the present one lacks, after a home was changed by force; or give that up.
+    Aside(NamespaceAside),
     /// Say which rule of which namespace decides for a repository, or for one of its tags, and why.
     Explain(Explain),
 }
@@ -59,11 +62,13 @@ pub(crate) enum Switch {
 
 /// Where data may rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Residency {
+pub(crate) enum ResidencyRule {
     /// In its home region; it can be read from elsewhere.
     Home,
     /// Only in its home region: never a copy, a shard or a name in a log elsewhere.
     Pinned,
+    /// In its home region, with copies in the regions that --copies names.
+    Replicated,
 }
 
 /// What becomes of requests in other regions.
@@ -126,12 +131,31 @@ pub(crate) struct NamespaceSet {
     /// No tag goes by retention here, whatever shorter namespaces say.
     #[arg(long, conflicts_with_all = ["retention", "retention_file"])]
     pub(crate) no_retention: bool,
-    /// Region whose catalog owns what is below the namespace. It changes only while nothing is there.
+    /// Region whose catalog owns what is below the namespace. Its content moves there; naming the old one again takes that
+    /// back as long as it has not ended.
     #[arg(long, value_name = "REGION")]
     pub(crate) home: Option<String>,
-    /// Where its data may rest.
-    #[arg(long, value_name = "home|pinned")]
-    pub(crate) residency: Option<Residency>,
+    /// Another home without the present one.
+    #[command(flatten)]
+    pub(crate) forcing: Forcing,
+    /// Where its data may rest. Replicated: with copies in the regions that --copies names.
+    #[arg(long, value_name = "home|pinned|replicated", requires_if("replicated", "copies"))]
+    pub(crate) residency: Option<ResidencyRule>,
+    /// Regions that have a copy, separated by commas; those that are not named lose theirs.
+    #[arg(long, value_name = "REGION", value_delimiter = ',')]
+    pub(crate) copies: Vec<String>,
+    /// Tags that are copied, with all that they need, separated by commas (* and ? are wildcards); replaces what was set.
+    #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
+    pub(crate) replicate_tags: Vec<Pattern>,
+    /// Every tag is copied, and manifests without a tag too. That is so unless --replicate-tags was set.
+    #[arg(long, conflicts_with = "replicate_tags")]
+    pub(crate) replicate_everything: bool,
+    /// Whether what is deleted at home goes from the copies too. Off unless set.
+    #[arg(long, value_name = "on|off")]
+    pub(crate) replicate_deletes: Option<Switch>,
+    /// Which namespaces are copied first where several wait: 0 to 9, the higher the sooner. 5 unless set.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(0..=9))]
+    pub(crate) replication_priority: Option<u8>,
     /// What becomes of requests about it in other regions.
     #[arg(long, value_name = "proxy|redirect|refuse")]
     pub(crate) elsewhere: Option<Elsewhere>,
@@ -144,21 +168,29 @@ pub(crate) struct NamespaceSet {
 }
 
 impl NamespaceSet {
-    /// Where it is to rest.
-    pub(crate) fn place(&self) -> OwnPlace {
-        OwnPlace {
-            home: self.home.clone(),
-            residency: self.residency.map(|residency| match residency {
-                Residency::Home => NamedResidency::Home,
-                Residency::Pinned => NamedResidency::Pinned,
-            }),
-            elsewhere: self.elsewhere.map(|elsewhere| match elsewhere {
-                Elsewhere::Proxy => NamedElsewhere::Proxy,
-                Elsewhere::Redirect => NamedElsewhere::Redirect,
-                Elsewhere::Refuse => NamedElsewhere::Refuse,
-            }),
-            moving: None,
-        }
+    /// Where it is to rest. Copies are there where it is replicated, and nowhere else.
+    pub(crate) fn place(&self) -> Result<OwnPlace, &'static str> {
+        let residency = match self.residency {
+            None if self.copies.is_empty() => None,
+            Some(ResidencyRule::Home | ResidencyRule::Pinned) if !self.copies.is_empty() => {
+                return Err("--copies goes with --residency replicated: a namespace that rests at home has no copies");
+            }
+            Some(ResidencyRule::Home) => Some(NamedResidency::Home),
+            Some(ResidencyRule::Pinned) => Some(NamedResidency::Pinned),
+            None | Some(ResidencyRule::Replicated) => Some(NamedResidency::Replicated(self.copies.clone())),
+        };
+        let elsewhere = self.elsewhere.map(|elsewhere| match elsewhere {
+            Elsewhere::Proxy => NamedElsewhere::Proxy,
+            Elsewhere::Redirect => NamedElsewhere::Redirect,
+            Elsewhere::Refuse => NamedElsewhere::Refuse,
+        });
+        let tags = self.replicate_everything || !self.replicate_tags.is_empty();
+        let replication = ReplicationFields {
+            tags: tags.then(|| self.replicate_tags.clone()),
+            deletes: self.replicate_deletes.map(|switch| switch == Switch::On),
+            priority: self.replication_priority,
+        };
+        Ok(OwnPlace { home: self.home.clone(), residency, elsewhere, replication, ..OwnPlace::default() })
     }
 }
 

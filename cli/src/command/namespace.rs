@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use node::admin::{ExplainRequest, NamespaceRequest, PageRequest, PolicyChangedAnswer, SetNamespaceRequest};
+use node::admin::{ExplainRequest, NamespaceRequest, OwnPlace, PageRequest, PolicyChangedAnswer, SetNamespaceRequest};
 use raft::policy::{ImmutableRule, NamespacePolicy, Quota, RETENTION_EVERY_SECONDS, Retention, RetentionRule};
 
+use super::moving::drive;
 use super::node::data_dir;
-use super::{namespace_text, place_text};
+use super::{aside, moving, namespace_text, place_text};
 use crate::admin_client;
 use crate::arguments::{
     Ask, Explain, Namespace, NamespaceAction, NamespaceList, NamespaceNamed, NamespaceSet, Switch, Target, root_or,
@@ -18,6 +19,9 @@ use crate::settings;
 /// Graces below this are warned of, in seconds: pushes of large images take that long.
 const GRACE_SECONDS_SAFE: u64 = 3600;
 
+/// What is said where --force comes with anything else.
+const FORCE_ALONE: &str = "--force changes the home and nothing else: set the other fields by themselves";
+
 /// Does what is asked of namespaces.
 pub(crate) async fn namespace(namespace: Namespace) -> Result<()> {
     match namespace.action {
@@ -25,6 +29,7 @@ pub(crate) async fn namespace(namespace: Namespace) -> Result<()> {
         NamespaceAction::Show(named) => show(named).await,
         NamespaceAction::List(list_all) => list(list_all).await,
         NamespaceAction::Remove(named) => remove(named).await,
+        NamespaceAction::Aside(wanted) => aside::aside(wanted).await,
         NamespaceAction::Explain(what) => explain(what).await,
     }
 }
@@ -34,17 +39,34 @@ async fn set(set: NamespaceSet) -> Result<()> {
         Some(path) => Some(retention_file(path).await?),
         None => None,
     };
-    let request = request(&set, file);
+    let request = request(&set, file).map_err(|message| Exit::new(Code::Usage, message))?;
     if request.set.is_empty() && request.place.is_empty() && request.unset.is_empty() {
         let message = "nothing is to be set: name a field, for example --grace 24h; see regnode namespace set --help";
         return Err(Exit::new(Code::Usage, message).into());
     }
-    let answer = admin_client::set_namespace(&data_dir(&set.ask).await?, &request).await?;
+    let data_dir = data_dir(&set.ask).await?;
+    if set.forcing.force {
+        return force(&data_dir, &set, request).await;
+    }
+    let answer = drive(|| admin_client::set_namespace(&data_dir, &request)).await?;
     changed(&set.ask, &answer, "set")?;
     if request.set.grace_seconds.is_some_and(|grace| grace < GRACE_SECONDS_SAFE) {
         warn_of_grace();
     }
     Ok(())
+}
+
+/// Another home by force: by itself, since nothing else is to be thought of then.
+async fn force(data_dir: &Path, set: &NamespaceSet, request: SetNamespaceRequest) -> Result<()> {
+    let alone = OwnPlace { home: request.place.home.clone(), ..OwnPlace::default() };
+    let Some(to) = alone.home.clone().filter(|_| request.set.is_empty() && request.unset.is_empty()) else {
+        return Err(Exit::new(Code::Usage, FORCE_ALONE).into());
+    };
+    if alone != request.place {
+        return Err(Exit::new(Code::Usage, FORCE_ALONE).into());
+    }
+    let answer = moving::force(data_dir, &set.ask, set.forcing, &set.prefix, &to).await?;
+    changed(&set.ask, &answer, &format!("at home in region {to}"))
 }
 
 /// A short grace is for tests, and for those who know how long their pushes take.
@@ -57,7 +79,7 @@ fn warn_of_grace() {
 }
 
 /// What the options ask for.
-fn request(set: &NamespaceSet, file: Option<Retention>) -> SetNamespaceRequest {
+fn request(set: &NamespaceSet, file: Option<Retention>) -> Result<SetNamespaceRequest, &'static str> {
     let rule =
         |tags: &raft::policy::Pattern| ImmutableRule { tags: tags.clone(), except: set.immutable_except.clone() };
     let immutable = (set.no_immutable || !set.immutable.is_empty()).then(|| set.immutable.iter().map(rule).collect());
@@ -76,7 +98,7 @@ fn request(set: &NamespaceSet, file: Option<Retention>) -> SetNamespaceRequest {
             manifests: set.quota_manifests,
         },
     };
-    SetNamespaceRequest { prefix: set.prefix.clone(), set: policy, place: set.place(), unset: set.unset.clone() }
+    Ok(SetNamespaceRequest { prefix: set.prefix.clone(), set: policy, place: set.place()?, unset: set.unset.clone() })
 }
 
 /// A retention of these rules, everything else as it is when a file leaves it out.
@@ -102,12 +124,13 @@ async fn retention_file(path: &Path) -> Result<Retention> {
 
 async fn remove(named: NamespaceNamed) -> Result<()> {
     let request = NamespaceRequest { prefix: named.prefix };
-    let answer = admin_client::remove_namespace(&data_dir(&named.ask).await?, &request).await?;
+    let data_dir = data_dir(&named.ask).await?;
+    let answer = drive(|| admin_client::remove_namespace(&data_dir, &request)).await?;
     changed(&named.ask, &answer, "removed: what is below it inherits")
 }
 
 #[expect(clippy::print_stdout, reason = "what the command is for")]
-fn changed(ask: &Ask, answer: &PolicyChangedAnswer, what: &str) -> Result<()> {
+pub(super) fn changed(ask: &Ask, answer: &PolicyChangedAnswer, what: &str) -> Result<()> {
     if ask.json {
         println!("{}", serde_json::to_string_pretty(answer)?);
         return Ok(());
@@ -173,7 +196,8 @@ async fn explain(explain: Explain) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
-    use node::admin::{NamedElsewhere, NamedResidency, OwnPlace, PolicyField};
+    use clap::error::ErrorKind;
+    use node::admin::{NamedElsewhere, NamedResidency, PolicyField, ReplicationFields};
     use raft::policy::Untagged;
 
     use super::*;
@@ -186,7 +210,7 @@ mod tests {
         else {
             panic!("another command");
         };
-        Ok(request(&set, None))
+        request(&set, None).map_err(|message| clap::Error::raw(ErrorKind::ArgumentConflict, message))
     }
 
     #[test]
@@ -229,7 +253,7 @@ mod tests {
             home: Some("us".to_owned()),
             residency: Some(NamedResidency::Pinned),
             elsewhere: Some(NamedElsewhere::Refuse),
-            moving: None,
+            ..OwnPlace::default()
         };
         assert_eq!(request.place, place);
         let policy = request.set;
@@ -249,6 +273,22 @@ mod tests {
     }
 
     #[test]
+    fn copies_are_named_with_what_is_copied() {
+        let replicated = ["--residency", "replicated", "--copies", "us,asia"];
+        let tags = ["--replicate-tags", "v*,latest", "--replicate-deletes", "on", "--replication-priority", "9"];
+        let place = parsed(&[&["acme"], &replicated[..], &tags].concat()).unwrap().place;
+        let copies = NamedResidency::Replicated(vec!["us".to_owned(), "asia".to_owned()]);
+        let patterns = vec!["v*".parse().unwrap(), "latest".parse().unwrap()];
+        let replication = ReplicationFields { tags: Some(patterns), deletes: Some(true), priority: Some(9) };
+        assert_eq!(place, OwnPlace { residency: Some(copies.clone()), replication, ..OwnPlace::default() });
+        let place = parsed(&["acme", "--copies", "us,asia"]).unwrap().place;
+        assert_eq!(place.residency, Some(copies), "only what is replicated has copies");
+        let everything = parsed(&["acme", "--replicate-everything"]).unwrap().place.replication;
+        assert_eq!(everything, ReplicationFields { tags: Some(Vec::new()), ..ReplicationFields::default() });
+        assert_eq!(parsed(&["acme", "--unset", "replication"]).unwrap().unset, [PolicyField::Replication]);
+    }
+
+    #[test]
     fn what_is_inherited_can_be_ended() {
         let policy = parsed(&["acme", "--no-immutable", "--no-retention"]).unwrap().set;
         assert_eq!(policy.immutable, Some(Vec::new()));
@@ -265,7 +305,13 @@ mod tests {
             &["acme", "--unset", "quota"],
             &["acme", "--quota-bytes", "much"],
             &["acme", "--residency", "replicated"],
+            &["acme", "--residency", "pinned", "--copies", "us"],
+            &["acme", "--replicate-tags", "v*", "--replicate-everything"],
+            &["acme", "--replication-priority", "10"],
             &["acme", "--immutable", "a b"],
+            &["acme", "--force"],
+            &["acme", "--home", "us", "--without-copy"],
+            &["acme", "--home", "us", "--yes"],
             &["Acme"],
         ] {
             let error = parsed(line).unwrap_err();

@@ -175,6 +175,7 @@ fn line(page: &mut String, text: std::fmt::Arguments<'_>) {
 mod tests {
     use node::admin::{NamedElsewhere, NamedResidency, OwnPlace};
     use node::deletion::Verdict;
+    use raft::directory::Replication;
     use raft::policy::{ImmutableRule, Quota, Retention, RetentionRule, Untagged};
 
     use super::*;
@@ -184,7 +185,10 @@ mod tests {
             home: "eu".to_owned(),
             residency: NamedResidency::Pinned,
             elsewhere: NamedElsewhere::Refuse,
+            replication: Replication::default(),
+            copies: Vec::new(),
             moving: None,
+            aside: Vec::new(),
             sources: BTreeMap::from([("residency".to_owned(), "acme".to_owned())]),
             region: "eu".to_owned(),
             role: "home".to_owned(),

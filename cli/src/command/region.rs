@@ -1,10 +1,11 @@
 //! `regnode region`: regions added, listed, described, retired.
 
 use anyhow::Result;
-use node::admin::{RegionAnswer, RegionRequest, SetRegionRequest};
+use node::admin::{RegionAnswer, RegionRequest, SetRegionRequest, Wanted};
 
 use super::node::data_dir;
-use super::region_text::page;
+use super::region_text::{described, page};
+use super::takeover::{release, takeover};
 use crate::admin_client;
 use crate::arguments::{Ask, NamedRegion, Region, RegionAction, RegionList, RegionSet};
 
@@ -31,6 +32,8 @@ pub(crate) async fn region(region: Region) -> Result<()> {
             );
             print(&named.ask, &answer, &text)
         }
+        RegionAction::Takeover(asked) => takeover(asked).await,
+        RegionAction::Release(asked) => release(asked).await,
         RegionAction::Retire(named) => {
             let answer = admin_client::retire_region(&data_dir(&named.ask).await?, &request(&named)).await?;
             print(&named.ask, &answer, &format!("region {} is retired; its name is free again", answer.name))
@@ -43,13 +46,14 @@ fn request(named: &NamedRegion) -> RegionRequest {
 }
 
 async fn describe(set: RegionSet) -> Result<()> {
-    let request = SetRegionRequest { name: set.name, public_url: set.public_url };
-    let answer = admin_client::set_region(&data_dir(&set.ask).await?, &request).await?;
-    let text = match &request.public_url {
-        Some(url) => format!("clients reach region {} at {url}", answer.name),
-        None => format!("clients are not sent to region {} any more", answer.name),
+    let no_url = set.no_public_url.then_some(Wanted::Unset);
+    let request = SetRegionRequest {
+        name: set.name,
+        public_url: set.public_url.map(Wanted::Set).or(no_url),
+        inbound_bytes_per_second: set.inbound,
     };
-    print(&set.ask, &answer, &text)
+    let answer = admin_client::set_region(&data_dir(&set.ask).await?, &request).await?;
+    print(&set.ask, &answer, &described(&request))
 }
 
 #[expect(clippy::print_stdout, reason = "what the command is for")]

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use comfy_table::Table;
-use node::admin::{DirectoryReading, RegionStatus, RegionsAnswer};
+use node::admin::{DirectoryReading, RegionStatus, RegionsAnswer, SetRegionRequest, Wanted};
 use node::cluster::regions_borne;
 use raft::id::RegionId;
 
 use super::status_text::{table, trimmed};
-use crate::figures::{count, duration, moment};
+use crate::figures::{count, duration, moment, size};
 
 /// The whole page.
 pub(crate) fn page(answer: &RegionsAnswer) -> String {
@@ -23,7 +23,12 @@ pub(crate) fn page(answer: &RegionsAnswer) -> String {
 
 /// The regions.
 pub(super) fn rows(regions: &[RegionStatus]) -> Table {
-    let mut rows = table(&["REGION", "STATE", "NODES LIVE", "DIRECTORY VOTERS", "PUBLIC URL"]);
+    let limited = regions.iter().any(|region| region.inbound_bytes_per_second.is_some());
+    let mut columns = vec!["REGION", "STATE", "NODES LIVE", "DIRECTORY VOTERS", "PUBLIC URL"];
+    if limited {
+        columns.push("INBOUND");
+    }
+    let mut rows = table(&columns);
     for region in regions {
         let mut state = region.state.words().to_owned();
         if region.primary {
@@ -32,15 +37,40 @@ pub(super) fn rows(regions: &[RegionStatus]) -> Table {
         if region.own {
             state.push_str(", this node's");
         }
-        rows.add_row([
+        let mut row = vec![
             region.name.clone(),
             state,
             format!("{} of {}", region.live, region.nodes),
             region.directory_voters.to_string(),
             region.public_url.clone().unwrap_or_default(),
-        ]);
+        ];
+        if limited {
+            row.push(inbound(region.inbound_bytes_per_second));
+        }
+        rows.add_row(row);
     }
     rows
+}
+
+/// How fast copying may fill a region.
+fn inbound(bytes_per_second: Option<u64>) -> String {
+    bytes_per_second.map_or_else(|| "unlimited".to_owned(), |bytes| format!("{}/s", size(bytes)))
+}
+
+/// What was changed of a region, in sentences.
+pub(super) fn described(request: &SetRegionRequest) -> String {
+    let name = &request.name;
+    let url = request.public_url.as_ref().map(|wanted| match wanted {
+        Wanted::Set(url) => format!("clients reach region {name} at {url}"),
+        Wanted::Unset => format!("clients are not sent to region {name} any more"),
+    });
+    let inbound = request.inbound_bytes_per_second.map(|wanted| match wanted {
+        Wanted::Set(bytes) => {
+            format!("copying brings at most {} into region {name} from each other region", inbound(Some(bytes)))
+        }
+        Wanted::Unset => format!("copying brings into region {name} as much as the lines give"),
+    });
+    url.into_iter().chain(inbound).collect::<Vec<_>>().join("\n")
 }
 
 /// Without which regions the directory goes on. Nothing where only one has nodes.
@@ -93,6 +123,7 @@ mod tests {
             own: id == 2,
             primary: id == 1,
             public_url: (id == 1).then(|| "https://eu.example.com".to_owned()),
+            inbound_bytes_per_second: None,
             nodes: 3,
             live: if state == RegionState::Silent { 0 } else { 3 },
             directory_voters: votes,
@@ -104,7 +135,30 @@ mod tests {
     fn the_list_reads_well() {
         let regions = vec![region(1, "eu", 3, RegionState::Silent), region(2, "us", 2, RegionState::Serves)];
         let directory = DirectoryReading { confirmed: false, as_of_milliseconds: 1_700_000_000_000, age_seconds: 75 };
-        insta::assert_snapshot!(page(&RegionsAnswer { version: 1, directory, regions }));
+        insta::assert_snapshot!(page(&RegionsAnswer {
+            version: 1,
+            directory,
+            regions,
+            removals_held_milliseconds: None
+        }));
+    }
+
+    #[test]
+    fn a_limit_of_copying_is_shown_where_one_is_set() {
+        let mut regions = vec![region(1, "eu", 2, RegionState::Serves), region(2, "us", 1, RegionState::Serves)];
+        assert!(!rows(&regions).to_string().contains("INBOUND"));
+        regions[1].inbound_bytes_per_second = Some(50_000_000);
+        insta::assert_snapshot!(trimmed(&rows(&regions).to_string()));
+        let request = SetRegionRequest {
+            name: "us".to_owned(),
+            public_url: Some(Wanted::Unset),
+            inbound_bytes_per_second: Some(Wanted::Set(50_000_000)),
+        };
+        assert_eq!(
+            described(&request),
+            "clients are not sent to region us any more\ncopying brings at most 47.6 MiB/s into region us from each other \
+             region"
+        );
     }
 
     #[test]

@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
-use node::admin::{DiskStatus, GroupStatus, NodeStatus, Status};
+use node::admin::{CopyState, CopyStatus, DiskStatus, GroupStatus, NodeStatus, Status};
 
 use super::region_text;
-use crate::figures::{count, size};
+use crate::arguments::root_or;
+use crate::figures::{count, duration, size};
 
 /// The whole page.
 pub(crate) fn text(status: &Status) -> String {
@@ -39,7 +40,26 @@ pub(crate) fn text(status: &Status) -> String {
             count(status.under_replicated, "extent", "extents"),
         ),
     );
+    if let Some(sentence) = copies(&status.copies) {
+        line(&mut page, format_args!("{sentence}"));
+    }
     trimmed(&page)
+}
+
+/// How far the copies in this region are, if there are any.
+fn copies(copies: &[CopyStatus]) -> Option<String> {
+    let lacking = || copies.iter().filter(|copy| copy.state != CopyState::InSync);
+    // Those that lack most come first.
+    let worst = lacking().next().map(|copy| {
+        let lag =
+            copy.lag_seconds.map_or_else(|| "was never complete".to_owned(), |lag| format!("by {}", duration(lag)));
+        let namespace = root_or(&copy.namespace);
+        format!("; furthest behind is {namespace} of region {}, {lag}: regnode replication status", copy.from)
+    });
+    let all = count(copies.len() as u64, "copy", "copies");
+    let in_sync = copies.len() - lacking().count();
+    (!copies.is_empty())
+        .then(|| format!("{all} of other regions' namespaces: {in_sync} in sync{}", worst.unwrap_or_default()))
 }
 
 /// Without the blanks with which a table fills each cell up to its column's width.
@@ -120,6 +140,7 @@ fn groups(groups: &[GroupStatus]) -> Table {
 mod tests {
     use node::admin::{DirectoryReading, RegionState, RegionStatus, Totals, Verdict};
 
+    use super::super::replication_text::testing::copy;
     use super::*;
 
     fn status() -> Status {
@@ -179,6 +200,7 @@ mod tests {
             }],
             under_replicated: 3,
             lost: 0,
+            copies: Vec::new(),
             totals: Totals { repositories: 1, manifests: 2, tags: 3, blobs: 4, blob_bytes: 5_000_000, uploads: 0 },
         }
     }
@@ -190,6 +212,7 @@ mod tests {
             own,
             primary: own,
             public_url: None,
+            inbound_bytes_per_second: None,
             nodes: 1,
             live: u64::from(own),
             directory_voters: 1,
@@ -209,6 +232,8 @@ mod tests {
         status.nodes[1].region = "us".to_owned();
         status.directory.confirmed = false;
         status.directory.age_seconds = 75;
+        let behind = CopyStatus { lag_seconds: Some(185), ..copy("acme", CopyState::Behind) };
+        status.copies = vec![behind, copy("base", CopyState::InSync)];
         insta::assert_snapshot!(text(&status));
     }
 }

@@ -3,6 +3,7 @@
 //! it exists.
 
 mod carried;
+mod copies;
 mod damage;
 mod damage_types;
 mod deletion_types;
@@ -13,6 +14,8 @@ mod job_types;
 mod jobs;
 mod machine;
 mod machine_types;
+mod move_types;
+mod moves;
 mod namespace_types;
 mod namespaces;
 mod place_types;
@@ -21,7 +24,14 @@ mod refusal;
 mod region_types;
 mod regions;
 mod remote;
+mod replication;
+mod replication_report;
+mod replication_types;
+mod residency;
+mod residency_types;
 mod router;
+mod takeover;
+mod takeover_types;
 mod types;
 
 pub use damage_types::*;
@@ -30,10 +40,14 @@ pub(crate) use departures::state;
 pub(crate) use history::change;
 pub use job_types::*;
 pub use machine_types::*;
+pub use move_types::*;
 pub use namespace_types::*;
 pub use place_types::*;
 pub use region_types::*;
 pub use remote::RemoteAdmin;
+pub use replication_types::*;
+pub use residency_types::*;
 pub(crate) use router::metrics;
 pub use router::{Admin, SOCKET, router};
+pub use takeover_types::*;
 pub use types::*;

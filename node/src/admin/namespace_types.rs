@@ -8,6 +8,7 @@ use raft::catalog::{RepositoryName, Tag, UsageRecord};
 use raft::policy::NamespacePolicy;
 use serde::{Deserialize, Serialize};
 
+use super::move_types::MoveProgress;
 use super::place_types::{OwnPlace, PlaceAnswer};
 use crate::deletion::{Bound, Verdict};
 
@@ -95,11 +96,13 @@ pub enum PolicyField {
     Residency,
     /// What becomes of requests elsewhere.
     Elsewhere,
+    /// How it is copied to other regions.
+    Replication,
 }
 
 impl PolicyField {
     /// All of them with their names.
-    pub const ALL: [(Self, &'static str); 13] = [
+    pub const ALL: [(Self, &'static str); 14] = [
         (Self::Deletes, "deletes"),
         (Self::Untagged, "untagged"),
         (Self::Grace, "grace"),
@@ -113,6 +116,7 @@ impl PolicyField {
         (Self::Home, "home"),
         (Self::Residency, "residency"),
         (Self::Elsewhere, "elsewhere"),
+        (Self::Replication, "replication"),
     ];
 
     /// Its name.
@@ -151,10 +155,13 @@ pub struct PolicyChangedAnswer {
     pub version: u32,
     /// The namespace's prefix.
     pub prefix: String,
-    /// Version of all policies, which grows with each change.
+    /// Version of all policies, which grows with each change; 0 while the home moves.
     pub policy_version: u64,
     /// Whether it is in force; otherwise it will be as soon as the region's catalog has taken it up.
     pub in_force: bool,
+    /// The home's move, if it has not ended: the same request again drives it on, and does the rest once it has.
+    #[serde(default)]
+    pub moving: Option<MoveProgress>,
 }
 
 /// A namespace: what it says, what holds for it, what it holds.

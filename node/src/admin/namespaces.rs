@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use raft::directory::NamespaceRecord;
+use raft::id::RegionId;
 use raft::policy::{NamespacePolicy, Policy, Sources};
 
 use super::carried::{Elsewhere, elsewhere};
@@ -18,12 +19,12 @@ use super::namespace_types::{
     ExplainAnswer, ExplainRequest, ExplainedTag, NamespaceAnswer, NamespaceEntry, NamespaceRequest, NamespacesAnswer,
     PageRequest, PolicyChangedAnswer, PolicyField, SetNamespaceRequest,
 };
-use super::place_types::{HeldAnswer, HeldRequest};
-use super::places::{own_place, place_answer, placed};
+use super::place_types::{HeldAnswer, HeldRequest, NamedResidency, OwnPlace};
+use super::places::{Wish, own_place, place_answer, placed};
 use super::refusal::refused;
 use super::router::Admin;
 use super::types::VERSION;
-use crate::deletion::{Applied, DeletionError, Explanation, Listing, NamespaceStatus, TagExplanation};
+use crate::deletion::{Applied, DeletionError, Explanation, HomeChange, Listing, NamespaceStatus, TagExplanation};
 
 /// Namespaces in one page.
 const PAGE: usize = 200;
@@ -70,11 +71,11 @@ fn page(all: Listing, after: Option<&str>) -> NamespacesAnswer {
 
 async fn set(State(admin): State<Admin>, Json(request): Json<SetNamespaceRequest>) -> Response {
     let prefix = request.prefix.clone();
-    policy_changed(change(&admin, request).await, prefix)
+    home_changed(change(&admin, request).await, prefix)
 }
 
 /// Changes what is asked for: the home first, since that alone can be refused for what is there.
-async fn change(admin: &Admin, request: SetNamespaceRequest) -> Result<Applied, DeletionError> {
+async fn change(admin: &Admin, request: SetNamespaceRequest) -> Result<HomeChange, DeletionError> {
     let SetNamespaceRequest { prefix, set, place, mut unset } = request;
     let unsets_home = unset.contains(&PolicyField::Home);
     let home = match &place.home {
@@ -83,30 +84,66 @@ async fn change(admin: &Admin, request: SetNamespaceRequest) -> Result<Applied, 
         None => None,
     };
     unset.retain(|field| *field != PolicyField::Home);
-    let edit = |present: NamespaceRecord| placed(merged(present, set.clone(), &unset)?, &place, &unset);
+    let copies = copies(admin, &place).await?;
+    let replication = admin.deletion.placed_now(&prefix).await?.place.replication;
+    let wish = Wish { place: &place, copies: &copies, replication: &replication, unset: &unset };
+    let edit = |present: NamespaceRecord| placed(merged(present, set.clone(), &unset)?, &wish);
     let edited = edit(NamespaceRecord::default())?;
     edited.policy.check().map_err(|error| DeletionError::Invalid(error.to_string()))?;
     let moved = if home.is_some() || unsets_home { Some(admin.deletion.set_home(&prefix, home).await?) } else { None };
     match moved {
+        // The rest is done by the repetition that ends the move.
+        Some(HomeChange::Moving(progress)) => Ok(HomeChange::Moving(progress)),
         Some(applied) if edited == NamespaceRecord::default() && unset.is_empty() => Ok(applied),
-        _ => admin.deletion.edit_namespace(&prefix, edit).await,
+        _ => admin.deletion.edit_namespace(&prefix, edit).await.map(HomeChange::Applied),
     }
+}
+
+/// Regions that are to have a copy.
+async fn copies(admin: &Admin, place: &OwnPlace) -> Result<Vec<RegionId>, DeletionError> {
+    let mut copies = Vec::new();
+    if let Some(NamedResidency::Replicated(names)) = &place.residency {
+        for name in names {
+            copies.push(admin.deletion.region_named(name).await?);
+        }
+    }
+    Ok(copies)
 }
 
 async fn remove(State(admin): State<Admin>, Json(request): Json<NamespaceRequest>) -> Response {
     let removed = async {
-        if !request.prefix.is_empty() {
-            admin.deletion.set_home(&request.prefix, None).await?;
+        if !request.prefix.is_empty()
+            && let HomeChange::Moving(progress) = admin.deletion.set_home(&request.prefix, None).await?
+        {
+            return Ok(HomeChange::Moving(progress));
         }
-        admin.deletion.remove_namespace(&request.prefix).await
+        admin.deletion.remove_namespace(&request.prefix).await.map(HomeChange::Applied)
     };
-    policy_changed(removed.await, request.prefix.clone())
+    home_changed(removed.await, request.prefix.clone())
 }
 
-fn policy_changed(outcome: Result<Applied, DeletionError>, prefix: String) -> Response {
+fn home_changed(outcome: Result<HomeChange, DeletionError>, prefix: String) -> Response {
+    match outcome {
+        Ok(HomeChange::Applied(applied)) => policy_changed(Ok(applied), prefix),
+        Ok(HomeChange::Moving(progress)) => Json(PolicyChangedAnswer {
+            version: VERSION,
+            prefix,
+            policy_version: 0,
+            in_force: false,
+            moving: Some(*progress),
+        })
+        .into_response(),
+        Err(error) => refused(&error),
+    }
+}
+
+/// The answer to a change that was made.
+pub(super) fn policy_changed(outcome: Result<Applied, DeletionError>, prefix: String) -> Response {
     match outcome {
         Ok(Applied { version, in_force }) => {
-            Json(PolicyChangedAnswer { version: VERSION, prefix, policy_version: version, in_force }).into_response()
+            let moving = None;
+            Json(PolicyChangedAnswer { version: VERSION, prefix, policy_version: version, in_force, moving })
+                .into_response()
         }
         Err(error) => refused(&error),
     }
@@ -136,7 +173,7 @@ fn merged(
             PolicyField::QuotaTags => take(&mut policy.quota.tags, set.quota.tags.as_ref()),
             PolicyField::QuotaRepositories => take(&mut policy.quota.repositories, set.quota.repositories.as_ref()),
             PolicyField::QuotaManifests => take(&mut policy.quota.manifests, set.quota.manifests.as_ref()),
-            PolicyField::Home | PolicyField::Residency | PolicyField::Elsewhere => false,
+            PolicyField::Home | PolicyField::Residency | PolicyField::Elsewhere | PolicyField::Replication => false,
         };
         if twice {
             return Err(both(*field));
@@ -294,10 +331,9 @@ fn sources(sources: Sources) -> BTreeMap<String, Option<String>> {
 
 #[cfg(test)]
 mod tests {
-    use raft::directory::Residency;
+    use raft::directory::{Replication, Residency};
     use raft::policy::{Quota, Untagged};
 
-    use super::super::place_types::OwnPlace;
     use super::*;
     use crate::cluster::Reading;
 
@@ -346,11 +382,13 @@ mod tests {
         let full = NamespaceRecord {
             residency: Some(Residency::Pinned),
             elsewhere: Some(raft::directory::Elsewhere::Refuse),
+            replication: Some(Replication::default()),
             policy: full,
             ..NamespaceRecord::default()
         };
         let rest = merged(full, NamespacePolicy::default(), &all).unwrap();
-        assert_eq!(placed(rest, &place, &all).unwrap(), NamespaceRecord::default());
+        let wish = Wish { place: &place, copies: &[], replication: &Replication::default(), unset: &all };
+        assert_eq!(placed(rest, &wish).unwrap(), NamespaceRecord::default());
     }
 
     #[test]

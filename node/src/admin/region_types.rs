@@ -54,6 +54,9 @@ pub struct RegionStatus {
     pub primary: bool,
     /// URL at which clients reach it, if they may be sent there.
     pub public_url: Option<String>,
+    /// Bytes that replication may bring into it in a second, from each other region; `None` for as much as there is.
+    #[serde(default)]
+    pub inbound_bytes_per_second: Option<u64>,
     /// Its nodes that have run.
     pub nodes: u64,
     /// Those of them that answer.
@@ -73,6 +76,17 @@ pub struct RegionsAnswer {
     pub directory: DirectoryReading,
     /// The regions, by id.
     pub regions: Vec<RegionStatus>,
+    /// Moment of the takeover of the directory since which nothing is taken away from any region, milliseconds since the Unix
+    /// epoch. `None` if there was none, or it was released.
+    #[serde(default)]
+    pub removals_held_milliseconds: Option<u64>,
+}
+
+/// What is foreign to a region is taken away from it again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseAnswer {
+    /// Version of this form.
+    pub version: u32,
 }
 
 /// Names a region that is to be added, to be the primary or to be retired.
@@ -82,13 +96,37 @@ pub struct RegionRequest {
     pub name: String,
 }
 
-/// Changes what is said of a region.
+/// What a field is to become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Wanted<T> {
+    /// This.
+    Set(T),
+    /// It is not set any more.
+    Unset,
+}
+
+impl<T> Wanted<T> {
+    /// The field's new value.
+    pub fn value(self) -> Option<T> {
+        match self {
+            Self::Set(value) => Some(value),
+            Self::Unset => None,
+        }
+    }
+}
+
+/// Changes what is said of a region. What is left out stays as it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetRegionRequest {
     /// Its name.
     pub name: String,
-    /// URL at which clients reach it; `None` for at none.
-    pub public_url: Option<String>,
+    /// URL at which clients reach it.
+    #[serde(default)]
+    pub public_url: Option<Wanted<String>>,
+    /// Bytes that replication may bring into it in a second, from each other region.
+    #[serde(default)]
+    pub inbound_bytes_per_second: Option<Wanted<u64>>,
 }
 
 /// A region to which something was done.

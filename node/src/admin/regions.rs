@@ -1,15 +1,15 @@
 //! The paths of the local socket for regions: `GET /regions`, `POST /region/add`, `/region/set`, `/region/primary`,
-//! `/region/retire`.
+//! `/region/retire`, `/region/release`.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use http::StatusCode;
-use raft::directory::Refusal;
+use raft::directory::{Refusal, RegionRecord};
 use raft::id::RegionId;
 
-use super::region_types::{RegionAnswer, RegionRequest, SetRegionRequest};
+use super::region_types::{RegionAnswer, RegionRequest, ReleaseAnswer, SetRegionRequest};
 use super::router::{Admin, refuse};
 use super::types::VERSION;
 use crate::cluster::RegionError;
@@ -22,6 +22,7 @@ pub(super) fn router() -> Router<Admin> {
         .route("/region/set", post(set))
         .route("/region/primary", post(primary))
         .route("/region/retire", post(retire))
+        .route("/region/release", post(release))
 }
 
 async fn add(State(admin): State<Admin>, Json(RegionRequest { name }): Json<RegionRequest>) -> Response {
@@ -29,8 +30,16 @@ async fn add(State(admin): State<Admin>, Json(RegionRequest { name }): Json<Regi
 }
 
 async fn set(State(admin): State<Admin>, Json(request): Json<SetRegionRequest>) -> Response {
-    let SetRegionRequest { name, public_url } = request;
-    answer(admin.region_changes.set_public_url(&name, public_url).await, name)
+    let SetRegionRequest { name, public_url, inbound_bytes_per_second } = request;
+    let edit = |record: &mut RegionRecord| {
+        if let Some(wanted) = public_url.clone() {
+            record.public_url = wanted.value();
+        }
+        if let Some(wanted) = inbound_bytes_per_second {
+            record.inbound_bytes_per_second = wanted.value();
+        }
+    };
+    answer(admin.region_changes.set(&name, edit).await, name)
 }
 
 async fn primary(State(admin): State<Admin>, Json(RegionRequest { name }): Json<RegionRequest>) -> Response {
@@ -39,6 +48,13 @@ async fn primary(State(admin): State<Admin>, Json(RegionRequest { name }): Json<
 
 async fn retire(State(admin): State<Admin>, Json(RegionRequest { name }): Json<RegionRequest>) -> Response {
     answer(admin.region_changes.retire(&name).await, name)
+}
+
+async fn release(State(admin): State<Admin>) -> Response {
+    match admin.region_changes.release().await {
+        Ok(()) => Json(ReleaseAnswer { version: VERSION }).into_response(),
+        Err(error) => refuse(status(&error), error.to_string()),
+    }
 }
 
 fn answer(outcome: Result<RegionId, RegionError>, name: String) -> Response {

@@ -19,10 +19,10 @@ use tower::ServiceExt;
 use tracing::warn;
 
 use super::router::{Admin, refuse};
-use super::{carried, machine, namespaces};
+use super::{carried, machine, moves, namespaces, replication, replication_report, residency, takeover};
 use crate::cluster::find_node;
 use crate::environment::BoxFuture;
-use crate::peer::{AdminAnswer, AdminRequest, Administration, PeerError, limits};
+use crate::peer::{AdminAnswer, AdminRequest, Administration, PeerError, PeerIdentity, limits};
 
 /// Time for the other node's answer: less than the command line waits for this one's.
 const DEADLINE: Duration = Duration::from_secs(15);
@@ -41,7 +41,7 @@ pub(super) fn router(admin: &Admin) -> Router<Admin> {
     machine::router().route_layer(from_fn_with_state(admin.clone(), hand_on))
 }
 
-/// The paths of one machine, and of one region's catalog, for the operators of other nodes.
+/// The paths of one machine, and of one region's catalog, for other nodes and their operators.
 #[derive(Clone, Debug)]
 pub struct RemoteAdmin {
     router: Router,
@@ -52,17 +52,25 @@ impl RemoteAdmin {
     #[must_use]
     pub fn new(admin: Admin) -> Self {
         let unknown = || async { refuse(StatusCode::NOT_FOUND, "other nodes are not asked for this".to_owned()) };
-        let paths = machine::router().merge(carried::paths()).merge(namespaces::of_catalog());
+        let paths = machine::router()
+            .merge(carried::paths())
+            .merge(namespaces::of_catalog())
+            .merge(moves::of_catalog())
+            .merge(replication::of_source())
+            .merge(takeover::of_region())
+            .merge(replication_report::of_copies())
+            .merge(residency::of_nodes());
         Self { router: paths.fallback(unknown).with_state(admin) }
     }
 }
 
 impl Administration for RemoteAdmin {
-    fn answer(&self, request: AdminRequest) -> BoxFuture<'static, AdminAnswer> {
+    fn answer(&self, from: PeerIdentity, request: AdminRequest) -> BoxFuture<'static, AdminAnswer> {
         let router = self.router.clone();
         Box::pin(async move {
             let AdminRequest { method, path, body } = request;
-            let request = Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, JSON);
+            let request =
+                Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, JSON).extension(from);
             let response = match request.body(Body::from(body)) {
                 Ok(request) => router.oneshot(request).await.unwrap_or_else(|never| match never {}),
                 Err(error) => refuse(StatusCode::BAD_REQUEST, error.to_string()),

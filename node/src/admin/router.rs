@@ -1,5 +1,5 @@
 //! The paths of the local socket: `GET /status`, `GET /work`, `POST /token`, `GET /config`, `GET /metrics`, and those of
-//! `departures`, `regions`, `damage`, `machine`, `namespaces`, `garbage`, `jobs` and `history`.
+//! `departures`, `regions`, `residency`, `damage`, `machine`, `namespaces`, `garbage`, `jobs` and `history`.
 
 use std::sync::Arc;
 
@@ -12,13 +12,15 @@ use raft::directory::Directory;
 use raft::group::Group;
 
 use super::types::{ConfigAnswer, ConfigEntry, ErrorAnswer, Status, TokenAnswer, TokenRequest, VERSION, WorkAnswer};
-use super::{carried, damage, departures, garbage, namespaces, regions, remote};
+use super::{carried, copies, damage, departures, garbage, moves, namespaces, regions, remote, residency, takeover};
 use crate::cluster::{AgreedTime, Departures, RegionChanges, TokenError, create_token, region_to_join};
 use crate::config::{KEYS, Settings};
 use crate::deletion::Deletion;
 use crate::environment::Entropy;
 use crate::members::Members;
 use crate::peer::Peers;
+use crate::replication::{Replication, Source};
+use crate::residency::Residency;
 use crate::scrub::Scrub;
 use crate::shards::LocalDisks;
 use crate::status::Collector;
@@ -45,6 +47,12 @@ pub struct Admin {
     pub scrub: Scrub,
     /// Policies, garbage and deletions.
     pub deletion: Deletion,
+    /// What regions with copies ask of this one.
+    pub source: Source,
+    /// What this region has copies of.
+    pub replication: Replication,
+    /// Where everything rests.
+    pub residency: Residency,
     /// Where tokens are kept.
     pub directory: Arc<Group<Directory>>,
     /// By what time they expire.
@@ -66,7 +74,7 @@ pub struct Admin {
 impl Admin {
     /// The cluster's status.
     pub async fn status(&self) -> Status {
-        self.collector.status().await
+        self.collector.status(copies::of_status(self)).await
     }
 
     /// What the background work has before it.
@@ -113,9 +121,13 @@ pub fn router(admin: Admin) -> Router {
         .route("/metrics", get(|State(admin): State<Admin>| async move { metrics(&admin.metrics) }))
         .merge(departures::router())
         .merge(regions::router())
+        .merge(takeover::router())
+        .merge(residency::router())
+        .merge(copies::router())
         .merge(damage::router())
         .merge(remote::router(&admin))
         .merge(namespaces::router())
+        .merge(moves::router())
         .merge(garbage::router())
         .merge(carried::router(&admin))
         .fallback(|| async { refuse(StatusCode::NOT_FOUND, "there is no such path".to_owned()) })

@@ -4,6 +4,7 @@ use raft::directory::DiskState;
 use serde::{Deserialize, Serialize};
 
 use super::region_types::{DirectoryReading, RegionStatus};
+use super::replication_types::CopyStatus;
 use crate::background::Overview;
 
 /// Version of these types.
@@ -44,6 +45,9 @@ pub struct Status {
     pub under_replicated: u64,
     /// Those of them of which too much is lost to read them.
     pub lost: u64,
+    /// Copies in this region of namespaces whose home is another one, those that lack most first, at most a hundred.
+    #[serde(default)]
+    pub copies: Vec<CopyStatus>,
     /// Totals of this region's catalog.
     pub totals: Totals,
 }

@@ -1,5 +1,5 @@
 //! Requests about repositories that rest in another region: passed on to their home, sent there, or refused, as their
-//! namespace says. A request that another region has passed on is answered here or not at all.
+//! namespace says; read from a copy where there is one (`copies`). A request that another region has passed on is answered here or not at all.
 
 use std::sync::{Arc, OnceLock};
 
@@ -12,6 +12,7 @@ use raft::directory::{Elsewhere, Place, Residency};
 use raft::policy::Role;
 use serde_json::json;
 
+use super::copies::copying;
 use super::error::{ApiError, Code};
 use super::inbound::Inbound;
 use super::route::Route;
@@ -52,6 +53,9 @@ impl Api {
 
     /// Answers here or elsewhere.
     pub(super) async fn answer_as(&self, standing: Standing, route: Route, head: Head, body: Inbound) -> Answer {
+        if let Some(asking) = copying(&head) {
+            return self.answer_copying(asking, &route, &head).await;
+        }
         let is_read = head.parts.method == Method::GET || head.parts.method == Method::HEAD;
         match standing {
             Standing::Home if self.regions.is_alone() => self.answer(route, head, body).await,
@@ -65,7 +69,9 @@ impl Api {
                     _ => answer,
                 }
             }
-            Standing::Replica(..) if is_read && rests_with_copies(&route) => self.answer(route, head, body).await,
+            Standing::Replica(home, place) if is_read && rests_with_copies(&route) => {
+                self.answer_from_copy(&home, &place, &route, &head).await
+            }
             Standing::Unknown => Err(unknown()),
             Standing::Replica(home, _) | Standing::Foreign(home, _) if forwarded(&head) => Err(disagree(&home)),
             Standing::Replica(home, _) => self.pass_on(&home, head, body).await,
@@ -81,24 +87,40 @@ impl Api {
 
     /// That something is not here says nothing once the home is elsewhere. This node's replica of the directory may not have
     /// heard of that; the catalog, behind whose log the answer is, has: nobody pushes to a new home before the old one is
-    /// fenced.
+    /// fenced. A fence alone is no change yet: who knows as much of the namespaces as the catalog, and knows of no more than
+    /// the fence, says what is not here.
     fn unless_moved(&self, repository: &RepositoryName, answer: Answer) -> Answer {
         match self.registry.role(repository)? {
-            Role::Foreign => Err(unknown()),
-            Role::Home | Role::Replica => answer,
+            Role::Home => answer,
+            Role::Fenced if self.is_fenced_home(repository)? => answer,
+            Role::Fenced | Role::Replica | Role::Foreign => Err(unknown()),
         }
+    }
+
+    fn is_fenced_home(&self, repository: &RepositoryName) -> Result<bool, ApiError> {
+        let in_force = self.registry.policy_version()?;
+        let places = self.regions.places();
+        let place = places.place(repository.as_str());
+        let is_fenced = |place: &Arc<Place>| place.role(self.regions.own()) == Role::Fenced;
+        Ok(places.version() >= in_force
+            && place.is_some_and(|place| place.home == self.regions.own() && is_fenced(place)))
     }
 
     /// Has the home region answer, as a stream in both directions.
     async fn pass_on(&self, home: &Region, head: Head, body: Inbound) -> Answer {
         let broken = Arc::new(OnceLock::new());
         let body = if body.is_empty() { Body::empty() } else { noted(body, Arc::clone(&broken)) };
-        let answer = self.regions.forward(home, &head.parts, body).await;
+        let answer = self.hand_on(home, &head, body).await;
         answer.map_err(|error| match broken.get() {
             // The client's fault, which the home region cannot tell.
             Some(body) => ApiError::from(BodyError::clone(body)),
-            None => error.into(),
+            None => error,
         })
+    }
+
+    /// The same with a body of which nothing is to be said.
+    pub(super) async fn hand_on(&self, home: &Region, head: &Head, body: Body) -> Answer {
+        self.regions.forward(home, &head.parts, body).await.map_err(ApiError::from)
     }
 }
 
@@ -123,7 +145,7 @@ const fn may_be_sent(route: &Route) -> bool {
 }
 
 /// Sends a client to the home region's public URL.
-fn send(home: &Region, head: &Head) -> Response<Body> {
+pub(super) fn send(home: &Region, head: &Head) -> Response<Body> {
     let mut response = headers::empty(StatusCode::TEMPORARY_REDIRECT);
     let path = head.parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     let url = home.public_url.as_deref().unwrap_or_default().trim_end_matches('/');
@@ -134,15 +156,25 @@ fn send(home: &Region, head: &Head) -> Response<Body> {
 fn refuse(home: &Region, place: &Place) -> ApiError {
     let namespace = &place.sources.elsewhere;
     let what = if namespace.is_empty() { "this".to_owned() } else { format!("namespace {namespace:?}") };
+    denied(home, place, &format!("{what} is served in its home region {} alone", home.name))
+}
+
+/// A copy does not have it, and requests are not passed on.
+pub(super) fn not_in_copy(home: &Region, place: &Place) -> ApiError {
+    denied(home, place, &format!("the copy in this region does not have it: its home is region {}", home.name))
+}
+
+fn denied(home: &Region, place: &Place, why: &str) -> ApiError {
     let whither = match &home.public_url {
         Some(url) => format!("use {url}"),
         None => "use one of its nodes".to_owned(),
     };
-    ApiError::new(Code::Denied, format!("{what} is served in its home region {} alone: {whither}", home.name))
+    let namespace = &place.sources.elsewhere;
+    ApiError::new(Code::Denied, format!("{why}: {whither}"))
         .with_detail(json!({ "namespace": namespace, "region": home.name, "url": home.public_url }))
 }
 
-fn disagree(home: &Region) -> ApiError {
+pub(super) fn disagree(home: &Region) -> ApiError {
     let message = format!(
         "another region has passed this on as if this were its home, but here region {} is: its home has changed just \
          now; try again",
@@ -151,7 +183,7 @@ fn disagree(home: &Region) -> ApiError {
     ApiError::new(Code::Unavailable, message).with_header(RETRY_AFTER, STALE_RETRY_SECONDS.into())
 }
 
-fn unknown() -> ApiError {
+pub(super) fn unknown() -> ApiError {
     let message = "this node does not know yet which region is the home of this: it has not caught up with the \
                    cluster's directory; try again";
     ApiError::new(Code::Unavailable, message).with_header(RETRY_AFTER, STALE_RETRY_SECONDS.into())

@@ -57,6 +57,8 @@ pub(super) enum Code {
     TagInvalid,
     /// The service cannot do it now.
     Unavailable,
+    /// The same, of this one thing alone: too little of it can be read.
+    Unreadable,
     /// A defect.
     Unknown,
     /// The operation does not exist or is switched off.
@@ -81,7 +83,7 @@ impl Code {
             Self::RangeInvalid => ("RANGE_INVALID", StatusCode::RANGE_NOT_SATISFIABLE),
             Self::SizeInvalid => ("SIZE_INVALID", StatusCode::BAD_REQUEST),
             Self::TagInvalid => ("TAG_INVALID", StatusCode::BAD_REQUEST),
-            Self::Unavailable => ("UNAVAILABLE", StatusCode::SERVICE_UNAVAILABLE),
+            Self::Unavailable | Self::Unreadable => ("UNAVAILABLE", StatusCode::SERVICE_UNAVAILABLE),
             Self::Unknown => ("UNKNOWN", StatusCode::INTERNAL_SERVER_ERROR),
             Self::Unsupported => ("UNSUPPORTED", StatusCode::METHOD_NOT_ALLOWED),
         }
@@ -154,6 +156,11 @@ impl ApiError {
     /// Its status.
     pub(super) const fn status(&self) -> StatusCode {
         self.status
+    }
+
+    /// Whether it is said of this one thing alone, and not of everything that is asked for now.
+    pub(super) const fn is_unreadable(&self) -> bool {
+        matches!(self.code, Code::Unreadable)
     }
 
     /// Name of its code.
@@ -320,6 +327,7 @@ impl From<ReadError> for ApiError {
         let cause = error.to_string();
         match error {
             ReadError::Unreadable { .. } => Self {
+                code: Code::Unreadable,
                 cause: Some(cause),
                 ..Self::unavailable("too few of the blob's shards can be read now".to_owned(), UNREADABLE_RETRY_SECONDS)
             },

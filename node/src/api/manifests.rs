@@ -9,6 +9,7 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Response, StatusCode};
 use raft::catalog::{RepositoryName, Tag};
 
+use super::copies::copying;
 use super::error::{ApiError, Code};
 use super::inbound::Inbound;
 use super::{Answer, Api, Head, headers};
@@ -22,6 +23,8 @@ impl Api {
     pub(super) async fn get_manifest(&self, repository: &RepositoryName, reference: &Reference, head: &Head) -> Answer {
         let manifest = if head.is_head() {
             self.registry.stat_manifest(repository, reference).await?
+        } else if copying(head).is_some() {
+            self.registry.manifest_to_copy(repository, reference).await?
         } else {
             self.registry.manifest(repository, reference).await?
         };

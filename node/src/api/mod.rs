@@ -6,6 +6,7 @@
 
 mod blobs;
 mod catalog;
+mod copies;
 mod elsewhere;
 mod error;
 mod headers;
@@ -161,25 +162,35 @@ impl Api {
         }
     }
 
+    /// Answers a read of what copies have too.
+    async fn read(&self, route: &Route, head: &Head) -> Answer {
+        match route {
+            Route::Tags(name) => self.list_tags(name, head).await,
+            Route::Referrers(name, digest) => self.list_referrers(name, digest, head).await,
+            Route::Manifest(name, reference) => self.get_manifest(name, reference, head).await,
+            Route::Blob(name, digest) if head.is_head() => self.head_blob(name, digest, head).await,
+            Route::Blob(name, digest) => self.get_blob(name, digest, head).await,
+            _ => Err(ApiError::method(route.allowed())),
+        }
+    }
+
     async fn answer(&self, route: Route, head: Head, body: Inbound) -> Answer {
         let method = head.parts.method.clone();
         let is_read = method == Method::GET || method == Method::HEAD;
         match &route {
             Route::Ping if is_read => Ok(ping::answer()),
             Route::Catalog if is_read => self.list_repositories(&head, elsewhere::forwarded(&head)).await,
-            Route::Tags(name) if is_read => self.list_tags(name, &head).await,
-            Route::Referrers(name, digest) if is_read => self.list_referrers(name, digest, &head).await,
+            Route::Tags(_) | Route::Referrers(..) | Route::Manifest(..) | Route::Blob(..) if is_read => {
+                self.read(&route, &head).await
+            }
             Route::History(name, tag) if is_read => self.tag_history(name, tag, &head).await,
             Route::Usage(prefix) if is_read => self.usage(prefix).await,
             Route::Manifest(name, reference) => match method {
-                Method::GET | Method::HEAD => self.get_manifest(name, reference, &head).await,
                 Method::PUT => self.put_manifest(name, reference, &head, body).await,
                 Method::DELETE => self.delete_manifest(name, reference).await,
                 _ => Err(ApiError::method(route.allowed())),
             },
             Route::Blob(name, digest) => match method {
-                Method::GET => self.get_blob(name, digest, &head).await,
-                Method::HEAD => self.head_blob(name, digest, &head).await,
                 Method::DELETE => self.delete_blob(name, digest).await,
                 _ => Err(ApiError::method(route.allowed())),
             },

@@ -95,7 +95,7 @@ impl Api {
             Some(Ok(from)) => Some(from),
             None => None,
         };
-        Ok(self.gateway.mount_blob(repository, digest, from.as_ref()).await?.is_some())
+        Ok(self.gateway.mount_blob(repository, digest, from.as_ref(), None).await?.is_some())
     }
 
     /// Begins and finishes an upload with one body.

@@ -29,6 +29,10 @@ pub struct Metrics {
     pub collected_items: Counter,
     /// Bytes of the blobs among them.
     pub collected_bytes: Counter,
+    /// Things taken away from repositories that rest in other regions since.
+    pub evicted_items: Counter,
+    /// Bytes of the blobs that they had linked.
+    pub evicted_bytes: Counter,
     /// Tags that deletion jobs have looked at.
     pub job_examined_tags: Counter,
     /// Tags that deletion jobs have asked the catalog to delete.
@@ -39,6 +43,8 @@ pub struct Metrics {
     pub shortfalls_bare: Gauge,
     /// Those of them of which more is lost than they bear.
     pub shortfalls_lost: Gauge,
+    /// Repositories that rest in other regions since and are not gone from here yet.
+    pub leaving_repositories: Gauge,
     /// Bytes on nodes and disks that are being emptied.
     pub drain_left_bytes: Gauge,
     /// Bytes that the rebalance has yet to move.
@@ -49,7 +55,7 @@ impl Metrics {
     /// Registers them.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
-        let counters: [(&str, &str, &Counter); 9] = [
+        let counters: [(&str, &str, &Counter); 11] = [
             (
                 "regnode_background_reencoded_extents",
                 "Extents written anew as a whole to bring them to their redundancy or profile",
@@ -82,6 +88,16 @@ impl Metrics {
                 &metrics.collected_bytes,
             ),
             (
+                "regnode_background_evicted_items",
+                "Tags, manifests, links and the like taken away by this node where they rest in another region since",
+                &metrics.evicted_items,
+            ),
+            (
+                "regnode_background_evicted_bytes",
+                "Bytes of the blobs whose links were taken away with them",
+                &metrics.evicted_bytes,
+            ),
+            (
                 "regnode_job_examined_tags",
                 "Tags that deletion jobs looked at while this node led",
                 &metrics.job_examined_tags,
@@ -95,52 +111,67 @@ impl Metrics {
         for (name, help, counter) in counters {
             registry.register(name, help, counter.clone());
         }
+        metrics.register_bytes(registry);
+        metrics.register_gauges(registry);
+        metrics
+    }
+
+    /// Registers what is counted by cause.
+    fn register_bytes(&self, registry: &mut Registry) {
         let families: [(&str, &str, &PerCause); 3] = [
             (
                 "regnode_background_read_bytes",
                 "Bytes of blocks read to rebuild, copy or write anew, by cause",
-                &metrics.read_bytes,
+                &self.read_bytes,
             ),
             (
                 "regnode_background_written_bytes",
                 "Bytes of blocks written by repair, drain and rebalance, in vain too, by cause",
-                &metrics.written_bytes,
+                &self.written_bytes,
             ),
             (
                 "regnode_background_necessary_bytes",
                 "Bytes of blocks that had to be written by repair, drain and rebalance, by cause",
-                &metrics.necessary_bytes,
+                &self.necessary_bytes,
             ),
         ];
         for (name, help, family) in families {
             registry.register(name, help, family.family().clone());
         }
-        let gauges: [(&str, &str, &Gauge); 5] = [
-            ("regnode_background_shortfalls", "Extents below their redundancy", &metrics.shortfalls),
+    }
+
+    /// Registers what goes up and down.
+    fn register_gauges(&self, registry: &mut Registry) {
+        let gauges: [(&str, &str, &Gauge); 6] = [
+            ("regnode_background_shortfalls", "Extents below their redundancy", &self.shortfalls),
             (
                 "regnode_background_shortfalls_bare",
                 "Extents that cannot bear the loss of another shard",
-                &metrics.shortfalls_bare,
+                &self.shortfalls_bare,
             ),
             (
                 "regnode_background_shortfalls_lost",
                 "Extents of which more shards are lost than they bear",
-                &metrics.shortfalls_lost,
+                &self.shortfalls_lost,
+            ),
+            (
+                "regnode_background_leaving_repositories",
+                "Repositories that rest in other regions since and are not gone from here yet, at most a thousand",
+                &self.leaving_repositories,
             ),
             (
                 "regnode_background_drain_left_bytes",
                 "Bytes on nodes and disks that are being emptied",
-                &metrics.drain_left_bytes,
+                &self.drain_left_bytes,
             ),
             (
                 "regnode_background_rebalance_left_bytes",
                 "Bytes that are to be moved until the disks are balanced",
-                &metrics.rebalance_left_bytes,
+                &self.rebalance_left_bytes,
             ),
         ];
         for (name, help, gauge) in gauges {
             registry.register(name, help, gauge.clone());
         }
-        metrics
     }
 }

@@ -9,13 +9,16 @@
 //! `ledger` puts what is gone on the catalog's list and takes off what is back; `outgrown` puts on it what the cluster
 //! has outgrown; `repair` works it off; `drain` and `rebalance` move what rests in the wrong place. The three of them
 //! share one `work`er and its pace. `collect` takes garbage out of the catalog and `sweep` unlinks its shards; `retention`
-//! begins deletion jobs, `jobs` carries them out; `policies` brings what operators set into force. `overview` tells every
+//! begins deletion jobs, `jobs` carries them out; `policies` brings what operators set into force, `evict` takes away what
+//! rests in another region since, `fences` lifts what a move left behind. `overview` tells every
 //! node how far all this has come.
 
 mod cause;
 mod collect;
 mod drain;
+mod evict;
 mod expire;
+mod fences;
 mod jobs;
 mod leader;
 mod ledger;
@@ -47,9 +50,10 @@ pub use cause::{Cause, PerCause};
 pub use metrics::Metrics;
 pub use options::Options;
 pub use overview::{
-    DiskOverview, DrainOverview, GarbageOverview, JobOverview, MoveOverview, MovedBytes, Overview, RebalanceOverview,
-    RepairOverview,
+    DiskOverview, DrainOverview, GarbageOverview, JobOverview, LeavingOverview, MoveOverview, MovedBytes, Overview,
+    RebalanceOverview, RepairOverview,
 };
+pub(crate) use progress::Rate;
 pub use progress::{Progress, Unit};
 
 /// Tells the present moment; `None` while it is not certain that this node's clock is right.
@@ -87,6 +91,8 @@ impl Background {
             tokio::spawn(lead(core.clone(), sweep::Sweep::new(metrics.clone(), items, options.reader_grace_seconds))),
             tokio::spawn(lead(core.clone(), collect::Collect::new(metrics.clone(), items))),
             tokio::spawn(lead(core.clone(), policies::Policies::new(Arc::clone(directory), items))),
+            tokio::spawn(lead(core.clone(), evict::Evict::new(Arc::clone(directory), metrics.clone(), items))),
+            tokio::spawn(lead(core.clone(), fences::Fences::new(Arc::clone(directory)))),
             tokio::spawn(lead(core.clone(), retention::Retention)),
             tokio::spawn(lead(core.clone(), jobs::Jobs::new(metrics.clone(), items))),
             tokio::spawn(lead(core.clone(), expire::Expire::new(present, metrics.clone()))),

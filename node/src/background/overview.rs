@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use raft::catalog::{DiskLocation, JobId, JobKind, JobRecord, JobScope, PlacementTotals, ShortfallKey, TotalsRecord};
+use raft::catalog::{
+    DiskLocation, JobId, JobKind, JobRecord, JobScope, PlacementTotals, ShortfallKey, TotalsRecord, View,
+};
 use raft::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use storage::kv::Engine;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tracing::debug;
@@ -19,6 +22,8 @@ use super::{Metrics, Options};
 use crate::gateway::catalog::CatalogError;
 use crate::gateway::core::Core;
 
+/// Repositories that leave are counted up to this.
+const LEAVING_MAX: usize = 1000;
 /// Between two looks.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -37,6 +42,15 @@ pub struct Overview {
     pub garbage: GarbageOverview,
     /// Deletion jobs that run.
     pub jobs: Vec<JobOverview>,
+    /// Content that goes because it rests in another region since.
+    pub leaving: LeavingOverview,
+}
+
+/// Content that goes because it rests in another region since.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeavingOverview {
+    /// Repositories of which something is still here; counted up to a thousand.
+    pub repositories: u64,
 }
 
 /// Extents below their redundancy.
@@ -196,6 +210,8 @@ struct Observer {
     rebalance: Meter,
     collected_items: Rate,
     collected_bytes: Rate,
+    /// Version of the policies by which nothing leaves any more.
+    nothing_leaves: Option<u64>,
 }
 
 /// Looks for ever, and tells what it sees.
@@ -215,6 +231,7 @@ pub(super) async fn observe(
         rebalance,
         collected_items: Rate::default(),
         collected_bytes: Rate::default(),
+        nothing_leaves: None,
     };
     loop {
         match observer.look(Instant::now()) {
@@ -234,6 +251,7 @@ impl Observer {
         let totals = view.totals()?;
         let held = view.disks()?;
         let garbage = self.garbage(&totals, view.garbage_next()?, now);
+        let leaving_content = self.leaving(&view)?;
         let jobs = view.running_jobs()?.into_iter().map(job_overview).collect();
         let mut by_spare = totals.shortfalls_by_spare;
         let lost = by_spare.remove(&ShortfallKey::LOST).unwrap_or(0);
@@ -252,12 +270,25 @@ impl Observer {
             (&self.metrics.shortfalls, repair.extents),
             (&self.metrics.shortfalls_bare, bare),
             (&self.metrics.shortfalls_lost, lost),
+            (&self.metrics.leaving_repositories, leaving_content.repositories),
             (&self.metrics.drain_left_bytes, drains.iter().map(|drain| drain.bytes).sum()),
             (&self.metrics.rebalance_left_bytes, rebalance.bytes_left),
         ] {
             gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         }
-        Ok(Overview { repair, drains, rebalance, moved: self.moved(), garbage, jobs })
+        Ok(Overview { repair, drains, rebalance, moved: self.moved(), garbage, jobs, leaving: leaving_content })
+    }
+
+    /// What goes because it rests in another region. Nobody adds to it: once there is none, there is none by the same
+    /// policies.
+    fn leaving(&mut self, view: &View<Arc<dyn Engine>>) -> Result<LeavingOverview, CatalogError> {
+        let version = view.policy_version()?;
+        if self.nothing_leaves == Some(version) {
+            return Ok(LeavingOverview::default());
+        }
+        let repositories = view.evictable(None, LEAVING_MAX)?.len() as u64;
+        self.nothing_leaves = (repositories == 0).then_some(version);
+        Ok(LeavingOverview { repositories })
     }
 
     fn garbage(&mut self, totals: &TotalsRecord, next: Option<Timestamp>, now: Instant) -> GarbageOverview {

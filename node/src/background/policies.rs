@@ -45,7 +45,8 @@ fn changes(wanted: &Set, present: &Set) -> Vec<Change> {
 /// it is the home, which a region is unless it hears otherwise.
 fn role(records: &BTreeMap<String, NamespaceRecord>, prefix: &str, region: RegionId) -> Option<Role> {
     let record = records.get(prefix)?;
-    if record.home.is_none() && record.residency.is_none() && record.moving.is_none() {
+    let silent = record.home.is_none() && record.residency.is_none() && record.moving.is_none();
+    if silent && record.aside.is_empty() {
         return None;
     }
     let inner = prefix.match_indices('/').map(|(end, _)| &prefix[..end]);
@@ -179,8 +180,9 @@ impl Duty for Policies {
 
 #[cfg(test)]
 mod tests {
-    use raft::directory::Residency;
+    use raft::directory::{Aside, Moving, Residency};
     use raft::policy::NamespacePolicy;
+    use raft::time::Timestamp;
 
     use super::*;
 
@@ -199,13 +201,15 @@ mod tests {
             moving,
             ..NamespaceRecord::default()
         };
+        let aside = vec![Aside { region: EU, since: Timestamp(7) }];
         let graced = NamespaceRecord { policy: policy(7).policy, ..NamespaceRecord::default() };
         let records: BTreeMap<String, NamespaceRecord> = [
             ("", record(Some(EU), Some(Residency::Home), None)),
             ("acme", record(None, Some(Residency::Replicated(vec![US])), None)),
             ("acme/us", record(Some(US), Some(Residency::Pinned), None)),
             ("graced", graced),
-            ("leaving", record(None, None, Some(US))),
+            ("leaving", record(None, None, Some(Moving { to: US, fenced: true }))),
+            ("lost", NamespaceRecord { aside, ..record(Some(US), None, None) }),
         ]
         .map(|(prefix, record)| (prefix.to_owned(), record))
         .into();
@@ -219,7 +223,8 @@ mod tests {
             ("acme", Some(Role::Home)),
             ("acme/us", Some(Role::Foreign)),
             ("graced", None),
-            ("leaving", Some(Role::Foreign)),
+            ("leaving", Some(Role::Fenced)),
+            ("lost", Some(Role::Fenced)),
         ];
         assert_eq!(roles(EU), named(&eu), "nothing has to be said of a root that is at home");
         let us = [
@@ -227,7 +232,8 @@ mod tests {
             ("acme", Some(Role::Replica)),
             ("acme/us", Some(Role::Home)),
             ("graced", None),
-            ("leaving", Some(Role::Foreign)),
+            ("leaving", Some(Role::Replica)),
+            ("lost", Some(Role::Home)),
         ];
         assert_eq!(roles(US), named(&us));
     }

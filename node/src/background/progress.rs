@@ -107,14 +107,14 @@ fn eta(left: u64, per_second: f64) -> Option<u64> {
 
 /// How fast a count grows of late.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Rate {
+pub(crate) struct Rate {
     samples: VecDeque<(Instant, u64)>,
 }
 
 impl Rate {
     /// The count stands here. Returns by how much it grew in each second of the last minute.
     #[expect(clippy::cast_precision_loss, reason = "a rate is told to people")]
-    pub(super) fn observe(&mut self, count: u64, now: Instant) -> f64 {
+    pub(crate) fn observe(&mut self, count: u64, now: Instant) -> f64 {
         self.samples.push_back((now, count));
         while self.samples.len() > SAMPLES_MAX
             || self.samples.front().is_some_and(|(at, _)| now.saturating_duration_since(*at) > WINDOW)

@@ -301,7 +301,9 @@ impl Departures {
         }
         let names = |record: &NamespaceRecord| {
             let copied = matches!(&record.residency, Some(Residency::Replicated(copies)) if copies.contains(&region));
-            record.home == Some(region) || record.moving == Some(region) || copied
+            let moving = record.moving.is_some_and(|moving| moving.to == region);
+            let aside = record.aside.iter().any(|aside| aside.region == region);
+            record.home == Some(region) || moving || copied || aside
         };
         let namespaces = view.namespaces(None, NAMESPACES_MAX)?;
         Ok(!namespaces.iter().any(|(_, record)| names(record)))

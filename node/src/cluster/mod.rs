@@ -25,6 +25,7 @@ mod removal;
 mod renewal;
 mod seats;
 mod setup;
+mod takeover;
 mod throttle;
 mod token;
 
@@ -52,6 +53,10 @@ pub use renewal::Renewal;
 pub use seats::{Seats, regions_borne, seats, voters_of};
 pub(crate) use setup::peer_address;
 pub use setup::{Certificates, NoPeerAddress, SetupError};
+pub use takeover::{
+    FOUND_PATH, FoundRequest, KnownMembers, KnownNode, KnownVoter, Outlook, ReplicaStanding, STANDING_PATH,
+    StandingQuestion, Takeover, TakeoverRefused,
+};
 pub(crate) use token::region_to_join;
 pub use token::{TokenError, create_token};
 

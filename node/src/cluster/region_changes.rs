@@ -1,4 +1,4 @@
-//! What an operator does to regions: added, described, made the primary, retired. Each is one command of the directory,
+//! What an operator does to regions: added, described, made the primary, retired, let go of what is foreign to them. Each is one command of the directory,
 //! which decides.
 
 use std::sync::Arc;
@@ -57,11 +57,13 @@ impl RegionChanges {
         Ok(region)
     }
 
-    /// Says at which URL clients reach a region; `None` for at none.
-    pub async fn set_public_url(&self, name: &str, public_url: Option<String>) -> Result<RegionId, RegionError> {
-        let (region, _) = self.find(name).await?;
-        info!(%region, name, ?public_url, "the region's public URL is set");
-        self.propose(Command::SetRegion { region, public_url }).await?;
+    /// Changes what is said of a region: its public URL, and how fast replication may fill it.
+    pub async fn set(&self, name: &str, edit: impl FnOnce(&mut RegionRecord)) -> Result<RegionId, RegionError> {
+        let (region, mut record) = self.find(name).await?;
+        edit(&mut record);
+        let RegionRecord { public_url, inbound_bytes_per_second, .. } = record;
+        info!(%region, name, ?public_url, ?inbound_bytes_per_second, "the region is described anew");
+        self.propose(Command::SetRegion { region, public_url, inbound_bytes_per_second }).await?;
         Ok(region)
     }
 
@@ -79,6 +81,13 @@ impl RegionChanges {
         self.propose(Command::RetireRegion { region }).await?;
         info!(%region, name, "region retired");
         Ok(region)
+    }
+
+    /// Lets what is foreign to a region be taken away from it again, after a takeover.
+    pub async fn release(&self) -> Result<(), RegionError> {
+        self.propose(Command::ReleaseEvictions).await?;
+        info!("what rests in regions that are foreign to it is taken away again");
+        Ok(())
     }
 
     /// A region by its name, as a quorum confirms it.

@@ -167,6 +167,20 @@ settings! {
             |seconds: &u64| (60..=31_536_000).contains(seconds);
     }
 
+    /// Copies of namespaces of other regions. The same on all nodes: the leader's count.
+    replication: ReplicationSettings {
+        /// Blobs that are fetched from each region at the same time. How many bytes may come in each second is the region's to
+        /// say: `regnode region set --inbound`.
+        parallel: u32 = 4, expected "a whole number from 1 to 16" where |parallel: &u32| (1..=16).contains(parallel);
+    }
+
+    /// Proof of where data rests.
+    residency: ResidencySettings {
+        /// Every region's disks and catalog are gone through once in so many hours, and what may not rest there is an alarm.
+        /// 0: only when an operator asks for it. The same on all nodes: the leader's count.
+        audit_hours: u32 = 24, expected "a whole number from 0 to 8760" where |hours: &u32| *hours <= 8760;
+    }
+
     /// Clocks.
     clock: ClockSettings {
         /// A leader whose clock is so far from those of the other nodes hands over its office and says so.

@@ -1,36 +1,47 @@
-//! The home of a namespace changes while nothing is below it.
+//! The home of a namespace changes, with all that is below it.
 //!
-//! From the moment that the directory names the new home in `moving`, the catalog of the old one refuses writes, in the
-//! order of its log. So what is counted there once it has taken that up is all that there will be. The home is set only
-//! if the directory has not changed since: whoever takes the move back, lets somebody push, and begins again, makes the
-//! count begin again too. A crash in between leaves `moving`, which a repetition ends.
+//! Three steps, each of them one change of the directory: `moving` names the new home, which has a copy of everything from
+//! then on; `fenced` ends writes, and the rest arrives within seconds; the home is set. What is to be done next is read
+//! from the directory and both catalogs each time, so that a repetition goes on after any crash, and naming the old home
+//! takes the move back.
+//!
+//! What holds: the home is set only from the version of the directory that was fenced and checked. Before that the old
+//! home's catalog has taken that version up, and so refuses writes in the order of its log; the new one has read its feed to
+//! the end after that, owes nothing, and holds as many tags and manifests. Whoever lifts the fence, lets somebody push and
+//! fences again makes all of that begin again.
+//!
+//! A fence that lasts is lifted, here or by the catalog's leader at the home (`background::fences`): writes go on, and the
+//! copy too.
 
 use std::time::Duration;
 
-use http::{Method, StatusCode};
-use raft::catalog::StateError;
-use raft::directory::{Command, NamespaceRecord, Place, View};
+use raft::directory::{Command, Moving, NamespaceRecord, Place};
 use raft::id::RegionId;
-use raft::policy::is_prefix;
-use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{info, warn};
 
-use super::namespace::{EDITS_MAX, check_prefix};
+use super::family::{own_homes, residency};
+use super::namespace::check_prefix;
 use super::place::not_founded;
 use super::{Applied, Deletion, DeletionError};
-use crate::admin::{ErrorAnswer, HeldAnswer, HeldRequest, VERSION};
-use crate::peer::AdminRequest;
+use crate::admin::{HeldRequest, MoveProgress, MoveStage};
 
-/// How long another region's answer is waited for; it waits itself until its catalog has taken the change up.
-const ANSWER: Duration = Duration::from_secs(14);
+/// How long one request drives a move before it tells how far that is.
+const REQUEST: Duration = Duration::from_secs(8);
+/// Between two looks at what has arrived.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+/// How long nobody writes at most.
+const FENCED: Duration = Duration::from_secs(30);
+/// How long lifting a fence is tried.
+const LIFTING: Duration = Duration::from_mins(1);
 
-/// What a region holds below a prefix.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Held {
-    /// Whether its catalog has taken up the version of the policies that was asked about: only then the rest is final.
-    pub in_force: bool,
-    /// Repositories, those included of which only the blobs of a push under way are there, or of a deleted image whose
-    /// grace is not over.
-    pub repositories: u64,
+/// What became of a request to change a home.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HomeChange {
+    /// It is as it should be.
+    Applied(Applied),
+    /// Content is on its way: the same request again drives it on.
+    Moving(Box<MoveProgress>),
 }
 
 /// The next thing to do about a home.
@@ -38,19 +49,14 @@ pub struct Held {
 enum Step {
     /// It is as it should be.
     Nothing,
-    /// Nothing moves: this is all that changes.
+    /// No content moves: this is all that changes. So a move is taken back, too.
     Set(NamespaceRecord),
-    /// Writes are to end.
-    Fence(NamespaceRecord),
-    /// Writes have ended: if nothing is at the old home, this is set.
-    Look {
-        /// Its home until then.
-        old: RegionId,
-        /// Its home then.
-        new: RegionId,
-        /// What is to be set then.
-        then: NamespaceRecord,
-    },
+    /// The new home is to get a copy.
+    Begin(NamespaceRecord),
+    /// It gets one: once nearly all is there, writes are to end.
+    Copy(NamespaceRecord),
+    /// Writes have ended: once all is there, this is set.
+    Switch(NamespaceRecord),
 }
 
 /// What is to be done next. `present` is set at the prefix, `place` holds there, `inherited` holds without it.
@@ -60,10 +66,44 @@ fn step(present: &NamespaceRecord, place: &Place, inherited: RegionId, wanted: O
     if target == place.home {
         return if settled == *present { Step::Nothing } else { Step::Set(settled) };
     }
-    if present.moving != Some(target) {
-        return Step::Fence(NamespaceRecord { moving: Some(target), ..present.clone() });
+    let moving = |fenced| NamespaceRecord { moving: Some(Moving { to: target, fenced }), ..present.clone() };
+    match present.moving {
+        Some(Moving { to, fenced: true }) if to == target => {
+            let residency = residency(place, target).or(settled.residency);
+            Step::Switch(NamespaceRecord { residency, ..settled })
+        }
+        Some(Moving { to, fenced: false }) if to == target => Step::Copy(moving(true)),
+        _ => Step::Begin(moving(false)),
     }
-    Step::Look { old: place.home, new: target, then: settled }
+}
+
+/// Somebody has confirmed what was told of another version than that of now.
+pub(super) fn not_of_now(confirmed: u64, version: u64) -> DeletionError {
+    DeletionError::Conflict(format!(
+        "namespaces or regions have changed since that was told, from version {confirmed} to {version}: look again"
+    ))
+}
+
+/// What the directory says about a home that is to change.
+#[derive(Debug)]
+struct Situation {
+    made_from: u64,
+    place: Place,
+    /// A shorter prefix is moving, and this one with it.
+    carried: bool,
+    target: RegionId,
+    next: Step,
+}
+
+/// How writes came to be let in again.
+#[derive(Debug)]
+enum Finished {
+    /// The home is the new one.
+    Switched,
+    /// The rest took too long.
+    Lifted(Box<MoveProgress>),
+    /// Somebody else has done something about it.
+    Overtaken,
 }
 
 impl Deletion {
@@ -81,60 +121,177 @@ impl Deletion {
         )))
     }
 
-    /// Gives a prefix another home, or lets it inherit it again, and waits until that is in force. Refused while anything
-    /// is below the prefix at its present home.
-    pub async fn set_home(&self, prefix: &str, wanted: Option<RegionId>) -> Result<Applied, DeletionError> {
+    /// Gives a prefix another home, or lets it inherit it again, and waits until that is in force. What is below it moves
+    /// along: if that takes longer than a request may, it is told how far it has come, and a repetition goes on.
+    pub async fn set_home(&self, prefix: &str, wanted: Option<RegionId>) -> Result<HomeChange, DeletionError> {
         check_prefix(prefix)?;
         if prefix.is_empty() && wanted.is_none() {
             return Err(DeletionError::Invalid("the root always has a home: name another one".to_owned()));
         }
-        for _ in 0..EDITS_MAX {
-            self.directory.barrier().await?;
-            let view = self.directory.view();
-            // The version first: what changes after it is noticed.
-            let made_from = view.policy_version()?;
-            let present = view.namespace(prefix)?.unwrap_or_default();
-            let place = view.place_at(prefix)?.ok_or_else(not_founded)?;
-            let shorter = prefix.rsplit_once('/').map_or("", |(shorter, _)| shorter);
-            let inherited = view.place_at(shorter)?.ok_or_else(not_founded)?;
-            let next = step(&present, &place, inherited.home, wanted);
-            let record = match next {
-                Step::Nothing => return self.applied(prefix).await,
-                Step::Set(record) => record,
-                Step::Fence(record) => {
-                    if present.moving.is_none() && place.moving.is_some() {
-                        return Err(DeletionError::Conflict(
-                            "the home of a shorter prefix is changing, and this one's with it: wait for it to end"
-                                .to_owned(),
-                        ));
-                    }
-                    match self.set(prefix, record, made_from).await {
-                        Ok(()) | Err(DeletionError::Conflict(_)) => continue,
-                        Err(error) => return Err(error),
-                    }
+        let (begun, mut told) = (Instant::now(), None);
+        while begun.elapsed() < REQUEST {
+            let situation = self.situation(prefix, wanted).await?;
+            let (made_from, target) = (situation.made_from, situation.target);
+            let set = match situation.next {
+                Step::Nothing => return self.applied(prefix).await.map(HomeChange::Applied),
+                Step::Set(ref record) => self.set(prefix, record.clone(), made_from).await,
+                Step::Begin(ref record) => {
+                    self.refuse_beginning(prefix, &situation).await?;
+                    info!(namespace = prefix, to = %target, "its home begins to move");
+                    self.set(prefix, record.clone(), made_from).await
                 }
-                Step::Look { old, new, then } => {
-                    let except = own_homes(&view, prefix)?;
-                    let held =
-                        self.held_in(old, HeldRequest { prefix: prefix.to_owned(), policy_version: made_from, except });
-                    let refused = match held.await {
-                        Ok(held) => self.refuse_move(prefix, old, new, held),
-                        Err(error) => Some(error),
-                    };
-                    if let Some(refused) = refused {
-                        self.take_back(prefix, new).await;
-                        return Err(refused);
+                Step::Copy(ref fenced) => {
+                    let arrival = self.arrival(prefix, &situation.place, target, made_from).await?;
+                    let nearly = arrival.nearly;
+                    told = Some(self.told(&situation, MoveStage::Copying, arrival.progress));
+                    if !nearly {
+                        sleep(LOOK_INTERVAL).await;
+                        continue;
                     }
-                    then
+                    self.set(prefix, fenced.clone(), made_from).await
+                }
+                Step::Switch(_) => {
+                    told = Some(self.told(&situation, MoveStage::Fenced, MoveProgress::default()));
+                    let rest = REQUEST.saturating_sub(begun.elapsed());
+                    match self.finish_within(prefix, wanted, rest).await? {
+                        None | Some(Finished::Switched | Finished::Overtaken) => Ok(()),
+                        Some(Finished::Lifted(progress)) => return Ok(HomeChange::Moving(progress)),
+                    }
                 }
             };
-            match self.set(prefix, record, made_from).await {
-                Err(DeletionError::Conflict(_)) => {}
+            match set {
+                // What others have changed is looked at in the next round.
+                Ok(()) | Err(DeletionError::Conflict(_)) => {}
                 Err(error) => return Err(error),
-                Ok(()) => return self.applied(prefix).await,
             }
         }
-        Err(DeletionError::Conflict("others keep changing namespaces: try again".to_owned()))
+        match told {
+            Some(told) => Ok(HomeChange::Moving(Box::new(told))),
+            None => Err(DeletionError::Conflict("others keep changing namespaces: try again".to_owned())),
+        }
+    }
+
+    /// What the directory says now.
+    async fn situation(&self, prefix: &str, wanted: Option<RegionId>) -> Result<Situation, DeletionError> {
+        self.directory.barrier().await?;
+        let view = self.directory.view();
+        // The version first: what changes after it is noticed.
+        let made_from = view.policy_version()?;
+        let present = view.namespace(prefix)?.unwrap_or_default();
+        let place = view.place_at(prefix)?.ok_or_else(not_founded)?;
+        let shorter = prefix.rsplit_once('/').map_or("", |(shorter, _)| shorter);
+        let inherited = view.place_at(shorter)?.ok_or_else(not_founded)?;
+        let next = step(&present, &place, inherited.home, wanted);
+        let carried = present.moving.is_none() && place.moving.is_some();
+        Ok(Situation { made_from, place, carried, target: wanted.unwrap_or(inherited.home), next })
+    }
+
+    /// Refuses a move that cannot end well.
+    async fn refuse_beginning(&self, prefix: &str, situation: &Situation) -> Result<(), DeletionError> {
+        if situation.carried {
+            return Err(DeletionError::Conflict(
+                "the home of a shorter prefix is changing, and this one's with it: wait for it to end".to_owned(),
+            ));
+        }
+        // Looked at again under the fence. A version that has passed is refused by the directory.
+        match self.family(prefix, situation.made_from).await {
+            Some(family) => self.refuse_family(&family, situation.target),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends a move under its fence, in a task of its own: whoever asked may go away meanwhile, and the fence would stay.
+    /// `None` if it has not ended within a time; it goes on.
+    async fn finish_within(
+        &self,
+        prefix: &str,
+        wanted: Option<RegionId>,
+        within: Duration,
+    ) -> Result<Option<Finished>, DeletionError> {
+        let (this, prefix) = (self.clone(), prefix.to_owned());
+        let finishing = tokio::spawn(async move { this.finish(&prefix, wanted).await });
+        match timeout(within, finishing).await {
+            Err(_elapsed) => Ok(None),
+            Ok(Ok(finished)) => finished.map(Some),
+            Ok(Err(error)) => Err(DeletionError::Internal(error.to_string())),
+        }
+    }
+
+    /// Sets the new home once all is there, or lifts the fence when that takes too long.
+    async fn finish(&self, prefix: &str, wanted: Option<RegionId>) -> Result<Finished, DeletionError> {
+        let begun = Instant::now();
+        let mut told = MoveProgress::default();
+        while begun.elapsed() < FENCED {
+            match self.finish_once(prefix, wanted).await {
+                Ok(Ok(finished)) => return Ok(finished),
+                Ok(Err(progress)) => told = progress,
+                // Of a quorum that is away for a moment; it may be back before the time is over.
+                Err(DeletionError::Unavailable(waits_for)) => told.waits_for = Some(waits_for),
+                Err(error) => {
+                    self.lift(prefix, wanted).await;
+                    return Err(error);
+                }
+            }
+            sleep(LOOK_INTERVAL).await;
+        }
+        self.lift(prefix, wanted).await;
+        Ok(Finished::Lifted(Box::new(MoveProgress { lifted: true, stage: MoveStage::Copying, ..told })))
+    }
+
+    /// Sets the new home if all is there; tells how far it is otherwise.
+    async fn finish_once(
+        &self,
+        prefix: &str,
+        wanted: Option<RegionId>,
+    ) -> Result<Result<Finished, MoveProgress>, DeletionError> {
+        let situation = self.situation(prefix, wanted).await?;
+        let Step::Switch(ref then) = situation.next else {
+            let switched = situation.next == Step::Nothing;
+            return Ok(Ok(if switched { Finished::Switched } else { Finished::Overtaken }));
+        };
+        let (made_from, target) = (situation.made_from, situation.target);
+        let arrival = self.arrival(prefix, &situation.place, target, made_from).await?;
+        if arrival.complete {
+            match self.set(prefix, then.clone(), made_from).await {
+                Ok(()) => {
+                    info!(namespace = prefix, from = %situation.place.home, to = %target, "its home has moved");
+                    return Ok(Ok(Finished::Switched));
+                }
+                Err(DeletionError::Conflict(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Err(self.told(&situation, MoveStage::Fenced, arrival.progress)))
+    }
+
+    /// Lets writes in again; the copy goes on. Should this fail, the home's catalog leader does it after a while.
+    async fn lift(&self, prefix: &str, wanted: Option<RegionId>) {
+        let begun = Instant::now();
+        while begun.elapsed() < LIFTING {
+            let lifted = async {
+                let Situation { made_from, target, next: Step::Switch(_), .. } = self.situation(prefix, wanted).await?
+                else {
+                    return Ok(());
+                };
+                let present = self.directory.view().namespace(prefix)?.unwrap_or_default();
+                let record = NamespaceRecord { moving: Some(Moving { to: target, fenced: false }), ..present };
+                self.set(prefix, record, made_from).await
+            };
+            match lifted.await {
+                Ok(()) => {
+                    info!(namespace = prefix, "what is missing of its move takes too long, writes are let in again");
+                    return;
+                }
+                Err(error) => warn!(%error, namespace = prefix, "the fence of its move is not lifted yet"),
+            }
+            sleep(LOOK_INTERVAL).await;
+        }
+    }
+
+    /// A progress with the names of both homes.
+    fn told(&self, situation: &Situation, stage: MoveStage, progress: MoveProgress) -> MoveProgress {
+        let (from, to) = (self.region_name(situation.place.home), self.region_name(situation.target));
+        MoveProgress { from, to, stage, ..progress }
     }
 
     async fn set(&self, prefix: &str, record: NamespaceRecord, made_from: u64) -> Result<(), DeletionError> {
@@ -157,110 +314,15 @@ impl Deletion {
         Ok(Applied { version, in_force: here && there })
     }
 
-    /// Why a namespace cannot move.
-    fn refuse_move(&self, prefix: &str, old: RegionId, new: RegionId, held: Held) -> Option<DeletionError> {
-        let name = |id: RegionId| self.regions.region(id).map_or_else(|| id.to_string(), |region| region.name);
-        let (from, to) = (name(old), name(new));
-        let prefix = if prefix.is_empty() { "/" } else { prefix };
-        if !held.in_force {
-            return Some(DeletionError::Unavailable(format!(
-                "the catalog of region {from} has not taken the change up in time, so that somebody may still push there: \
-                 the home of {prefix} stays; try again"
-            )));
-        }
-        let what = match held.repositories {
-            0 => return None,
-            1 => "1 repository".to_owned(),
-            repositories => format!("{repositories} repositories"),
-        };
-        Some(DeletionError::Conflict(format!(
-            "{prefix} holds {what} in region {from}: its home can become {to} only while nothing is below it; delete what \
-             is there and wait until its grace is over (regnode gc status), or choose another prefix"
-        )))
-    }
-
-    /// Ends a move that cannot be made. Should this fail, `moving` stays, and is told by regnode namespace show.
-    async fn take_back(&self, prefix: &str, new: RegionId) {
-        let edit = |present: NamespaceRecord| {
-            let moving = present.moving.filter(|moving| *moving != new);
-            Ok(NamespaceRecord { moving, ..present })
-        };
-        if let Err(error) = self.edit_namespace(prefix, edit).await {
-            tracing::warn!(%error, namespace = prefix, "a change of its home is neither made nor taken back");
-        }
-    }
-
-    /// What a region holds below a prefix, asked there.
-    async fn held_in(&self, region: RegionId, request: HeldRequest) -> Result<Held, DeletionError> {
-        if region == self.regions.own() {
-            return self.held(&request.prefix, &request.except, request.policy_version).await;
-        }
-        let unknown = || DeletionError::Unavailable(format!("region {region} is not known here yet: try again"));
-        let region = self.regions.region(region).ok_or_else(unknown)?;
-        let body = serde_json::to_vec(&request).map_err(|error| DeletionError::Internal(error.to_string()))?;
-        let request = AdminRequest { method: Method::POST, path: "/namespace/held".to_owned(), body: body.into() };
-        let answer = self.regions.administer(&region, request, ANSWER).await;
-        let answer = answer.map_err(|error| DeletionError::Unavailable(error.to_string()))?;
-        if answer.status != StatusCode::OK {
-            let error = serde_json::from_slice::<ErrorAnswer>(&answer.body).map(|answer| answer.error);
-            let error = error.unwrap_or_else(|_| format!("it answers {}", answer.status));
-            return Err(DeletionError::Unavailable(format!("region {}: {error}", region.name)));
-        }
-        let answer = serde_json::from_slice::<HeldAnswer>(&answer.body);
-        answer.map(|HeldAnswer { held, .. }| held).map_err(|error| DeletionError::Internal(error.to_string()))
-    }
-
-    /// What this region holds below a prefix but not below some longer ones, once a version of the policies is in force.
-    pub async fn held(&self, prefix: &str, except: &[String], version: u64) -> Result<Held, DeletionError> {
-        check_prefix(prefix)?;
-        if let Some(malformed) = except.iter().find(|except| !is_prefix(except)) {
-            return Err(DeletionError::Invalid(format!("{malformed:?} is not a namespace")));
-        }
-        let in_force = self.wait_in_force(version).await?;
-        let (prefix, except) = (prefix.to_owned(), except.to_vec());
-        self.read(move |view| {
-            let mut repositories = view.usage(&prefix)?.repositories;
-            for except in &except {
-                repositories = repositories.saturating_sub(view.usage(except)?.repositories);
-            }
-            Ok(Held { in_force, repositories })
-        })
-        .await
-    }
-}
-
-/// The shortest prefixes below one that have a home of their own: they do not move with it.
-fn own_homes<S: raft::machine::State>(view: &View<S>, prefix: &str) -> Result<Vec<String>, StateError> {
-    const PAGE: usize = 512;
-    let inner = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
-    let mut found: Vec<String> = Vec::new();
-    let mut after = Some(prefix.to_owned());
-    loop {
-        let page = view.namespaces(after.as_deref(), PAGE)?;
-        let end = page.len() < PAGE;
-        after = page.last().map(|(last, _)| last.clone()).or(after);
-        for (at, record) in page {
-            let covered =
-                |shorter: &String| at.strip_prefix(shorter.as_str()).is_some_and(|rest| rest.starts_with('/'));
-            if at.starts_with(&inner) && record.home.is_some() && !found.iter().any(covered) {
-                found.push(at);
-            }
-        }
-        if end {
-            return Ok(found);
-        }
-    }
-}
-
-impl From<Held> for HeldAnswer {
-    fn from(held: Held) -> Self {
-        Self { version: VERSION, held }
+    /// The prefixes below one that do not move with it.
+    pub(super) fn staying(&self, prefix: &str) -> Result<Vec<String>, DeletionError> {
+        Ok(own_homes(&self.directory.view(), prefix)?)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use raft::directory::{Elsewhere, PlaceSources, Residency};
+    use raft::directory::{Elsewhere, PlaceSources, Replication, Residency};
 
     use super::*;
 
@@ -268,29 +330,43 @@ mod tests {
     const US: RegionId = RegionId(2);
 
     fn place(home: RegionId) -> Place {
-        let (residency, sources) = (Residency::Home, PlaceSources::default());
-        Place { home, residency, elsewhere: Elsewhere::Proxy, moving: None, sources }
+        Place {
+            home,
+            residency: Residency::Home,
+            elsewhere: Elsewhere::Proxy,
+            replication: Replication::default(),
+            moving: None,
+            aside: Vec::new(),
+            sources: PlaceSources::default(),
+        }
     }
 
-    fn record(home: Option<RegionId>, moving: Option<RegionId>) -> NamespaceRecord {
+    fn record(home: Option<RegionId>, moving: Option<(RegionId, bool)>) -> NamespaceRecord {
+        let moving = moving.map(|(to, fenced)| Moving { to, fenced });
         NamespaceRecord { home, moving, ..NamespaceRecord::default() }
     }
 
     #[test]
-    fn writes_end_before_anybody_counts() {
+    fn a_copy_is_made_and_writes_end_before_the_home_changes() {
         let next = |present: NamespaceRecord, wanted| step(&present, &place(EU), EU, wanted);
-        assert_eq!(next(record(None, None), Some(US)), Step::Fence(record(None, Some(US))));
-        let then = record(Some(US), None);
-        assert_eq!(next(record(None, Some(US)), Some(US)), Step::Look { old: EU, new: US, then });
+        assert_eq!(next(record(None, None), Some(US)), Step::Begin(record(None, Some((US, false)))));
+        let fenced = record(None, Some((US, true)));
+        assert_eq!(next(record(None, Some((US, false))), Some(US)), Step::Copy(fenced.clone()));
+        assert_eq!(next(fenced, Some(US)), Step::Switch(record(Some(US), None)));
         let third = RegionId(3);
-        assert_eq!(next(record(None, Some(third)), Some(US)), Step::Fence(record(None, Some(US))), "another way");
+        for begun in [(third, false), (third, true)] {
+            let begins = Step::Begin(record(None, Some((US, false))));
+            assert_eq!(next(record(None, Some(begun)), Some(US)), begins, "another way");
+        }
     }
 
     #[test]
     fn a_move_is_taken_back_by_naming_the_present_home() {
         let next = |present: NamespaceRecord, wanted| step(&present, &place(EU), EU, wanted);
-        assert_eq!(next(record(None, Some(US)), Some(EU)), Step::Set(record(Some(EU), None)));
-        assert_eq!(next(record(None, Some(US)), None), Step::Set(record(None, None)));
+        for fenced in [false, true] {
+            assert_eq!(next(record(None, Some((US, fenced))), Some(EU)), Step::Set(record(Some(EU), None)));
+            assert_eq!(next(record(None, Some((US, fenced))), None), Step::Set(record(None, None)));
+        }
         assert_eq!(next(record(Some(EU), None), Some(EU)), Step::Nothing);
         assert_eq!(next(record(None, None), None), Step::Nothing);
     }
@@ -298,7 +374,16 @@ mod tests {
     #[test]
     fn to_inherit_a_home_again_is_a_move_too() {
         let next = |present: NamespaceRecord| step(&present, &place(US), EU, None);
-        assert_eq!(next(record(Some(US), None)), Step::Fence(record(Some(US), Some(EU))));
-        assert_eq!(next(record(Some(US), Some(EU))), Step::Look { old: US, new: EU, then: record(None, None) });
+        assert_eq!(next(record(Some(US), None)), Step::Begin(record(Some(US), Some((EU, false)))));
+        assert_eq!(next(record(Some(US), Some((EU, true)))), Step::Switch(record(None, None)));
+    }
+
+    #[test]
+    fn the_old_home_becomes_a_copy_where_the_new_one_was_one() {
+        let copies = |region| Residency::Replicated(vec![region]);
+        let place = Place { residency: copies(US), ..place(EU) };
+        let fenced = record(None, Some((US, true)));
+        let expected = NamespaceRecord { residency: Some(copies(EU)), ..record(Some(US), None) };
+        assert_eq!(step(&fenced, &place, EU, Some(US)), Step::Switch(expected), "though it is inherited");
     }
 }

@@ -1,14 +1,19 @@
 //! What operators ask about deleting: the policies of namespaces, what they use, garbage, deletion jobs, what tags
 //! pointed to, what was deleted and can be restored. Where a namespace rests is set here too, as a part of its policy
-//! (`place`), and its home changed (`home`).
+//! (`place`), and its home changed: with all that is below it (`home`, `family`, `arrival`), or without the present one's
+//! consent (`seizure`), whose content stays aside until somebody has looked at it (`aside`).
 //!
 //! Any node of the region answers. Policies are set in the directory, everything else is the catalog's; what takes long is done by the
 //! background work of the catalog's leader (`background::{collect, policies, jobs, retention}`), by the same judgement
 //! (`judge`) that is shown here beforehand. Who may ask is not decided here.
 
+mod arrival;
+mod aside;
 mod collect;
 mod directory;
+mod distant;
 mod error;
+mod family;
 mod garbage;
 mod history;
 mod home;
@@ -19,6 +24,7 @@ mod namespace;
 mod place;
 mod preview;
 mod refusal;
+mod seizure;
 #[cfg(test)]
 pub(crate) mod testing;
 mod usage;
@@ -36,6 +42,7 @@ use crate::gateway::Gateway;
 use crate::gateway::core::Core;
 use crate::regions::Regions;
 
+pub use arrival::Held;
 pub use collect::Collected;
 pub(crate) use collect::collect_some;
 pub(crate) use directory::DirectoryRecords;
@@ -43,7 +50,7 @@ pub use error::DeletionError;
 pub(crate) use garbage::queued;
 pub use garbage::{GarbageStatus, Reclaimable};
 pub use history::{DeletedTags, Restored};
-pub use home::Held;
+pub use home::HomeChange;
 pub use jobs::BulkDeletion;
 pub use judge::Verdict;
 pub(crate) use judge::{Judge, Page as JudgedPage, Plan};

@@ -109,5 +109,6 @@ fn names(view: &View<Arc<dyn Engine>>) -> Result<BTreeMap<RegionId, String>, Sta
 fn says_something(prefix: &str, record: &NamespaceRecord, several: bool) -> bool {
     let is_common = prefix.is_empty() && !several && record.residency == Some(Residency::Home);
     let says_home = (record.home.is_some() || record.residency.is_some()) && !is_common;
-    says_home || record.elsewhere.is_some() || record.moving.is_some() || !record.policy.is_empty()
+    let says_copies = record.replication.is_some() || record.moving.is_some() || !record.aside.is_empty();
+    says_home || says_copies || record.elsewhere.is_some() || !record.policy.is_empty()
 }

@@ -57,13 +57,16 @@ impl Gateway {
         repository: &RepositoryName,
         digest: &Digest,
         from: Option<&RepositoryName>,
+        principal: Option<&str>,
     ) -> Result<Option<u64>, BlobError> {
         if let Some(blob) = self.core.records.view().blob(digest).map_err(CatalogError::from)?
             && is_lost(&self.core, blob.object)?
         {
             return Ok(None);
         }
-        let command = Command::MountBlob { repository: repository.clone(), digest: *digest, from: from.cloned() };
+        let (repository, from) = (repository.clone(), from.cloned());
+        let command =
+            Command::MountBlob { repository, digest: *digest, from, principal: principal.map(ToOwned::to_owned) };
         match self.core.propose(command).await? {
             Response::Mounted { length_bytes } => Ok(Some(length_bytes)),
             Response::BlobUnknown => Ok(None),

@@ -4,7 +4,7 @@
 //! nothing, and which those are is known only once the digest is. What is left is checked by the command that publishes.
 
 use raft::catalog::RepositoryName;
-use raft::policy::QuotaResource;
+use raft::policy::{QuotaResource, REPLICATION};
 
 use super::catalog::CatalogError;
 use super::core::Core;
@@ -28,8 +28,17 @@ struct BytesQuota {
 }
 
 impl Room {
-    /// Room behind so many bytes that were taken in before.
-    pub(super) fn of(core: &Core, repository: &RepositoryName, offset_bytes: u64) -> Result<Self, UploadError> {
+    /// Room behind so many bytes that were taken in before. What is copied was judged by the quotas of its home.
+    pub(super) fn of(
+        core: &Core,
+        repository: &RepositoryName,
+        principal: Option<&str>,
+        offset_bytes: u64,
+    ) -> Result<Self, UploadError> {
+        let object_bytes_max = core.options.object_size_bytes_max;
+        if principal == Some(REPLICATION) {
+            return Ok(Self { offset_bytes, object_bytes_max, quota: None });
+        }
         let view = core.records.view();
         let (policy, _) = view.policy(repository).map_err(CatalogError::from)?;
         let bounds = policy.quotas.into_iter().filter_map(|(namespace, quota)| Some((quota.bytes?, namespace)));
@@ -40,7 +49,7 @@ impl Room {
             }
             None => None,
         };
-        Ok(Self { offset_bytes, object_bytes_max: core.options.object_size_bytes_max, quota })
+        Ok(Self { offset_bytes, object_bytes_max, quota })
     }
 
     /// Whether there is room for so many more bytes.

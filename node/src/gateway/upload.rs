@@ -42,8 +42,19 @@ impl Gateway {
         algorithm: Algorithm,
         principal: Option<String>,
     ) -> Result<Upload, UploadError> {
+        self.start_session(SessionId(self.core.entropy.id()), repository, algorithm, principal).await
+    }
+
+    /// The same under an id that says what comes, so that whoever goes on with it finds it again. A session of this id
+    /// that another one has begun meanwhile is [`UploadError::Unavailable`]: look again where it stands.
+    pub(crate) async fn start_session(
+        &self,
+        session: SessionId,
+        repository: &RepositoryName,
+        algorithm: Algorithm,
+        principal: Option<String>,
+    ) -> Result<Upload, UploadError> {
         let _running = self.core.begin()?;
-        let session = SessionId(self.core.entropy.id());
         let object = ObjectId(self.core.entropy.id());
         self.core.place(&std::collections::BTreeSet::new(), object, ExtentIndex(0))?;
         let command = Command::StartUpload(StartUpload {
@@ -57,6 +68,7 @@ impl Gateway {
         });
         match self.core.propose(command).await? {
             Response::Uploaded { position } => Ok(Upload { session, offset_bytes: position.offset_bytes }),
+            Response::Stale => Err(UploadError::unavailable("the upload was begun by somebody else just now")),
             response => Err(UploadError::other(&response)),
         }
     }
@@ -66,7 +78,7 @@ impl Gateway {
     /// # Errors
     /// [`UploadError::TooLarge`], [`UploadError::Refused`] and [`UploadError::Unavailable`].
     pub fn check_room(&self, repository: &RepositoryName, length_bytes: u64) -> Result<(), UploadError> {
-        Room::of(&self.core, repository, 0)?.check(length_bytes)
+        Room::of(&self.core, repository, None, 0)?.check(length_bytes)
     }
 
     /// Where a session stands, as of now.
@@ -193,7 +205,8 @@ impl Gateway {
         // Read after the session: if another request came between, the commit is refused.
         let object = self.core.records.view().object(record.object).map_err(CatalogError::from)?;
         let extents = object.ok_or(UploadError::Unknown)?.extents;
-        let room = Room::of(&self.core, &record.repository, record.position.offset_bytes)?;
+        let (principal, offset_bytes) = (record.principal.as_deref(), record.position.offset_bytes);
+        let room = Room::of(&self.core, &record.repository, principal, offset_bytes)?;
         UploadTask::begin(&self.core, session, record, extents, hash, purpose).receive(body, &room).await
     }
 }

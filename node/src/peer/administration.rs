@@ -12,7 +12,7 @@ use raft::id::NodeId;
 use tonic::Status;
 
 use super::client::{control, refused};
-use super::{PeerError, Peers, Refusal, limits, proto};
+use super::{PeerError, PeerIdentity, Peers, Refusal, limits, proto};
 use crate::environment::BoxFuture;
 
 /// A request of the local socket.
@@ -37,8 +37,8 @@ pub struct AdminAnswer {
 
 /// Answers what other nodes' operators ask of this machine.
 pub trait Administration: Debug + Send + Sync + 'static {
-    /// Answers a request; what it does not serve is answered with an error as over the local socket.
-    fn answer(&self, request: AdminRequest) -> BoxFuture<'static, AdminAnswer>;
+    /// Answers a request of this peer; what it does not serve is answered with an error as over the local socket.
+    fn answer(&self, from: PeerIdentity, request: AdminRequest) -> BoxFuture<'static, AdminAnswer>;
 }
 
 impl Peers {
@@ -64,6 +64,7 @@ impl Peers {
 /// Answers a peer's request. It goes on when the peer goes away: a disk is added whole or not at all.
 pub(super) async fn answer(
     administration: &Arc<dyn Administration>,
+    from: PeerIdentity,
     request: proto::AdminRequest,
 ) -> Result<proto::AdminAnswer, Status> {
     let proto::AdminRequest { method, path, body } = request;
@@ -73,7 +74,7 @@ pub(super) async fn answer(
     if body.len() > limits::ADMIN_LIMIT_BYTES {
         return Err(Refusal::Invalid.status(format!("a body of {} bytes: too long", body.len())));
     }
-    let answered = tokio::spawn(administration.answer(AdminRequest { method, path, body })).await;
+    let answered = tokio::spawn(administration.answer(from, AdminRequest { method, path, body })).await;
     let answer = answered.map_err(|error| Refusal::Failed.status(error.to_string()))?;
     Ok(proto::AdminAnswer { status: u32::from(answer.status.as_u16()), body: answer.body })
 }

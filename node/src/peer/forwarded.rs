@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::routing::any;
 use http::{HeaderValue, Response, StatusCode};
-use raft::id::NodeId;
+use raft::id::{NodeId, RegionId};
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
@@ -20,6 +20,8 @@ use super::{Metrics, Refusal};
 pub struct Forwarded {
     /// That node.
     pub from: NodeId,
+    /// Its region.
+    pub region: RegionId,
 }
 
 /// The API's paths on the peer port. `under_way` counts the answers that have not ended.
@@ -54,5 +56,5 @@ fn admit(guard: &Guard, request: &Request) -> Result<Forwarded, Refused> {
     if !request.headers().contains_key(FORWARDED) {
         return Err((Refusal::Invalid, "clients are served on another port".to_owned()));
     }
-    Ok(Forwarded { from: peer.node })
+    Ok(Forwarded { from: peer.node, region: peer.region })
 }

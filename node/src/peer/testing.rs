@@ -24,7 +24,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::{
     AdminAnswer, AdminRequest, Administration, Admission, Frames, Groups, GroupsError, JoinAnswer, JoinError,
-    JoinRequest, Metrics, Peers, Security, Server, Trust, limits, router,
+    JoinRequest, Metrics, PeerIdentity, Peers, Security, Server, Trust, limits, router,
 };
 use crate::environment::{BoxFuture, BoxStream, Listener, Network};
 use crate::members::testing::FixedSource;
@@ -126,7 +126,7 @@ impl Admission for Echo {
 }
 
 impl Administration for Echo {
-    fn answer(&self, request: AdminRequest) -> BoxFuture<'static, AdminAnswer> {
+    fn answer(&self, _from: PeerIdentity, request: AdminRequest) -> BoxFuture<'static, AdminAnswer> {
         Box::pin(async move {
             let text = format!("{} {}: ", request.method, request.path);
             AdminAnswer { status: StatusCode::IM_A_TEAPOT, body: [text.as_bytes(), &request.body].concat().into() }

@@ -11,7 +11,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use prometheus_client::metrics::counter::Counter;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::metrics::Metrics;
+use super::metrics::{Metrics, Traffic};
 
 /// The body of a client's request, until a node begins to take it: a node that cannot be reached has taken nothing, and
 /// another one is asked instead.
@@ -99,6 +99,7 @@ pub(super) struct Received {
     body: Body,
     bytes: Counter,
     metrics: Metrics,
+    traffic: Traffic,
     region: String,
     /// What became of it, unless it is dropped before its end.
     outcome: Option<&'static str>,
@@ -106,11 +107,16 @@ pub(super) struct Received {
 }
 
 impl Received {
-    pub(super) fn new(body: Body, metrics: Metrics, region: &str, permit: OwnedSemaphorePermit) -> Self {
-        metrics.under_way.inc();
+    pub(super) fn new(
+        body: Body,
+        (metrics, traffic): (Metrics, Traffic),
+        region: &str,
+        permit: OwnedSemaphorePermit,
+    ) -> Self {
+        metrics.under_way(traffic).inc();
         let outcome = body.is_end_stream().then_some("answered");
-        let (bytes, region) = (metrics.bytes(region, "received"), region.to_owned());
-        Self { body, bytes, metrics, region, outcome, _permit: permit }
+        let (bytes, region) = (metrics.bytes(traffic, region, "received"), region.to_owned());
+        Self { body, bytes, metrics, traffic, region, outcome, _permit: permit }
     }
 }
 
@@ -148,7 +154,7 @@ impl HttpBody for Received {
 
 impl Drop for Received {
     fn drop(&mut self) {
-        self.metrics.under_way.dec();
-        self.metrics.request(&self.region, self.outcome.unwrap_or("gone"));
+        self.metrics.under_way(self.traffic).dec();
+        self.metrics.request(self.traffic, &self.region, self.outcome.unwrap_or("gone"));
     }
 }

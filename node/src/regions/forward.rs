@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use super::body::{Received, Untouched};
+use super::metrics::Traffic;
 use super::{Region, Regions};
 use crate::peer::{AdminAnswer, AdminRequest, PeerError, Refusal};
 
@@ -67,7 +68,16 @@ pub enum ForwardError {
 }
 
 impl ForwardError {
-    fn outcome(&self) -> &'static str {
+    /// What it means that one of the region's nodes has failed.
+    pub(super) fn of(failed: &PeerError, region: String) -> Self {
+        match failed {
+            PeerError::Refused { refusal: Refusal::Busy, .. } => Self::Busy { region },
+            PeerError::Unreachable { .. } | PeerError::Refused { .. } => Self::Unreachable { region },
+            PeerError::Lost { .. } | PeerError::Timeout { .. } => Self::Lost { region },
+        }
+    }
+
+    pub(super) fn outcome(&self) -> &'static str {
         match self {
             Self::Unreachable { .. } => "unreachable",
             Self::Lost { .. } => "lost",
@@ -86,23 +96,23 @@ impl Regions {
     ) -> Result<Response<Body>, ForwardError> {
         let answer = self.hand_on(region, parts, body).await;
         if let Err(error) = &answer {
-            self.metrics().request(&region.name, error.outcome());
+            self.metrics().request(Traffic::Forwarded, &region.name, error.outcome());
         }
         answer
     }
 
     async fn hand_on(&self, region: &Region, parts: &Parts, body: Body) -> Result<Response<Body>, ForwardError> {
         let name = || region.name.clone();
-        let Ok(Ok(permit)) = timeout(WAIT, self.slots(region.id).acquire_owned()).await else {
+        let Ok(Ok(permit)) = timeout(WAIT, self.slots(Traffic::Forwarded, region.id).acquire_owned()).await else {
             return Err(ForwardError::Busy { region: name() });
         };
-        let body = Untouched::new(body, self.metrics().bytes(&region.name, "sent"));
+        let body = Untouched::new(body, self.metrics().bytes(Traffic::Forwarded, &region.name, "sent"));
         let mut error = ForwardError::Unreachable { region: name() };
         for node in self.nodes_of(region) {
             match self.neighbours().forward(node, request(parts, body.attempt())).await {
                 Ok(answer) => {
                     let answer = answered(answer, &parts.method);
-                    let metrics = self.metrics().clone();
+                    let metrics = (self.metrics().clone(), Traffic::Forwarded);
                     return Ok(answer.map(|body| Body::new(Received::new(body, metrics, &region.name, permit))));
                 }
                 // The client's fault, or its network's: no node is to blame.
@@ -110,13 +120,7 @@ impl Regions {
                 Err(failed) => {
                     debug!(%node, error = %failed, region = region.name, "a node of the home region does not answer");
                     self.report(&failed);
-                    error = match &failed {
-                        PeerError::Refused { refusal: Refusal::Busy, .. } => ForwardError::Busy { region: name() },
-                        PeerError::Unreachable { .. } | PeerError::Refused { .. } => {
-                            ForwardError::Unreachable { region: name() }
-                        }
-                        PeerError::Lost { .. } | PeerError::Timeout { .. } => ForwardError::Lost { region: name() },
-                    };
+                    error = ForwardError::of(&failed, name());
                     let repeatable = !failed.may_have_had_effect() || is_read(&parts.method);
                     if !repeatable || !body.is_whole() {
                         break;
@@ -152,7 +156,7 @@ impl Regions {
 
     /// Live nodes of a region in the order in which they are asked: those that say that they serve first, and each time
     /// another one of them.
-    fn nodes_of(&self, region: &Region) -> Vec<NodeId> {
+    pub(super) fn nodes_of(&self, region: &Region) -> Vec<NodeId> {
         let remotes = self.neighbours().remotes();
         let live = remotes.into_iter().filter(|remote| remote.region == region.id && remote.live);
         let (mut ready, mut others): (Vec<NodeId>, Vec<NodeId>) = (Vec::new(), Vec::new());
@@ -169,7 +173,7 @@ impl Regions {
         ready
     }
 
-    fn report(&self, error: &PeerError) {
+    pub(super) fn report(&self, error: &PeerError) {
         // A stream that was lost says little of its node.
         if matches!(error, PeerError::Unreachable { .. }) {
             self.neighbours().report_failure(error.node());

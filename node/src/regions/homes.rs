@@ -4,7 +4,8 @@
 //! wrong region by that is refused there, in the order of the catalog's log. In a cluster of one region nothing is looked
 //! up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,19 +41,30 @@ pub struct Region {
 
 /// All that is known at one moment.
 #[derive(Debug, Default)]
-pub(super) struct Table {
+pub(crate) struct Table {
     /// Version of the namespaces that it was read from.
     version: u64,
     regions: BTreeMap<RegionId, Region>,
     /// What holds at each prefix that says something about it.
     places: BTreeMap<String, Arc<Place>>,
+    /// Whether nothing is to be removed for being foreign, since the directory was taken over.
+    removals_held: bool,
 }
 
 impl Table {
     /// What was set, by prefix.
-    fn new(version: u64, regions: BTreeMap<RegionId, Region>, set: &BTreeMap<String, NamespaceRecord>) -> Self {
+    pub(super) fn new(
+        version: u64,
+        regions: BTreeMap<RegionId, Region>,
+        set: &BTreeMap<String, NamespaceRecord>,
+    ) -> Self {
         let says = |record: &NamespaceRecord| {
-            record.home.is_some() || record.residency.is_some() || record.elsewhere.is_some() || record.moving.is_some()
+            record.home.is_some()
+                || record.residency.is_some()
+                || record.elsewhere.is_some()
+                || record.replication.is_some()
+                || record.moving.is_some()
+                || !record.aside.is_empty()
         };
         let place = |prefix: &String| {
             let layers = ancestors(prefix).collect::<Vec<_>>().into_iter().rev();
@@ -60,20 +72,64 @@ impl Table {
             Some((prefix.clone(), Arc::new(Place::resolve(layers)?)))
         };
         let speaking = set.iter().filter(|(_, record)| says(record)).map(|(prefix, _)| prefix);
-        Self { version, regions, places: speaking.filter_map(place).collect() }
+        Self { version, regions, places: speaking.filter_map(place).collect(), removals_held: false }
     }
 
     /// What holds for a repository or a prefix.
-    pub(super) fn place(&self, prefix: &str) -> Option<&Arc<Place>> {
-        ancestors(prefix).find_map(|at| self.places.get(at))
+    pub(crate) fn place(&self, prefix: &str) -> Option<&Arc<Place>> {
+        self.place_at(prefix).map(|(_, place)| place)
     }
 
-    pub(super) fn region(&self, region: RegionId) -> Option<&Region> {
+    /// The prefix that says what holds for a repository or a prefix, and what that is.
+    pub(crate) fn place_at(&self, prefix: &str) -> Option<(&str, &Arc<Place>)> {
+        ancestors(prefix).find_map(|at| self.places.get_key_value(at)).map(|(at, place)| (at.as_str(), place))
+    }
+
+    /// Version of the namespaces that it was read from.
+    pub(crate) fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Whether nothing is to be removed for being foreign, since the directory was taken over.
+    pub(super) const fn removals_held(&self) -> bool {
+        self.removals_held
+    }
+
+    /// A region.
+    pub(crate) fn region(&self, region: RegionId) -> Option<&Region> {
         self.regions.get(&region)
     }
 
-    pub(super) fn regions(&self) -> impl Iterator<Item = &Region> {
+    /// All regions, by id.
+    pub(crate) fn regions(&self) -> impl Iterator<Item = &Region> {
         self.regions.values()
+    }
+
+    /// All prefixes that say something about a place, the root first, each with what holds there.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (&str, &Arc<Place>)> {
+        self.places.iter().map(|(prefix, place)| (prefix.as_str(), place))
+    }
+
+    /// The shortest prefixes below one that say something themselves: what holds at the prefix holds for everything
+    /// below it but not below these.
+    pub(super) fn except(&self, prefix: &str) -> Vec<String> {
+        let mut except: BTreeSet<&str> = BTreeSet::new();
+        for (at, _) in self.below(prefix) {
+            // What covers another one comes before it.
+            if !ancestors(at).skip(1).any(|shorter| except.contains(shorter)) {
+                except.insert(at);
+            }
+        }
+        except.into_iter().map(str::to_owned).collect()
+    }
+
+    /// What is said at longer prefixes below one, in order.
+    pub(super) fn below(&self, prefix: &str) -> impl Iterator<Item = (&str, &Arc<Place>)> {
+        let inner = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
+        let (begin, end) = (inner.clone(), inner);
+        let rest = self.places.range::<String, _>((Bound::Included(begin), Bound::Unbounded));
+        let inside = rest.take_while(move |(at, _)| at.starts_with(end.as_str()));
+        inside.filter(|(at, _)| !at.is_empty()).map(|(at, place)| (at.as_str(), place))
     }
 
     /// Whether there is no other region than this one.
@@ -83,7 +139,7 @@ impl Table {
 }
 
 /// A prefix and all shorter ones, the root last.
-fn ancestors(prefix: &str) -> impl Iterator<Item = &str> {
+pub(super) fn ancestors(prefix: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(prefix), |at| {
         (!at.is_empty()).then(|| at.rsplit_once('/').map_or("", |(shorter, _)| shorter))
     })
@@ -149,13 +205,15 @@ fn read(view: &View<Arc<dyn Engine>>, present: &Table) -> Result<Option<Table>, 
             (id, Region { id, name: record.name, public_url: record.public_url })
         };
         let regions: BTreeMap<RegionId, Region> = view.regions()?.into_iter().map(region).collect();
+        let removals_held = view.cluster()?.is_some_and(|cluster| cluster.evictions_held.is_some());
         if version == present.version && !present.places.is_empty() {
-            let table = Table { version, regions, places: present.places.clone() };
-            return Ok((table.regions != present.regions).then_some(table));
+            let changed = regions != present.regions || removals_held != present.removals_held;
+            let table = Table { version, regions, removals_held, places: present.places.clone() };
+            return Ok(changed.then_some(table));
         }
         let set = namespaces(view)?;
         if view.policy_version()? == version {
-            return Ok(Some(Table::new(version, regions, &set)));
+            return Ok(Some(Table { removals_held, ..Table::new(version, regions, &set) }));
         }
     }
     Ok(None)

@@ -7,10 +7,13 @@
 //! What holds: a request that was handed on is never handed on again; nothing of it rests on this node.
 
 mod body;
+mod fetch;
 mod forward;
 mod homes;
 mod metrics;
 mod neighbours;
+mod scopes;
+mod telling;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -29,11 +32,16 @@ use crate::deletion::DirectoryRecords;
 use crate::members::Members;
 use crate::peer::Peers;
 
+pub(crate) use fetch::{FetchRequest, REPLICATION, UNREADABLE};
 pub use forward::ForwardError;
 use homes::Homes;
 pub use homes::Region;
+pub(crate) use homes::Table as Places;
 pub use metrics::Metrics;
+use metrics::Traffic;
 use neighbours::{KnownPeers, Neighbours};
+pub(crate) use scopes::{Family, Member, Scope, Scopes};
+pub(crate) use telling::Telling;
 
 /// What the regions are known by.
 #[derive(Debug)]
@@ -76,8 +84,8 @@ struct Shared {
     neighbours: Arc<dyn Neighbours>,
     metrics: Metrics,
     homes: Homes,
-    /// Requests that may be handed on to each region at one time: one that is slow holds nobody else up.
-    slots: Mutex<BTreeMap<RegionId, Arc<Semaphore>>>,
+    /// Requests that may be under way to each region at one time: one that is slow holds nobody else up.
+    slots: Mutex<BTreeMap<(Traffic, RegionId), Arc<Semaphore>>>,
     /// Whose turn it is among the nodes of a region.
     turn: AtomicUsize,
 }
@@ -131,6 +139,11 @@ impl Regions {
         }
     }
 
+    /// All that is known of regions and places now.
+    pub(crate) fn places(&self) -> Arc<Places> {
+        self.shared.homes.table()
+    }
+
     /// Whether there is no other region than the own one.
     pub(crate) fn is_alone(&self) -> bool {
         self.shared.homes.table().is_sole(self.own())
@@ -155,9 +168,13 @@ impl Regions {
         &self.shared.metrics
     }
 
-    fn slots(&self, region: RegionId) -> Arc<Semaphore> {
+    fn slots(&self, traffic: Traffic, region: RegionId) -> Arc<Semaphore> {
+        let most = match traffic {
+            Traffic::Forwarded => forward::UNDER_WAY_MAX,
+            Traffic::Fetched => fetch::FETCHES_MAX,
+        };
         let mut slots = self.shared.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(slots.entry(region).or_insert_with(|| Arc::new(Semaphore::new(forward::UNDER_WAY_MAX))))
+        Arc::clone(slots.entry((traffic, region)).or_insert_with(|| Arc::new(Semaphore::new(most))))
     }
 
     fn turn(&self) -> &AtomicUsize {

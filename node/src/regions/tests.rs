@@ -20,6 +20,7 @@ use storage::exec::Exec;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
+use super::metrics::Traffic;
 use super::{ForwardError, Metrics, Region, Regions, RegionsParts, Standing, forward};
 use crate::deletion::DirectoryRecords;
 use crate::deletion::testing::directory;
@@ -344,7 +345,7 @@ async fn a_node_of_which_the_directory_has_not_heard_yet_answers_for_nothing() {
 async fn a_region_that_is_full_of_requests_keeps_none_from_another_one() {
     let near = Near::start().await;
     let all = u32::try_from(forward::UNDER_WAY_MAX).unwrap();
-    let _full = near.regions.slots(RegionId(2)).try_acquire_many_owned(all).unwrap();
+    let _full = near.regions.slots(Traffic::Forwarded, RegionId(2)).try_acquire_many_owned(all).unwrap();
     let asia = Region { id: RegionId(3), name: "asia".to_owned(), public_url: None };
     let (parts, ()) = http::Request::get("/v2/").body(()).unwrap().into_parts();
     let asked = timeout(Duration::from_secs(1), near.regions.forward(&asia, &parts, Body::empty())).await;

@@ -13,6 +13,7 @@ mod list;
 mod manifest;
 mod pulls;
 mod referrers;
+mod standing;
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -21,7 +22,6 @@ use bytes::Bytes;
 use raft::catalog::{Catalog, Command, Digest, ManifestRecord, PutManifest, RepositoryName, Response, Tag, View};
 use raft::group::Group;
 use raft::id::RequestId;
-use raft::policy::Role;
 use raft::time::Clock;
 use storage::exec::Exec;
 use storage::kv::Engine;
@@ -108,14 +108,6 @@ impl Registry {
         &self.pulls
     }
 
-    /// What this region is for a repository, by the order of its catalog's log.
-    ///
-    /// # Errors
-    /// When the catalog's state cannot be read.
-    pub fn role(&self, repository: &RepositoryName) -> Result<Role, RegistryError> {
-        self.view().role(repository).map_err(RegistryError::state)
-    }
-
     /// The manifest with its bytes. Counts as a pull.
     ///
     /// # Errors
@@ -134,6 +126,18 @@ impl Registry {
         let manifest = self.confirmed(repository, reference, true).await?;
         self.pulls.note(repository, &manifest.digest);
         Ok(manifest)
+    }
+
+    /// The manifest with its bytes, for a copy in another region: that is no pull.
+    ///
+    /// # Errors
+    /// [`RegistryError::ManifestUnknown`], or that the catalog cannot be reached.
+    pub async fn manifest_to_copy(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<StoredManifest, RegistryError> {
+        self.confirmed(repository, reference, true).await
     }
 
     /// The manifest without its bytes. The answer is true of the moment it was asked for.
@@ -198,6 +202,8 @@ impl Registry {
             artifact_type: manifest.artifact_type,
             annotations: manifest.annotations,
             principal: None,
+            owed: None,
+            made: None,
         };
         let response = if used.is_empty() {
             self.propose(Command::PutManifest(command)).await?
@@ -220,10 +226,10 @@ impl Registry {
         let repository = repository.clone();
         let command = match reference {
             Reference::Tag(tag) => {
-                Command::DeleteTag { repository: repository.clone(), tag: tag.clone(), principal: None }
+                Command::DeleteTag { repository: repository.clone(), tag: tag.clone(), principal: None, owed: None }
             }
             Reference::Digest(digest) => {
-                Command::DeleteManifest { repository: repository.clone(), digest: *digest, principal: None }
+                Command::DeleteManifest { repository: repository.clone(), digest: *digest, principal: None, owed: None }
             }
         };
         if switch::broken("registry.delete.acknowledge_early") {

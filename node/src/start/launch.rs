@@ -30,8 +30,10 @@ use crate::deletion::{Deletion, DeletionMetrics, DirectoryRecords};
 use crate::environment::Environment;
 use crate::gateway::Gateway;
 use crate::identity::{Founding, Identity, PeerTls, Store};
-use crate::members::Members;
+use crate::members::{GroupSource, Members};
 use crate::peer::{self, Peers, Trust};
+use crate::replication::{Puller, Replication, ReplicationMetrics, ReplicationParts, Source};
+use crate::residency::{self, Residency};
 use crate::scrub::{self, Scrub};
 use crate::serve::{Limits, Protection, Server};
 use crate::shards::{LocalDisks, LocalShards};
@@ -70,8 +72,7 @@ impl Node {
         let security = PeerSecurity::new(identity.cluster, tls.clone());
         let peer_metrics = metrics.register(peer::Metrics::register);
         let network = Arc::clone(&environment.network);
-        let (node, region) = (identity.node, identity.region);
-        let peers = Peers::new(node, region, network, security.client.clone(), peer_metrics.clone());
+        let peers = Peers::new(identity.node, identity.region, network, security.client.clone(), peer_metrics.clone());
         let groups = NodeGroups::open(&environment, &settings, &identity, &store, Arc::new(peers.clone())).await?;
         register(&groups, &metrics);
         let info = cluster::node_info(&identity.name, &settings, &api_url, settings.peer_address(), &disks);
@@ -94,12 +95,19 @@ impl Node {
         let background = background(&settings, (&gateway, &groups.directory), &time, &metrics);
         let mut tasks = JoinSet::new();
         tasks.spawn(regions.keep());
+        let pulls = registry.pulls().clone();
+        tasks.spawn(pulls.clone().keep(regions.clone()));
+        let source = Source::new(&gateway, regions.clone(), pulls.clone());
         let keeper = Keeper { environment, settings, identity, store, members, groups };
         let local_disks = keeper.local_disks(&disks, &mut tasks);
         let scrub = keeper.scrub(local.clone(), metrics.register(scrub::Metrics::register));
         let deletion = Deletion::new(&gateway, Arc::clone(&keeper.groups.directory), background.overviews(), regions);
         let machine = (local_disks.clone(), scrub.clone(), peers);
-        let admin = keeper.admin(&time, &metrics, background.overviews(), machine, deletion);
+        let residency = keeper.residency(&deletion, &disks, &machine.2, metrics.register(residency::Metrics::register));
+        tasks.spawn(residency.keep());
+        let (replication, puller) = keeper.replication(&gateway, &deletion, &metrics);
+        let data = (deletion, source, residency, replication);
+        let admin = keeper.admin(&time, &metrics, background.overviews(), machine, data);
         let forwarded = TaskTracker::new();
         let handed_on = (api.clone(), forwarded.clone());
         let peer_router = keeper.peer_router(security.trust, handed_on, local, admission, &admin, peer_metrics);
@@ -113,15 +121,12 @@ impl Node {
         keeper.spawn_founding(&mut tasks, (founding, founds_region), &info, report);
         tasks.spawn(keeper.info(info, Arc::clone(&disks)));
         tasks.spawn(keeper.clock(time));
-        let pulls = registry.pulls().clone();
-        tasks.spawn(pulls.clone().keep());
         tasks.spawn(keeper.membership().keep());
         tasks.spawn(keeper.readiness(founding_failure, readiness.clone(), process).keep());
         if let Some(tls) = tls {
             tasks.spawn(keeper.renewal(tls).keep());
         }
         let Keeper { environment, settings, identity, members, groups, .. } = keeper;
-        let drain_timeout = Duration::from_secs(settings.shutdown.drain_seconds);
         Ok(Self {
             identity,
             api_address,
@@ -132,6 +137,7 @@ impl Node {
             gateway,
             pulls,
             background,
+            puller,
             scrub,
             local_disks,
             clients,
@@ -142,7 +148,7 @@ impl Node {
             disks,
             exec: environment.exec,
             data_dir: settings.data_dir.clone(),
-            drain_timeout,
+            drain_timeout: Duration::from_secs(settings.shutdown.drain_seconds),
             lock,
         })
     }
@@ -281,7 +287,7 @@ impl Keeper {
         metrics: &Metrics,
         overviews: watch::Receiver<Arc<Overview>>,
         (disks, scrub, peers): (LocalDisks, Scrub, Peers),
-        deletion: Deletion,
+        (deletion, source, residency, replication): (Deletion, Source, Residency, Replication),
     ) -> Admin {
         let (directory, catalog) = (Arc::clone(&self.groups.directory), Arc::clone(&self.groups.catalog));
         let collector = Collector {
@@ -308,6 +314,9 @@ impl Keeper {
             disks,
             scrub,
             deletion,
+            source,
+            replication,
+            residency,
             directory,
             time: time.clone(),
             members: self.members.clone(),
@@ -357,6 +366,46 @@ impl Keeper {
             entropy: Arc::clone(&self.environment.entropy),
             exec: self.environment.exec,
             options: scrub::Options::from(&self.settings.scrub),
+            metrics,
+        })
+    }
+
+    /// Begins to copy what other regions have for this one.
+    fn replication(&self, gateway: &Gateway, deletion: &Deletion, metrics: &Metrics) -> (Replication, Puller) {
+        let regions = deletion.regions().clone();
+        let (replication, puller) = Replication::start(ReplicationParts {
+            gateway: gateway.clone(),
+            directory: Arc::<Group<Directory>>::clone(&self.groups.directory),
+            regions: regions.clone(),
+            parallel: self.settings.replication.parallel as usize,
+        });
+        let shown = ReplicationMetrics { replication: replication.clone(), regions };
+        metrics.register(|registry| registry.register_collector(Box::new(shown)));
+        (replication, puller)
+    }
+
+    fn residency(
+        &self,
+        deletion: &Deletion,
+        disks: &Arc<Disks>,
+        peers: &Peers,
+        metrics: residency::Metrics,
+    ) -> Residency {
+        let (directory, catalog) = (Arc::clone(&self.groups.directory), Arc::clone(&self.groups.catalog));
+        Residency::new(residency::Parts {
+            node: self.identity.node,
+            region: self.identity.region,
+            disks: Arc::clone(disks),
+            files: Arc::clone(&self.environment.files),
+            groups: self.settings.data_dir.join("groups"),
+            records: Arc::<Group<Catalog>>::clone(&catalog),
+            directory: Arc::<Group<Directory>>::clone(&directory),
+            source: Arc::new(GroupSource { directory, catalog }),
+            regions: deletion.regions().clone(),
+            peers: peers.clone(),
+            entropy: Arc::clone(&self.environment.entropy),
+            exec: self.environment.exec,
+            audit_hours: self.settings.residency.audit_hours,
             metrics,
         })
     }

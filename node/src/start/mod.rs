@@ -16,6 +16,8 @@ mod servers;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_copies;
+#[cfg(test)]
 mod tests_deletion;
 #[cfg(test)]
 mod tests_departure;
@@ -23,6 +25,8 @@ mod tests_departure;
 mod tests_disks;
 #[cfg(test)]
 mod tests_homes;
+#[cfg(test)]
+mod tests_moves;
 #[cfg(test)]
 mod tests_regions;
 mod wire;

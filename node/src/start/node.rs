@@ -23,6 +23,7 @@ use crate::gateway::Gateway;
 use crate::identity::Identity;
 use crate::members::Members;
 use crate::registry::Pulls;
+use crate::replication::Puller;
 use crate::scrub::Scrub;
 use crate::shards::LocalDisks;
 use crate::status::Readiness;
@@ -49,6 +50,7 @@ pub struct Node {
     pub(super) gateway: Gateway,
     pub(super) pulls: Pulls,
     pub(super) background: Background,
+    pub(super) puller: Puller,
     pub(super) scrub: Scrub,
     pub(super) local_disks: LocalDisks,
     pub(super) clients: Servers,
@@ -176,6 +178,7 @@ impl Node {
             gateway,
             pulls,
             background,
+            puller,
             scrub,
             local_disks,
             clients,
@@ -188,6 +191,7 @@ impl Node {
         tasks.shutdown().await;
         readiness.send_replace(Readiness { reasons: vec!["the node is shutting down".to_owned()] });
         members.set_ready(false);
+        puller.stop().await;
         clients.drain().await;
         forwarded.close();
         if timeout(self.drain_timeout, forwarded.wait()).await.is_err() {

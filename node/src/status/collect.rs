@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use raft::catalog::{self, Catalog, DiskLocation, PlacementTotals, ShortfallKey};
-use raft::directory::{self, Directory, DrainRecord, NodeRecord, NodeState, RegionRecord};
+use raft::directory::{self, Directory, DrainRecord, NodeRecord, NodeState, RegionRecord, ResidencyAudit};
 use raft::group::{self, Group};
 use raft::id::{NodeId, RegionId};
 use raft::machine::Machine;
@@ -17,12 +17,14 @@ use super::disks::disks;
 use super::regions::{self, Answers, by_region};
 use super::verdict::{Facts, judge};
 use crate::admin::{
-    self, DirectoryReading, DrainStatus, GroupStatus, NodeStatus, RegionStatus, RegionsAnswer, Status, Totals,
+    self, CopyStatus, DirectoryReading, DrainStatus, GroupStatus, NodeStatus, RegionStatus, RegionsAnswer, Status,
+    Totals,
 };
 use crate::background::Overview;
 use crate::cluster::{Reading, confirm_directory, regions_borne, seats, voters_of};
 use crate::identity::Identity;
 use crate::members::Members;
+use crate::residency::{AUDITS_LOOKED_AT, Alarm, alarms};
 
 /// Bound on the confirmation; without it the answer is local knowledge.
 const CONFIRMATION: Duration = Duration::from_secs(2);
@@ -76,10 +78,14 @@ impl Names {
 
 /// What the directory says, as far as it can be read.
 struct Recorded {
+    /// What the last audits of residency have found, the newest first.
+    audits: Vec<ResidencyAudit>,
     /// Nodes that were not removed.
     nodes: Vec<(NodeId, NodeRecord)>,
     regions: Vec<(RegionId, RegionRecord)>,
     primary: Option<RegionId>,
+    /// Since when nothing is taken away from any region.
+    evictions_held: Option<Timestamp>,
     reading: DirectoryReading,
     clock: Timestamp,
 }
@@ -105,6 +111,12 @@ impl Recorded {
         voters_of(self.nodes.iter().filter(active).count()) as u64
     }
 
+    /// Regions in which something rests that may not.
+    fn alarms(&self) -> Vec<Alarm> {
+        let name = |id| self.regions.iter().find(|(region, _)| *region == id).map(|(_, record)| record.name.clone());
+        alarms(&self.audits, name)
+    }
+
     /// Regions without which the directory still has a quorum. `None` in one region.
     fn regions_borne(&self, voters: &[NodeId]) -> Option<u64> {
         let votes = self.nodes.iter().filter(|(node, _)| voters.contains(node)).map(|(_, record)| record);
@@ -113,9 +125,9 @@ impl Recorded {
 }
 
 impl Collector {
-    /// The status as of now. Always answers, within some seconds.
-    pub async fn status(&self) -> Status {
-        let (recorded, confirmed) = tokio::join!(self.recorded(), self.confirm_catalog());
+    /// The status as of now, with what is known meanwhile of the copies in this region. Always answers, within some seconds.
+    pub async fn status(&self, copies: impl Future<Output = Vec<CopyStatus>>) -> Status {
+        let (recorded, confirmed, copies) = tokio::join!(self.recorded(), self.confirm_catalog(), copies);
         let catalog = catalog::View::new(self.catalog.state());
         let names = recorded.names();
         let totals = catalog.totals().unwrap_or_default();
@@ -143,6 +155,9 @@ impl Collector {
             groups: &groups,
             under_replicated: totals.shortfalls,
             lost,
+            copies: &copies,
+            residency: &recorded.alarms(),
+            removals_held: recorded.evictions_held.map(|since| clock.0.saturating_sub(since.0) / 1000),
             low_space_percent: self.low_space_percent,
         });
         Status {
@@ -166,6 +181,7 @@ impl Collector {
             groups,
             under_replicated: totals.shortfalls,
             lost,
+            copies,
             totals: Totals {
                 repositories: totals.repositories,
                 manifests: totals.manifests,
@@ -181,7 +197,8 @@ impl Collector {
     pub async fn regions(&self) -> RegionsAnswer {
         let (recorded, confirmed) = tokio::join!(self.recorded(), self.confirm_catalog());
         let regions = self.region_statuses(&recorded, confirmed);
-        RegionsAnswer { version: admin::VERSION, directory: recorded.reading, regions }
+        let removals_held_milliseconds = recorded.evictions_held.map(|since| since.0);
+        RegionsAnswer { version: admin::VERSION, directory: recorded.reading, regions, removals_held_milliseconds }
     }
 
     async fn confirm_catalog(&self) -> bool {
@@ -199,8 +216,10 @@ impl Collector {
         let nodes = view.nodes().unwrap_or_default().into_iter();
         Recorded {
             nodes: nodes.filter(|(_, record)| record.state != NodeState::Removed).collect(),
+            audits: view.residency_audits(AUDITS_LOOKED_AT).unwrap_or_default(),
             regions: view.regions().unwrap_or_default(),
             primary: view.primary().ok().flatten(),
+            evictions_held: view.cluster().ok().flatten().and_then(|cluster| cluster.evictions_held),
             reading: DirectoryReading { confirmed, as_of_milliseconds, age_seconds },
             clock: Timestamp(as_of_milliseconds),
         }

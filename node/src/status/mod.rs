@@ -10,8 +10,10 @@ mod metrics;
 mod readiness;
 mod regions;
 mod verdict;
+mod verdict_copies;
 mod verdict_disks;
 mod verdict_regions;
+mod verdict_residency;
 
 pub use collect::Collector;
 pub use metrics::GroupMetrics;

@@ -45,6 +45,7 @@ pub(super) fn regions(facts: &Facts<'_>, answers: impl Fn(NodeId) -> Answers) ->
             own,
             primary: facts.primary == Some(*region),
             public_url: record.public_url.clone(),
+            inbound_bytes_per_second: record.inbound_bytes_per_second,
             nodes: nodes.len() as u64,
             live: live.len() as u64,
             directory_voters: nodes.iter().filter(|node| facts.voters.contains(node)).count() as u64,

@@ -1,8 +1,11 @@
 //! What to make of a status: a word, a sentence, and what there is to do. A pure function.
 
+use super::verdict_copies::judge_copies;
 use super::verdict_disks::judge_disk;
-use super::verdict_regions::{directory_without_quorum, judge_regions};
-use crate::admin::{DirectoryReading, GroupStatus, NodeStatus, RegionState, RegionStatus, Verdict};
+use super::verdict_regions::{directory_without_quorum, judge_regions, judge_removals};
+use super::verdict_residency::judge_residency;
+use crate::admin::{CopyStatus, DirectoryReading, GroupStatus, NodeStatus, RegionState, RegionStatus, Verdict};
+use crate::residency::Alarm;
 
 /// Name of the directory's group.
 const DIRECTORY: &str = "directory";
@@ -29,6 +32,12 @@ pub struct Facts<'a> {
     pub under_replicated: u64,
     /// Those of them of which too much is lost to read them.
     pub lost: u64,
+    /// Copies in this region of namespaces whose home is another one.
+    pub copies: &'a [CopyStatus],
+    /// Regions in which something rests that may not.
+    pub residency: &'a [Alarm],
+    /// Seconds since a takeover of the directory if nothing is taken away from any region since then.
+    pub removals_held: Option<u64>,
     /// Share of a disk, in percent of its capacity, below which it is nearly full.
     pub low_space_percent: u8,
 }
@@ -61,7 +70,10 @@ pub fn judge(facts: &Facts<'_>) -> Judgement {
             "no leader with a quorum has confirmed this: it is what this node knows alone".to_owned(),
         );
     }
-    judge_regions(facts.regions, &mut findings);
+    judge_regions(facts.regions, facts.copies, &mut findings);
+    judge_removals(facts.removals_held, &mut findings);
+    judge_residency(facts.residency, &mut findings);
+    judge_copies(facts.copies, &mut findings);
     judge_nodes(facts, &mut findings);
     for node in facts.nodes {
         for disk in &node.disks {
@@ -253,7 +265,7 @@ impl Findings {
         self.list.push((verdict, sentence));
     }
 
-    fn sorted(mut self) -> Vec<String> {
+    pub(super) fn sorted(mut self) -> Vec<String> {
         self.list.sort_by_key(|(verdict, _)| std::cmp::Reverse(*verdict));
         self.list.into_iter().map(|(_, sentence)| sentence).collect()
     }
@@ -327,6 +339,9 @@ mod tests {
             groups: &[],
             under_replicated: 0,
             lost: 0,
+            copies: &[],
+            residency: &[],
+            removals_held: None,
             low_space_percent: 10,
         }
     }

@@ -1,34 +1,50 @@
 //! What to make of regions: which of them cannot be had from here, and what that means.
 
 use super::verdict::{Findings, count};
-use crate::admin::{DirectoryReading, GroupStatus, RegionState, RegionStatus, Verdict};
+use crate::admin::{CopyStatus, DirectoryReading, GroupStatus, RegionState, RegionStatus, Verdict};
 
-/// Judges each region but the own one, whose groups are judged.
-pub(super) fn judge_regions(regions: &[RegionStatus], findings: &mut Findings) {
+/// Judges each region but the own one, whose groups are judged. Of what has a copy here, only pushes are missed.
+pub(super) fn judge_regions(regions: &[RegionStatus], copies: &[CopyStatus], findings: &mut Findings) {
     for region in regions.iter().filter(|region| !region.own) {
         let name = &region.name;
+        let missed = if copies.iter().any(|copy| copy.from == *name) {
+            format!("namespaces whose home is {name} cannot be pushed here, and those without a copy not be read")
+        } else {
+            format!("namespaces whose home is {name} cannot be read or pushed here")
+        };
         match region.state {
             RegionState::Serves => {}
             RegionState::NoQuorum => findings.add(
                 Verdict::NeedsAttention,
                 format!(
-                    "region {name} does not serve: {} of {} answer, and its catalog has no quorum; namespaces whose home \
-                     is {name} cannot be read or pushed here",
+                    "region {name} does not serve: {} of {} answer, and its catalog has no quorum; {missed}",
                     region.live,
                     count(region.nodes, "node")
                 ),
             ),
-            RegionState::Silent => findings.add(
-                Verdict::NeedsAttention,
-                format!(
-                    "region {name} does not answer; namespaces whose home is {name} cannot be read or pushed here"
-                ),
-            ),
+            RegionState::Silent => {
+                findings.add(Verdict::NeedsAttention, format!("region {name} does not answer; {missed}"));
+            }
             RegionState::Empty => findings.add(
                 Verdict::Healthy,
                 format!("region {name} has no node yet: its first one founds it; regnode token --region {name}"),
             ),
         }
+    }
+}
+
+/// Says that nothing is taken away from regions any more, and how to end that.
+pub(super) fn judge_removals(held_seconds: Option<u64>, findings: &mut Findings) {
+    if let Some(seconds) = held_seconds {
+        findings.add(
+            Verdict::NeedsAttention,
+            format!(
+                "the directory was taken over {} ago, and no region gives up what rests elsewhere until you say so: look at \
+                 what returned regions hold with regnode residency verify and regnode namespace aside, then regnode region \
+                 release",
+                age(seconds)
+            ),
+        );
     }
 }
 
@@ -52,7 +68,7 @@ pub(super) fn directory_without_quorum(group: &GroupStatus, reading: DirectoryRe
 }
 
 /// An age in its largest unit.
-fn age(seconds: u64) -> String {
+pub(super) fn age(seconds: u64) -> String {
     match seconds {
         0..120 => count(seconds, "second"),
         120..7_200 => count(seconds / 60, "minute"),
@@ -65,7 +81,7 @@ fn age(seconds: u64) -> String {
 mod tests {
     use super::super::verdict::{Facts, judge};
     use super::*;
-    use crate::admin::NodeStatus;
+    use crate::admin::{CopyState, NodeStatus};
 
     fn node(id: u64, region: &str, live: bool) -> NodeStatus {
         NodeStatus {
@@ -93,6 +109,7 @@ mod tests {
             own,
             primary: own,
             public_url: None,
+            inbound_bytes_per_second: None,
             nodes: 3,
             live: 1,
             directory_voters: 1,
@@ -136,6 +153,9 @@ mod tests {
             groups: &groups,
             under_replicated: 0,
             lost: 0,
+            copies: &[],
+            residency: &[],
+            removals_held: None,
             low_space_percent: 10,
         };
         let judgement = judge(&facts);
@@ -145,6 +165,51 @@ mod tests {
             ["region us does not answer; namespaces whose home is us cannot be read or pushed here"]
         );
         assert_eq!(judgement.summary, "serves, but needs attention: 3 of 5 nodes live in 2 regions");
+    }
+
+    #[test]
+    fn that_nothing_is_taken_away_since_a_takeover_needs_attention() {
+        let mut findings = Findings::default();
+        judge_removals(None, &mut findings);
+        judge_removals(Some(7_300), &mut findings);
+        assert_eq!(
+            findings.sorted(),
+            [
+                "the directory was taken over 2 hours ago, and no region gives up what rests elsewhere until you say so: look \
+              at what returned regions hold with regnode residency verify and regnode namespace aside, then regnode region \
+              release"
+            ]
+        );
+    }
+
+    #[test]
+    fn of_a_region_with_copies_here_only_pushes_are_missed() {
+        let regions = [region("eu", true, RegionState::Serves), region("us", false, RegionState::Silent)];
+        let copy = CopyStatus {
+            namespace: "acme".to_owned(),
+            from: "us".to_owned(),
+            state: CopyState::Waiting,
+            moving: false,
+            synced_milliseconds: Some(1),
+            lag_seconds: Some(1_000),
+            events_behind: None,
+            items_waiting: 0,
+            items_failing: 0,
+            failures: Vec::new(),
+            waits_for: None,
+            items_arrived: 0,
+            bytes_arrived: 0,
+            bytes_per_second: 0,
+        };
+        let mut findings = Findings::default();
+        judge_regions(&regions, &[copy], &mut findings);
+        assert_eq!(
+            findings.sorted(),
+            [
+                "region us does not answer; namespaces whose home is us cannot be pushed here, and those without a copy not \
+              be read"
+            ]
+        );
     }
 
     #[test]
@@ -161,6 +226,9 @@ mod tests {
             groups: &groups,
             under_replicated: 0,
             lost: 0,
+            copies: &[],
+            residency: &[],
+            removals_held: None,
             low_space_percent: 10,
         };
         let judgement = judge(&facts);
@@ -189,6 +257,9 @@ mod tests {
             groups: &[],
             under_replicated: 0,
             lost: 0,
+            copies: &[],
+            residency: &[],
+            removals_held: None,
             low_space_percent: 10,
         };
         assert_eq!(

@@ -1,4 +1,4 @@
-//! The catalog's commands and their responses. Append-only enums; golden files freeze the encodings.
+//! The catalog's commands. An append-only enum; golden files freeze the encodings.
 
 use serde::{Deserialize, Serialize};
 use storage::kv::Bytes;
@@ -10,9 +10,9 @@ use super::layout::{CodedExtent, ExtentBody, PlacementKey, ShardLocation};
 use super::name::{Algorithm, Digest, RepositoryName, SessionId, Tag};
 use super::policies::NamespaceCopy;
 use super::record::UploadPosition;
+use super::replication::{AdvanceReplication, Owed, SettleDebts};
 use super::shortfall::ShortfallReason;
-use crate::id::NodeId;
-use crate::policy::QuotaResource;
+use crate::id::{NodeId, RegionId};
 use crate::time::Timestamp;
 
 /// A change to a region's catalog.
@@ -58,6 +58,8 @@ pub enum Command {
         digest: Digest,
         /// Repository that must link it already; any, if none.
         from: Option<RepositoryName>,
+        /// Who asks; `None` if nobody knows.
+        principal: Option<String>,
     },
     /// Renews the grace of a blob that a client was told exists.
     TouchBlob {
@@ -85,6 +87,8 @@ pub enum Command {
         tag: Tag,
         /// Who asks; `None` if nobody knows.
         principal: Option<String>,
+        /// For which debts; those who copy say so, and nobody else.
+        owed: Option<Owed>,
     },
     /// Removes a manifest with the tags that point to it.
     DeleteManifest {
@@ -94,6 +98,8 @@ pub enum Command {
         digest: Digest,
         /// Who asks; `None` if nobody knows.
         principal: Option<String>,
+        /// For which debts; those who copy say so, and nobody else.
+        owed: Option<Owed>,
     },
     /// Puts new shards in the place of an extent's old ones, which are discarded.
     ReplaceExtent {
@@ -228,6 +234,32 @@ pub enum Command {
         /// The manifest.
         digest: Digest,
     },
+    /// Takes in what another region has and this one does not: how far that was heard, and what is owed since.
+    AdvanceReplication(AdvanceReplication),
+    /// Strikes debts off that were paid, and notes of others why they could not be.
+    SettleDebts(SettleDebts),
+    /// Forgets what is known of a replication, page by page: its debts first, then itself. The answer counts the rows
+    /// that went, none when nothing is left.
+    DropReplication {
+        /// Region that it copies from.
+        source: RegionId,
+        /// Prefix that it copies.
+        prefix: String,
+        /// Most rows; never more than [`DEBTS_PER_COMMAND`](super::DEBTS_PER_COMMAND).
+        limit: u32,
+    },
+    /// Takes away what a repository holds where this region is foreign to it. Nothing is kept to restore, and no event
+    /// tells of it: nothing was deleted, it rests elsewhere. What no other repository links is garbage at once. Stale
+    /// while it is known of a prefix of the repository how far it was copied: that would be wrong from then on.
+    Evict {
+        /// The repository.
+        repository: RepositoryName,
+        /// Most things; never more than [`EVICTED_PER_COMMAND`](super::EVICTED_PER_COMMAND), and fewer when they hold
+        /// many rows.
+        limit: u32,
+        /// Version of the policies by which it is foreign; if another one is here, or comes in, nothing happens.
+        policy_version: u64,
+    },
 }
 
 /// A shard's new place.
@@ -330,6 +362,11 @@ pub struct PutManifest {
     pub annotations: Vec<(String, String)>,
     /// Who pushes; `None` if nobody knows.
     pub principal: Option<String>,
+    /// For which debts; those who copy say so, and nobody else.
+    pub owed: Option<Owed>,
+    /// When it was pushed and its tags were set at the home. Believed of what replication brings alone, and never later than
+    /// now; now, if none.
+    pub made: Option<Timestamp>,
 }
 
 /// Names a discarded shard set.
@@ -345,147 +382,6 @@ pub struct DiscardKey {
     pub attempt: Attempt,
 }
 
-/// What became of a command.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Response {
-    /// Done, with nothing more to say.
-    Done,
-    /// The upload stands here now.
-    Uploaded {
-        /// Its position.
-        position: UploadPosition,
-    },
-    /// The upload was published.
-    Published {
-        /// Whether the new object is used; otherwise one that existed is.
-        new_object: bool,
-        /// Length of the blob.
-        length_bytes: u64,
-    },
-    /// The upload does not exist, or not in this repository.
-    UploadUnknown,
-    /// Another writer has moved the upload meanwhile.
-    UploadMoved {
-        /// Where it stands.
-        position: UploadPosition,
-    },
-    /// The blob does not exist, or is not linked where it must be.
-    BlobUnknown,
-    /// The blob is linked to the repository.
-    Mounted {
-        /// Its length.
-        length_bytes: u64,
-    },
-    /// A manifest of the repository uses the blob.
-    BlobInUse {
-        /// One such manifest.
-        manifest: Digest,
-    },
-    /// The manifest is stored.
-    ManifestStored {
-        /// Whether it was not there before.
-        created: bool,
-    },
-    /// Blobs that the manifest names are not linked to the repository.
-    ManifestBlobsUnknown {
-        /// The blobs, at most 16 of them.
-        digests: Vec<Digest>,
-    },
-    /// The manifest does not exist in the repository.
-    ManifestUnknown,
-    /// The tag does not exist in the repository.
-    TagUnknown,
-    /// The command spoke of something that has changed since; nothing was done.
-    Stale,
-    /// A number of things were done.
-    Count {
-        /// How many.
-        count: u64,
-    },
-    /// The command contradicts itself: a proposer's mistake. Nothing was done.
-    Malformed {
-        /// What is wrong.
-        message: String,
-    },
-    /// A page of what is to be done was worked off.
-    Page {
-        /// Extents whose place in the list changed.
-        count: u64,
-        /// Where to go on; `None` at the end.
-        next: Option<PlacementKey>,
-    },
-    /// The repository's namespace does not allow deletions.
-    DeletesOff {
-        /// Prefix whose policy says so.
-        namespace: String,
-    },
-    /// The tag can be neither moved nor deleted.
-    Immutable {
-        /// The tag.
-        tag: Tag,
-        /// Manifest that it points to.
-        digest: Digest,
-        /// Prefix whose policy says so.
-        namespace: String,
-        /// The rule's pattern.
-        pattern: String,
-    },
-    /// Garbage was collected.
-    Collected {
-        /// How much.
-        items: u64,
-        /// Bytes of the blobs among it.
-        bytes: u64,
-        /// Whether more is due.
-        more: bool,
-    },
-    /// A deletion was taken back.
-    Restored {
-        /// The manifest.
-        digest: Digest,
-        /// Tags that were set on it.
-        tags: Vec<Tag>,
-    },
-    /// Nothing of this name was deleted, its time has passed, or it exists.
-    NothingToRestore,
-    /// There would be more in a namespace than its quota allows.
-    QuotaExceeded {
-        /// Prefix that sets the quota.
-        namespace: String,
-        /// What there would be too much of.
-        resource: QuotaResource,
-        /// How much there is.
-        used: u64,
-        /// How much there may be.
-        limit: u64,
-        /// How much more the command needs.
-        needed: u64,
-    },
-    /// The job has begun.
-    JobStarted {
-        /// The job.
-        job: JobId,
-    },
-    /// A job with the same scope and of the same kind runs already.
-    JobRunning {
-        /// That job.
-        job: JobId,
-    },
-    /// As many jobs run as may.
-    TooManyJobs {
-        /// So many.
-        limit: u64,
-    },
-    /// There is no such job, or it was forgotten.
-    JobUnknown,
-    /// Whoever asks does not write in this region: the namespace's home is another one, or is about to be.
-    Foreign {
-        /// Prefix that says so, empty for the root.
-        namespace: String,
-    },
-}
-
 crate::versioned! {
     Command = 1, "catalog command";
-    Response = 1, "catalog response";
 }

@@ -64,3 +64,15 @@ pub const JOBS_RUNNING_MAX: u64 = 64;
 
 /// Ended jobs that are kept for reading.
 pub const JOBS_ENDED_KEPT: u64 = 100;
+
+/// Most debts that one command takes in, settles or forgets.
+pub const DEBTS_PER_COMMAND: usize = 1024;
+
+/// Most debts of one replication: what the source has said beyond that waits in its feed.
+pub const DEBTS_MAX: u64 = 65_536;
+
+/// Most bytes of what is noted of a debt that could not be paid.
+pub const DEBT_ERROR_BYTES_MAX: usize = 256;
+
+/// Most things that one command takes away from a repository.
+pub const EVICTED_PER_COMMAND: u32 = 1024;

@@ -4,9 +4,11 @@ use serde::{Deserialize, Serialize};
 use storage::kv::Bytes;
 use storage::shard::DiskId;
 
-use super::record::{DiskState, NamespaceRecord, NodeInfo, NodeState};
+use super::audit::ResidencyAudit;
+use super::namespace::NamespaceRecord;
+use super::record::{DiskState, NodeInfo, NodeState};
+use super::refusal::Refusal;
 use crate::id::{NodeId, RegionId};
-use crate::policy::PolicyError;
 
 /// A change to the cluster's directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,7 +74,8 @@ pub enum Command {
         /// The new level.
         level: u32,
     },
-    /// Sets a namespace as a whole. Of the root, a home and a residency that are left out keep their value.
+    /// Sets a namespace as a whole. Of the root, a home and a residency that are left out keep their value. What stands
+    /// aside is kept whatever the record says. A home changes only to what it moves to, once that is fenced.
     SetNamespace {
         /// Its prefix, empty for the root.
         prefix: String,
@@ -118,6 +121,8 @@ pub enum Command {
         region: RegionId,
         /// URL at which clients reach it, without a path; none, if they are not sent there.
         public_url: Option<String>,
+        /// Bytes a second that replication may bring over each link into it; none, if there is no limit.
+        inbound_bytes_per_second: Option<u64>,
     },
     /// Lets another region keep the directory's majority where there are two of them. It must have an active node.
     SetPrimary {
@@ -129,6 +134,40 @@ pub enum Command {
         /// The region.
         region: RegionId,
     },
+    /// Gives a namespace another home though its present one cannot be asked. What that one holds stands aside from then
+    /// on: nobody writes there and nothing of it goes until an operator has settled it.
+    ForceHome {
+        /// Its prefix, empty for the root.
+        prefix: String,
+        /// Its new home, which leaves the list of copies.
+        to: RegionId,
+        /// Version of the policies that it was made from.
+        made_from: u64,
+    },
+    /// Ends that what a former home holds stands aside: it becomes what the region is otherwise, a copy or foreign.
+    SettleAside {
+        /// Prefix at which the home was forced, empty for the root.
+        prefix: String,
+        /// The former home.
+        region: RegionId,
+        /// Version of the policies that it was made from.
+        made_from: u64,
+    },
+    /// Keeps what an audit of residency has found; the oldest go.
+    RecordResidency {
+        /// What it has found.
+        audit: ResidencyAudit,
+    },
+    /// First command after a takeover: the region that goes on is the primary, and nothing that the lost majority may have
+    /// given out (ids of nodes and regions, versions of the policies) is given out a second time. What it may have agreed on
+    /// of homes and copies is not known, so nothing is taken away from any region until `ReleaseEvictions`.
+    BeginAnew {
+        /// The region that goes on.
+        primary: RegionId,
+    },
+    /// What rests in a region that is foreign to it is taken away again: somebody has looked at what the regions that
+    /// returned after a takeover hold.
+    ReleaseEvictions,
 }
 
 /// What became of a command.
@@ -147,193 +186,6 @@ pub enum Response {
     },
     /// Refused; nothing was done.
     Refused(Refusal),
-}
-
-/// Why a command was refused.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-pub enum Refusal {
-    /// The cluster exists already.
-    #[error("the cluster is founded already")]
-    AlreadyFounded,
-    /// The token is unknown or its secret is wrong.
-    #[error("the join token is not valid for this cluster")]
-    TokenUnknown,
-    /// The token is too old.
-    #[error("the join token has expired: make another one with: regnode token")]
-    TokenExpired,
-    /// The token was used by another request.
-    #[error("the join token was used by node {0} already: make another one with: regnode token")]
-    TokenUsed(NodeId),
-    /// There is no such region.
-    #[error("there is no region {name:?}, there are {}: add one with: regnode region add", known.join(", "))]
-    RegionUnknown {
-        /// What was asked for: its name or its id.
-        name: String,
-        /// The names of those that exist.
-        known: Vec<String>,
-    },
-    /// Another node has the name.
-    #[error(
-        "node {0} is called {1:?} already: choose another name with --name, or, if this machine takes its place, join \
-         with --replace {0}"
-    )]
-    NameTaken(NodeId, String),
-    /// There is no such node, or it was removed.
-    #[error("there is no node {0}")]
-    NodeUnknown(NodeId),
-    /// A node does not understand the feature level.
-    #[error("node {0} does not understand feature level {1}: upgrade it first")]
-    FeatureLevelTooHigh(NodeId, u32),
-    /// The feature level never sinks.
-    #[error("the feature level is {0} and cannot sink")]
-    FeatureLevelSinks(u32),
-    /// The namespace's prefix is malformed.
-    #[error("{0:?} is not a namespace: path components as in a repository name are expected")]
-    NamespaceInvalid(String),
-    /// There is no cluster yet.
-    #[error("the cluster is not founded yet: regnode init founds it")]
-    NotFounded,
-    /// Another token has the id.
-    #[error("a join token with this id exists already")]
-    TokenExists,
-    /// A node joins once, by a token.
-    #[error("node {0} has joined already")]
-    JoinedAlready(NodeId),
-    /// Another node has the peer address.
-    #[error(
-        "node {0} is at {1} already: set another peer.advertise, or, if this machine takes its place, join with \
-         --replace {0}"
-    )]
-    AddressTaken(NodeId, String),
-    /// Another node takes its place already.
-    #[error("node {0} is being replaced by node {1}: remove that one first with: regnode leave {1} --force")]
-    BeingReplaced(NodeId, NodeId),
-    /// A node can only be replaced by one of its region.
-    #[error("node {0} is in another region: join that one to replace it")]
-    OtherRegion(NodeId),
-    /// There would be no active node left.
-    #[error(
-        "node {0} is the last active node of its region, the primary: join another one first, or, if there are other \
-         regions, choose another primary with: regnode region primary"
-    )]
-    LastNode(NodeId),
-    /// The node has no such disk, or it was removed.
-    #[error("node {0} has no disk {1}")]
-    DiskUnknown(NodeId, DiskId),
-    /// A value of the policy makes no sense.
-    #[error(transparent)]
-    PolicyInvalid(PolicyError),
-    /// Nothing is set at the prefix.
-    #[error("nothing is set at the namespace {0:?}")]
-    NamespaceUnknown(String),
-    /// Somebody else has changed policies meanwhile.
-    #[error(
-        "namespaces or regions have changed meanwhile, from version {made_from} to {version}: look again, and repeat the \
-         change"
-    )]
-    NamespacesChanged {
-        /// Version that the change was made from.
-        made_from: u64,
-        /// Version of now.
-        version: u64,
-    },
-    /// The root always exists.
-    #[error("the root namespace cannot be removed: set what should be different there")]
-    RootStays,
-    /// There are as many namespaces as may be.
-    #[error("there are {0} namespaces already, the most that may be: remove one that is not needed")]
-    TooManyNamespaces(u64),
-    /// Another region has the name.
-    #[error("there is a region {0:?} already")]
-    RegionExists(String),
-    /// The region's name is malformed.
-    #[error(
-        "{0:?} is not a name of a region: 1 to 63 lower-case letters, digits and '-' are expected, '-' inside only"
-    )]
-    RegionInvalid(String),
-    /// There are as many regions as may be.
-    #[error("there are {0} regions already, the most that may be: retire one that is not needed")]
-    TooManyRegions(u64),
-    /// A region's public URL is malformed.
-    #[error("{0:?} is not a public URL: one like https://eu.example.com is expected, without a path")]
-    PublicUrlInvalid(String),
-    /// A primary must be able to vote.
-    #[error("region {0:?} has no active node: join one before it becomes the primary")]
-    RegionEmpty(String),
-    /// The catalog of a region is founded by one node, which has not run yet.
-    #[error(
-        "node {founder} founds region {region:?} and has not run yet: start it first, or, if it never will, remove it \
-         with: regnode leave {founder}"
-    )]
-    RegionNotFounded {
-        /// Name of the region.
-        region: String,
-        /// Its founder.
-        founder: NodeId,
-    },
-    /// A region with a node cannot be retired.
-    #[error("node {node} is in region {region:?}: remove it first with: regnode leave {node}")]
-    RegionHasNode {
-        /// Name of the region.
-        region: String,
-        /// One of its nodes.
-        node: NodeId,
-    },
-    /// A region that a namespace names cannot be retired.
-    #[error(
-        "the namespace {at:?} names region {region:?}: choose another home or other copies first with: regnode \
-         namespace set {at}",
-        at = written(namespace)
-    )]
-    RegionNamed {
-        /// Name of the region.
-        region: String,
-        /// Prefix of one such namespace, empty for the root.
-        namespace: String,
-    },
-    /// The primary cannot be retired.
-    #[error("region {0:?} is the primary: choose another one first with: regnode region primary")]
-    RegionIsPrimary(String),
-    /// There would be no active node left in a region that a namespace names.
-    #[error(
-        "node {node} is the last active node of its region, which the namespace {at:?} names: join another one \
-         first, or choose another home or other copies with: regnode namespace set {at}",
-        at = written(namespace)
-    )]
-    LastNodeOf {
-        /// The node.
-        node: NodeId,
-        /// Prefix of one such namespace, empty for the root.
-        namespace: String,
-    },
-    /// A list of copies names a region twice.
-    #[error("region {0:?} is twice in the list of copies: name it once")]
-    CopyTwice(String),
-    /// A list of copies names the home.
-    #[error("region {0:?} is the home of the namespace: leave it out of the list of copies")]
-    CopyAtHome(String),
-    /// The home is to change to what it is.
-    #[error("region {0:?} is the home of the namespace already: there is nothing to move")]
-    HomeAlready(String),
-    /// A home changes only while nobody writes, which `moving` sees to.
-    #[error(
-        "the home of the namespace {at:?} would change from {from:?} to {to:?}: move it with: regnode namespace set {at} \
-         --home {to}",
-        at = written(prefix)
-    )]
-    HomeNotMoving {
-        /// Prefix of the namespace, empty for the root.
-        prefix: String,
-        /// Name of its home.
-        from: String,
-        /// Name of the region that would be its home.
-        to: String,
-    },
-}
-
-/// A prefix as operators write it.
-fn written(prefix: &str) -> &str {
-    if prefix.is_empty() { "/" } else { prefix }
 }
 
 crate::versioned! {

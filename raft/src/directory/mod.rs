@@ -4,10 +4,13 @@
 //! hold, `place` where the data of a repository rests, `view` how they are read, `limit` every constant.
 
 mod apply;
+mod audit;
 mod command;
 mod limit;
+mod namespace;
 mod place;
 mod record;
+mod refusal;
 mod table;
 mod view;
 
@@ -15,10 +18,13 @@ mod view;
 mod tests;
 
 pub use apply::{Directory, is_region_name};
-pub use command::{Command, Refusal, Response};
+pub use audit::ResidencyAudit;
+pub use command::{Command, Response};
 pub use limit::*;
+pub use namespace::*;
 pub use place::{Place, PlaceSources};
 pub use record::*;
+pub use refusal::Refusal;
 pub use view::View;
 
 pub use crate::table::StateError;

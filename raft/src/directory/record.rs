@@ -1,11 +1,10 @@
-//! The directory's records: cluster, regions, nodes, join tokens, namespaces. Frozen by golden files.
+//! The directory's records: cluster, regions, nodes, join tokens. Frozen by golden files.
 
 use serde::{Deserialize, Serialize};
 use storage::kv::Bytes;
 use storage::shard::DiskId;
 
 use crate::id::{NodeId, RegionId, RequestId};
-use crate::policy::NamespacePolicy;
 use crate::time::Timestamp;
 
 /// The cluster itself. One record.
@@ -27,6 +26,8 @@ pub struct ClusterRecord {
     pub next_region: RegionId,
     /// Region that keeps the directory's majority where there are two of them.
     pub primary: RegionId,
+    /// Since when nothing is taken away from a region that is foreign to it: from a takeover until an operator has looked.
+    pub evictions_held: Option<Timestamp>,
 }
 
 /// A region. Key: id.
@@ -42,13 +43,15 @@ pub struct RegionRecord {
     pub founder: Option<NodeId>,
     /// URL at which clients reach it, without a path.
     pub public_url: Option<String>,
+    /// Bytes a second that replication may bring over each link into it; unset: as many as the link takes.
+    pub inbound_bytes_per_second: Option<u64>,
 }
 
 impl RegionRecord {
     /// A region that was just added, without a node.
     #[must_use]
     pub fn new(name: String, founded: Timestamp, added_by: RequestId) -> Self {
-        Self { name, founded, added_by, founder: None, public_url: None }
+        Self { name, founded, added_by, founder: None, public_url: None, inbound_bytes_per_second: None }
     }
 }
 
@@ -205,57 +208,9 @@ pub struct JoinTokenRecord {
     pub used_by: Option<NodeId>,
 }
 
-/// Where data of a namespace may rest.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Residency {
-    /// In its home region, readable from elsewhere.
-    Home,
-    /// Only in its home region.
-    Pinned,
-    /// In its home region, with copies in these.
-    Replicated(Vec<RegionId>),
-}
-
-/// What becomes of a client's request at a node of a region where the namespace does not rest.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Elsewhere {
-    /// It is passed on to the home region, and the answer back.
-    #[default]
-    Proxy,
-    /// Reads are sent to the home region's public URL; everything else is passed on.
-    Redirect,
-    /// It is refused.
-    Refuse,
-}
-
-/// A namespace with its policy. Key: prefix, empty for the root. Unset fields inherit from the next shorter prefix.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NamespaceRecord {
-    /// Region whose catalog owns it.
-    pub home: Option<RegionId>,
-    /// Where its data may rest.
-    pub residency: Option<Residency>,
-    /// What becomes of requests in a region where it does not rest. Unset everywhere: they are passed on.
-    pub elsewhere: Option<Elsewhere>,
-    /// Region that is to become its home: nobody writes until it has, or until this is taken back. It holds for longer
-    /// prefixes too that inherit the home.
-    pub moving: Option<RegionId>,
-    /// What becomes of its content. The catalogs enforce it, each by its own copy.
-    pub policy: NamespacePolicy,
-}
-
-/// How often namespaces, or the regions that they can name, have changed. One record.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PolicyVersionRecord {
-    /// Grows with each change.
-    pub version: u64,
-}
-
 crate::versioned! {
     ClusterRecord = 1, "cluster record";
     RegionRecord = 1, "region record";
     NodeRecord = 1, "node record";
     JoinTokenRecord = 1, "join token record";
-    NamespaceRecord = 1, "namespace record";
-    PolicyVersionRecord = 1, "policy version record";
 }

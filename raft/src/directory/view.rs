@@ -3,9 +3,14 @@
 //! Nodes and regions are few, lists of them are whole; namespaces come by pages. A view says what this replica has
 //! applied.
 
+use super::audit::ResidencyAudit;
+use super::limit::AUDITS_MAX;
+use super::namespace::NamespaceRecord;
 use super::place::Place;
-use super::record::{ClusterRecord, JoinTokenRecord, NamespaceRecord, NodeRecord, RegionRecord};
-use super::table::{Cluster, DirectoryClock, JoinTokens, Namespaces, NodeNames, Nodes, PolicyVersion, Regions};
+use super::record::{ClusterRecord, JoinTokenRecord, NodeRecord, RegionRecord};
+use super::table::{
+    Cluster, DirectoryClock, JoinTokens, Namespaces, NodeNames, Nodes, PolicyVersion, Regions, ResidencyAudits,
+};
 use crate::catalog::RepositoryName;
 use crate::id::{NodeId, RegionId};
 use crate::machine::State;
@@ -94,6 +99,12 @@ impl<S: State> View<S> {
     /// The same for what is below a prefix, the root's is empty, where no longer one says anything.
     pub fn place_at(&self, prefix: &str) -> Result<Option<Place>, StateError> {
         super::apply::place(&self.state, prefix)
+    }
+
+    /// Audits of residency that are kept, the newest first.
+    pub fn residency_audits(&self, limit: usize) -> Result<Vec<ResidencyAudit>, StateError> {
+        let audits = ResidencyAudits::scan::<()>(&self.state, (), None, AUDITS_MAX)?;
+        Ok(audits.into_iter().rev().take(limit).map(|(_, audit)| audit).collect())
     }
 
     /// Time of the last command that was applied; zero before the first.

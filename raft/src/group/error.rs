@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use storage::kv::EngineError;
 
+use super::incarnation::Incarnation;
 use super::transport::TransportError;
 use crate::codec::CodecError;
 use crate::id::{GroupId, NodeId};
@@ -200,6 +201,44 @@ pub enum HandleError {
         /// Why.
         message: String,
     },
+    /// The replica waits for the first state of its incarnation, which is not the one of who asks.
+    #[error("group {group}: this replica is joining incarnation {incarnation}")]
+    Joining {
+        /// The group.
+        group: GroupId,
+        /// The incarnation.
+        incarnation: Incarnation,
+    },
+}
+
+/// Why a group was not founded anew from a replica.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeoverError {
+    /// It belongs to another incarnation than was meant: somebody else was faster. Nothing was changed.
+    #[error("group {group}: this replica is of incarnation {present}, not of {expected}")]
+    Incarnation {
+        /// The group.
+        group: GroupId,
+        /// What was meant.
+        expected: Incarnation,
+        /// What it belongs to.
+        present: Incarnation,
+    },
+    /// It never heard of anything: there is nothing to found from. Nothing was changed.
+    #[error("group {group}: this replica is empty")]
+    Empty {
+        /// The group.
+        group: GroupId,
+    },
+    /// It was shut down. Nothing was changed.
+    #[error("group {group}: the replica was shut down")]
+    Closed {
+        /// The group.
+        group: GroupId,
+    },
+    /// Its storage failed. It may have been founded: the next start of the node finishes what was begun.
+    #[error(transparent)]
+    Failed(#[from] GroupError),
 }
 
 /// Why a snapshot from a peer was not received.
@@ -220,8 +259,8 @@ pub enum ReceiveError {
     /// The stream broke off, or stood still for too long.
     #[error("snapshot stream broke off: {0}")]
     Broken(String),
-    /// Another snapshot of this group is being received.
-    #[error("another snapshot is being received")]
+    /// Another snapshot of this group is being received, or is waited for by a replica that has joined another incarnation.
+    #[error("another snapshot is being received or waited for")]
     Busy,
     /// The snapshot could not be stored or installed.
     #[error(transparent)]
@@ -240,4 +279,7 @@ pub(super) enum LeaderCallError {
     /// The answer is not one to this request.
     #[error("the peer gave an answer to another question")]
     Mismatch,
+    /// The peer is of another lineage of the group, and did not act on the request.
+    #[error("the peer is of incarnation {0} of the group")]
+    OtherIncarnation(Incarnation),
 }

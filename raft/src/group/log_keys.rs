@@ -11,7 +11,7 @@ use crate::id::GroupId;
 
 /// Log entries.
 pub(super) const LOG: Column = Column("log");
-/// Votes, commit positions and purge positions.
+/// Votes, commit positions, purge positions and incarnations.
 pub(super) const META: Column = Column("meta");
 /// Key in `meta` of whom the log belongs to. No group's prefix begins like it.
 pub(super) const OWNER: &[u8] = &[0xff];
@@ -74,6 +74,16 @@ impl LogKeys {
     /// Key of the position up to which the log was purged.
     pub(super) fn purged(&self) -> Bytes {
         self.meta(b'p')
+    }
+
+    /// Key of the incarnation that the log is of.
+    pub(super) fn incarnation(&self) -> Bytes {
+        self.meta(b'i')
+    }
+
+    /// Key of what is to be done to the replica before it goes on.
+    pub(super) fn pending(&self) -> Bytes {
+        self.meta(b'n')
     }
 
     fn meta(&self, what: u8) -> Bytes {

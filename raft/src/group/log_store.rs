@@ -134,14 +134,26 @@ impl GroupLog {
         Arc::strong_count(&self.next_index) > 1
     }
 
-    fn meta<T: Versioned>(&self, key: &[u8]) -> io::Result<Option<T>> {
+    /// What is where in the log's engine.
+    pub(super) const fn keys(&self) -> &LogKeys {
+        &self.keys
+    }
+
+    /// Writes a batch that is durable when this returns.
+    pub(super) async fn write_durably(&self, batch: Batch) -> io::Result<()> {
+        self.store.write(batch, 0).await?;
+        self.store.commits.sync().await
+    }
+
+    /// A record of the group.
+    pub(super) fn meta<T: Versioned>(&self, key: &[u8]) -> io::Result<Option<T>> {
         let value = self.store.engine.get(META, key).map_err(io::Error::other)?;
         value.map(|bytes| codec::decode(&bytes)).transpose().map_err(damaged)
     }
 
     /// Reads entries of `start..end` in order: at least one if there is one, and no more once `budget_bytes` are
     /// reached. Entries may be missing at the beginning (purged) and at the end (not written), never in between.
-    fn read(&self, start: u64, end: u64, budget_bytes: u64) -> io::Result<Vec<Entry>> {
+    pub(super) fn read(&self, start: u64, end: u64, budget_bytes: u64) -> io::Result<Vec<Entry>> {
         let mut entries = Vec::new();
         let mut bytes = 0;
         let mut next = start;
@@ -207,6 +219,12 @@ impl GroupLog {
             entries.into_iter().map(|entry| LogIdRecord::from(entry.log_id).into()).collect();
         witness.opened(*replica, vote, purged, &positions);
         Ok(())
+    }
+
+    /// The last entry, or the last one that was purged.
+    pub(super) fn last_position(&self) -> io::Result<Option<LogId>> {
+        let purged = self.meta::<LogIdRecord>(&self.keys.purged())?;
+        Ok(self.last_entry()?.or_else(|| purged.map(Into::into)))
     }
 
     fn last_entry(&self) -> io::Result<Option<LogId>> {

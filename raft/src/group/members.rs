@@ -50,7 +50,7 @@ impl<M: Machine> Group<M> {
     pub async fn change_voters(&self, voters: BTreeSet<NodeId>) -> Result<(), MembersError> {
         let voters: BTreeSet<u64> = voters.into_iter().map(|node| node.0).collect();
         let settled = {
-            let metrics = self.raft.metrics();
+            let metrics = self.core().raft.metrics();
             let metrics = metrics.borrow_watched();
             *metrics.membership_config.get_joint_config() == [voters.clone()]
         };
@@ -67,7 +67,7 @@ impl<M: Machine> Group<M> {
     /// [`MembersError`], also when this node does not lead.
     pub async fn remove(&self, node: NodeId) -> Result<(), MembersError> {
         let (member, voter) = {
-            let metrics = self.raft.metrics();
+            let metrics = self.core().raft.metrics();
             let metrics = metrics.borrow_watched();
             let membership = &metrics.membership_config;
             (membership.get_node(&node.0).is_some(), membership.voter_ids().any(|voter| voter == node.0))
@@ -103,7 +103,8 @@ impl<M: Machine> Group<M> {
                 leader => {
                     let due = asked.is_none_or(|asked| asked.elapsed() >= TRANSFER_REPEAT);
                     if leader.is_some() && due {
-                        self.raft
+                        self.core()
+                            .raft
                             .trigger()
                             .transfer_leader(to.0)
                             .await
@@ -126,7 +127,8 @@ impl<M: Machine> Group<M> {
 
     async fn change(&self, changes: Changes, retain: bool) -> Result<(), MembersError> {
         let group = self.id();
-        match timeout(DEADLINE, self.raft.change_membership(changes, retain)).await {
+        let core = self.core();
+        match timeout(DEADLINE, core.raft.change_membership(changes, retain)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(RaftError::Fatal(fatal))) => Err(MembersError::Stopped { group, message: fatal.to_string() }),
             Ok(Err(RaftError::APIError(error))) => Err(match error {

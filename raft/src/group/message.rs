@@ -6,6 +6,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::incarnation::Incarnation;
 use super::record::{EntryRecord, LogIdRecord, VoteRecord};
 use crate::id::RequestId;
 use crate::versioned;
@@ -65,6 +66,15 @@ pub(super) enum Request {
     },
     /// Confirm the leadership and say up to where a reader must have applied.
     ReadIndex,
+}
+
+/// A request with the lineage that it is of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Addressed {
+    /// The sender's incarnation: a replica of another one does not act on the request.
+    pub incarnation: Incarnation,
+    /// The request.
+    pub request: Request,
 }
 
 /// Answer to [`Request::Append`].
@@ -155,9 +165,11 @@ pub(super) enum Response {
     Propose(Proposed),
     /// To [`Request::ReadIndex`].
     ReadIndex(ReadIndex),
+    /// To any: this replica is of another incarnation, this one, and has not acted on the request.
+    OtherIncarnation(Incarnation),
 }
 
 versioned! {
-    Request = 1, "group request";
+    Addressed = 1, "group request";
     Response = 1, "group response";
 }

@@ -6,10 +6,12 @@
 
 mod coalesce;
 mod config;
+mod core;
 mod digest;
 mod error;
 mod group_commit;
 mod handle;
+mod incarnation;
 mod log_keys;
 mod log_store;
 mod maintenance;
@@ -26,6 +28,8 @@ mod snapshot_stream;
 mod state_machine;
 mod state_store;
 mod status;
+mod succession;
+mod takeover;
 #[cfg(test)]
 mod tests;
 mod transport;
@@ -44,18 +48,18 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::warn;
 
-use self::coalesce::Coalescer;
-use self::config::{Types, raft_config};
+use self::config::Types;
+use self::core::Core;
+use self::incarnation::Heard;
 use self::log_store::GroupLog;
-use self::network::Network;
-use self::read_index::Round;
 use self::state_machine::StateMachine;
 use self::state_store::StateStore;
 use crate::id::{GroupId, NodeId};
 use crate::machine::Machine;
 
 pub use digest::StateDigest;
-pub use error::{GroupError, HandleError, MembersError, ProposeError, ReadError, ReceiveError};
+pub use error::{GroupError, HandleError, MembersError, ProposeError, ReadError, ReceiveError, TakeoverError};
+pub use incarnation::Incarnation;
 pub use log_store::LogStore;
 pub use options::{GroupOptions, GroupResources, MAX_APPEND_BYTES, SNAPSHOT_AFTER_ENTRIES, Timing};
 pub use propose::COMMAND_LIMIT_BYTES;
@@ -74,17 +78,19 @@ type Raft<M> = openraft::Raft<Types, StateMachine<M>>;
 pub struct Group<M: Machine> {
     options: GroupOptions,
     resources: GroupResources,
-    raft: Raft<M>,
+    /// The present life of the replica, of one incarnation.
+    core: watch::Sender<Arc<Core<M>>>,
+    /// What others have said of incarnations.
+    heard: Heard,
+    /// Held while one life ends and another begins; true once none is to begin any more.
+    closed: tokio::sync::Mutex<bool>,
     log: GroupLog,
     state: Arc<StateStore<M>>,
     applied: watch::Receiver<u64>,
-    /// Read rounds while this node leads.
-    own_reads: Coalescer<Round>,
-    /// Read rounds while another node leads.
-    leader_reads: Coalescer<Round>,
     /// Held by the one snapshot that is being received.
     receiving: tokio::sync::Mutex<()>,
-    tasks: Mutex<Vec<JoinHandle<()>>>,
+    /// Joins higher incarnations.
+    follower: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl<M: Machine> Group<M> {
@@ -94,53 +100,51 @@ impl<M: Machine> Group<M> {
     /// # Errors
     /// When the options make no sense, or the log or the state cannot be read.
     pub async fn open(options: GroupOptions, resources: GroupResources) -> Result<Arc<Self>, GroupError> {
-        let config = Arc::new(raft_config(&options)?);
-        let (id, exec) = (options.id, resources.exec);
         let state = {
             let (options, resources) = (options.clone(), resources.clone());
+            let exec = resources.exec;
             Arc::new(exec.run(move || StateStore::<M>::open(&options, &resources)).await?)
         };
-        let log = resources.log.group(id, options.max_append_bytes, resources.observer(&options));
-        let network = Network {
-            group: id,
-            node: options.node,
-            transport: Arc::clone(&resources.transport),
-            files: Arc::clone(&resources.files),
-            exec,
-        };
-        let machine = StateMachine::new(Arc::clone(&state), exec);
-        let raft = Raft::<M>::new(options.node.0, config, network, log.clone(), machine)
-            .await
-            .map_err(|error| stopped(id, &error))?;
-        if raft.voter_ids().eq([options.node.0]) {
-            // Nobody else can lead, so there is nothing to wait for. A failure shows in every later call.
-            let _ = raft.trigger().elect(false).await;
-        }
-        let (own_reads, own_task) = Coalescer::start(read_index::own_rounds(raft.clone()));
-        let (leader_reads, leader_task) = Coalescer::start(read_index::leader_rounds(
-            raft.clone(),
-            Arc::clone(&resources.transport),
-            id,
-            options.timing,
-        ));
-        let tasks = vec![
-            own_task,
-            leader_task,
-            tokio::spawn(maintenance::run(id, raft.clone(), Arc::clone(&state), exec)),
-            tokio::spawn(maintenance::report_leaders(id, raft.clone())),
-        ];
-        Ok(Arc::new(Self {
+        let log = resources.log.group(options.id, options.max_append_bytes, resources.observer(&options));
+        let heard = Heard::new(Incarnation::default());
+        let core = Self::begin_life(&options, &resources, (&log, &state), &heard).await?;
+        let group = Arc::new(Self {
             applied: state.applied_index(),
             options,
             resources,
-            raft,
+            core: watch::Sender::new(core),
+            heard,
+            closed: tokio::sync::Mutex::new(false),
             log,
             state,
-            own_reads,
-            leader_reads,
             receiving: tokio::sync::Mutex::new(()),
-            tasks: Mutex::new(tasks),
-        }))
+            follower: Mutex::new(None),
+        });
+        let follower = tokio::spawn(takeover::follow(Arc::downgrade(&group), group.heard.subscribe()));
+        *group.follower.lock().unwrap_or_else(PoisonError::into_inner) = Some(follower);
+        Ok(group)
+    }
+
+    /// Finishes what a crash has interrupted, and starts openraft over the stores.
+    async fn begin_life(
+        options: &GroupOptions,
+        resources: &GroupResources,
+        (log, state): (&GroupLog, &Arc<StateStore<M>>),
+        heard: &Heard,
+    ) -> Result<Arc<Core<M>>, GroupError> {
+        let failed = |source| {
+            let (doing, path) = ("finish a change of the incarnation", options.directory.clone());
+            GroupError::File { doing, path, source }
+        };
+        succession::finish(log, state, resources.exec).await.map_err(failed)?;
+        let incarnation = succession::incarnation(log).map_err(failed)?;
+        heard.note(incarnation);
+        Core::start(incarnation, (options, resources), (log, state), heard).await
+    }
+
+    /// The present life of the replica.
+    fn core(&self) -> Arc<Core<M>> {
+        Arc::clone(&self.core.borrow())
     }
 
     /// The group.
@@ -155,7 +159,7 @@ impl<M: Machine> Group<M> {
     /// When the replica has stopped.
     pub async fn initialize(&self) -> Result<(), GroupError> {
         let own = BTreeMap::from([(self.options.node.0, BasicNode::new(&self.options.address))]);
-        match self.raft.initialize(own).await {
+        match self.core().raft.initialize(own).await {
             Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
             Err(error) => Err(GroupError::Stopped { group: self.id(), message: error.to_string() }),
         }
@@ -184,50 +188,36 @@ impl<M: Machine> Group<M> {
 
     /// Whether this node believes that it leads. It may have been replaced without knowing.
     pub fn is_leader(&self) -> bool {
-        self.raft.is_leader()
+        self.core().raft.is_leader()
     }
 
     /// The leader as far as is known.
     pub fn leader(&self) -> Option<NodeId> {
-        self.raft.metrics().borrow_watched().current_leader.map(NodeId)
+        self.core().raft.metrics().borrow_watched().current_leader.map(NodeId)
     }
 
     /// Address of a member, as the membership says.
     fn address(&self, node: NodeId) -> Option<String> {
-        member_address(&self.raft, node)
+        member_address(&self.core().raft, node)
     }
 
     /// Stops the replica: no vote, no append, no answer from now on. What was applied is made durable, and all
     /// handles of the group but its own are released; dropping the group closes its engine.
     pub async fn shutdown(&self) {
-        // It ends with the core task; there is nothing to do about one that panicked.
-        let _ = self.raft.shutdown().await;
-        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
-        for task in tasks {
-            task.abort();
+        *self.closed.lock().await = true;
+        let follower = self.follower.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(follower) = follower {
+            follower.abort();
             // Cancelled is what it shall be.
-            let _ = task.await;
+            let _ = follower.await;
         }
-        let deadline = tokio::time::Instant::now() + SHUTDOWN_WAIT;
-        while Arc::strong_count(&self.state) > 1 || self.log.is_shared() {
-            if tokio::time::Instant::now() >= deadline {
-                warn!(group = %self.id(), "openraft's tasks still hold the group's engines after its shutdown");
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(2)).await;
+        self.core().stop().await;
+        if !self.released(SHUTDOWN_WAIT).await {
+            warn!(group = %self.id(), "openraft's tasks still hold the group's engines after its shutdown");
         }
         let state = Arc::clone(&self.state);
         if let Err(error) = self.resources.exec.run(move || state.flush()).await {
             warn!(group = %self.id(), %error, "the state was not flushed at shutdown; the log brings it back");
-        }
-    }
-}
-
-impl<M: Machine> Drop for Group<M> {
-    /// A replica that was not shut down ends as in a crash: openraft stops with the last handle, and those tasks hold some.
-    fn drop(&mut self) {
-        for task in self.tasks.get_mut().unwrap_or_else(PoisonError::into_inner).drain(..) {
-            task.abort();
         }
     }
 }

@@ -20,7 +20,8 @@ use storage::exec::Exec;
 
 use super::config::{Types, Vote};
 use super::error::LeaderCallError;
-use super::message::{Append, Ballot, Request, Response, Transfer};
+use super::incarnation::{Heard, Incarnation};
+use super::message::{Addressed, Append, Ballot, Request, Response, Transfer};
 use super::snapshot::SnapshotData;
 use super::snapshot_stream::{self, IDLE, Received};
 use super::transport::{Transport, TransportError};
@@ -38,6 +39,8 @@ const APPEND_BYTES_PER_SECOND: u64 = 4 << 20;
 pub(super) struct Network {
     pub(super) group: GroupId,
     pub(super) node: NodeId,
+    pub(super) incarnation: Incarnation,
+    pub(super) heard: Heard,
     pub(super) transport: Arc<dyn Transport>,
     pub(super) files: Arc<dyn Files>,
     pub(super) exec: Exec,
@@ -60,14 +63,21 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    async fn call(&self, request: &Request, kind: RPCTypes, deadline: Duration) -> Result<Response, RPCError<Types>> {
-        let Network { group, transport, .. } = &self.network;
-        let request = Bytes::from(codec::encode(request));
+    async fn call(&self, request: Request, kind: RPCTypes, deadline: Duration) -> Result<Response, RPCError<Types>> {
+        let Network { group, incarnation, transport, .. } = &self.network;
+        let request = Bytes::from(codec::encode(&Addressed { incarnation: *incarnation, request }));
         let answer = transport.call(self.target, &self.address, *group, request, deadline).await;
-        match answer {
-            Ok(bytes) => codec::decode(&bytes).map_err(|error| RPCError::Network(NetworkError::new(&error))),
-            Err(error) => Err(self.failed(&error, kind, deadline)),
+        let answer = answer.map_err(|error| self.failed(&error, kind, deadline))?;
+        match codec::decode(&answer).map_err(|error| RPCError::Network(NetworkError::new(&error)))? {
+            Response::OtherIncarnation(other) => Err(RPCError::Unreachable(Unreachable::new(&self.stranger(other)))),
+            answer => Ok(answer),
         }
+    }
+
+    /// The peer is of another lineage: it is as if it were not there, until both are of one.
+    fn stranger(&self, other: Incarnation) -> LeaderCallError {
+        self.network.heard.note(other);
+        LeaderCallError::OtherIncarnation(other)
     }
 
     fn failed(&self, error: &TransportError, kind: RPCTypes, deadline: Duration) -> RPCError<Types> {
@@ -103,7 +113,7 @@ impl RaftNetworkV2<Types> for Peer {
         let append = Append::from(request);
         let seconds = wire::entries_bytes(&append.entries) / APPEND_BYTES_PER_SECOND;
         let deadline = APPEND_DEADLINE + Duration::from_secs(seconds);
-        match self.call(&Request::Append(append), RPCTypes::AppendEntries, deadline).await? {
+        match self.call(Request::Append(append), RPCTypes::AppendEntries, deadline).await? {
             Response::Append(answer) => Ok(answer.into()),
             _ => Err(Self::mismatch()),
         }
@@ -114,7 +124,7 @@ impl RaftNetworkV2<Types> for Peer {
         request: VoteRequest<Types>,
         option: RPCOption,
     ) -> Result<VoteResponse<Types>, RPCError<Types>> {
-        match self.call(&Request::Vote(Ballot::from(request)), RPCTypes::Vote, option.hard_ttl()).await? {
+        match self.call(Request::Vote(Ballot::from(request)), RPCTypes::Vote, option.hard_ttl()).await? {
             Response::Vote(answer) => Ok(answer.into()),
             _ => Err(Self::mismatch()),
         }
@@ -125,7 +135,7 @@ impl RaftNetworkV2<Types> for Peer {
         request: VoteRequest<Types>,
         option: RPCOption,
     ) -> Result<VoteResponse<Types>, RPCError<Types>> {
-        match self.call(&Request::PreVote(Ballot::from(request)), RPCTypes::Vote, option.hard_ttl()).await? {
+        match self.call(Request::PreVote(Ballot::from(request)), RPCTypes::Vote, option.hard_ttl()).await? {
             Response::PreVote(answer) => Ok(answer.into()),
             _ => Err(Self::mismatch()),
         }
@@ -141,8 +151,8 @@ impl RaftNetworkV2<Types> for Peer {
         let SnapshotData::Stored(stored) = snapshot.snapshot else {
             return Err(StreamingError::Closed(ReplicationClosed::new("only a stored snapshot can be sent")));
         };
-        let Network { group, transport, files, exec, .. } = &self.network;
-        let frames = snapshot_stream::frames(stored, vote.into(), Arc::clone(files), *exec);
+        let Network { group, incarnation, transport, files, exec, .. } = &self.network;
+        let frames = snapshot_stream::frames(stored, *incarnation, vote.into(), Arc::clone(files), *exec);
         let sending = transport.send_snapshot(self.target, &self.address, *group, frames, IDLE);
         let answer = tokio::select! {
             biased;
@@ -153,6 +163,9 @@ impl RaftNetworkV2<Types> for Peer {
             Ok(bytes) => {
                 let received: Received =
                     codec::decode(&bytes).map_err(|error| StreamingError::Network(NetworkError::new(&error)))?;
+                if received.incarnation != *incarnation {
+                    return Err(StreamingError::Unreachable(Unreachable::new(&self.stranger(received.incarnation))));
+                }
                 Ok(SnapshotResponse::new(received.vote.into()))
             }
             // Sending it again takes long, so every failure backs off.
@@ -166,7 +179,7 @@ impl RaftNetworkV2<Types> for Peer {
         option: RPCOption,
     ) -> Result<TransferLeaderResponse<Types>, RPCError<Types>> {
         let request = Request::Transfer(Transfer::from(request));
-        match self.call(&request, RPCTypes::TransferLeader, option.hard_ttl()).await? {
+        match self.call(request, RPCTypes::TransferLeader, option.hard_ttl()).await? {
             Response::Transfer(answer) => Ok(answer.into()),
             _ => Err(Self::mismatch()),
         }

@@ -15,7 +15,7 @@ use tracing::debug;
 use super::Group;
 use super::config::Proposal;
 use super::error::{LeaderCallError, ProposeError};
-use super::message::{Proposed, Request, Response};
+use super::message::{Addressed, Proposed, Request, Response};
 use super::transport::TransportError;
 use crate::codec;
 use crate::id::{NodeId, RequestId};
@@ -99,7 +99,8 @@ impl<M: Machine> Group<M> {
 
     async fn propose_here(&self, request: RequestId, command: Bytes, deadline: Instant) -> Attempt {
         let proposal = Proposal { stamp: Stamp { time: self.resources.clock.now(), request }, command };
-        match timeout_at(deadline, self.raft.client_write(proposal)).await {
+        let core = self.core();
+        match timeout_at(deadline, core.raft.client_write(proposal)).await {
             Ok(Ok(response)) => Attempt::Applied(response.data.0),
             Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(forward)))) => {
                 let other = |leader: &NodeId| *leader != self.options.node;
@@ -109,6 +110,8 @@ impl<M: Machine> Group<M> {
                 debug!(group = %self.id(), %error, "proposal was accepted and its outcome is not known");
                 Attempt::Unknown
             }
+            // It may have been accepted, and be kept by the next life of the replica.
+            Ok(Err(RaftError::Fatal(_))) if core.is_leaving() => Attempt::Unknown,
             Ok(Err(RaftError::Fatal(fatal))) => Attempt::Stopped(fatal.to_string()),
             Err(_) => Attempt::Unknown,
         }
@@ -116,7 +119,8 @@ impl<M: Machine> Group<M> {
 
     async fn propose_there(&self, leader: NodeId, request: RequestId, command: Bytes, deadline: Instant) -> Attempt {
         let address = self.address(leader).unwrap_or_default();
-        let message = Bytes::from(codec::encode(&Request::Propose { request, command }));
+        let (incarnation, request) = (self.incarnation(), Request::Propose { request, command });
+        let message = Bytes::from(codec::encode(&Addressed { incarnation, request }));
         let left = deadline.saturating_duration_since(Instant::now()).min(FORWARD_DEADLINE);
         let answer = self.resources.transport.call(leader, &address, self.id(), message, left).await;
         let error: LeaderCallError = match answer {
@@ -129,6 +133,10 @@ impl<M: Machine> Group<M> {
                     return Attempt::NotAccepted { leader: leader.map(NodeId) };
                 }
                 Ok(Response::Propose(Proposed::Unknown)) => return Attempt::Unknown,
+                Ok(Response::OtherIncarnation(other)) => {
+                    self.heard.note(other);
+                    LeaderCallError::OtherIncarnation(other)
+                }
                 Ok(_) => LeaderCallError::Mismatch,
                 Err(error) => error.into(),
             },
@@ -136,7 +144,9 @@ impl<M: Machine> Group<M> {
         };
         debug!(group = %self.id(), %leader, %error, "forwarding a proposal failed");
         match error {
-            LeaderCallError::Transport(TransportError::Unreachable(_)) => Attempt::NotAccepted { leader: None },
+            LeaderCallError::Transport(TransportError::Unreachable(_)) | LeaderCallError::OtherIncarnation(_) => {
+                Attempt::NotAccepted { leader: None }
+            }
             _ => Attempt::Unknown,
         }
     }

@@ -15,13 +15,14 @@ use openraft::error::{LinearizableReadError, RaftError};
 use storage::switch;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::core::Core;
 use super::error::{LeaderCallError, ReadError};
-use super::message::{ReadIndex, Request, Response};
-use super::options::Timing;
-use super::transport::Transport;
+use super::incarnation::{Heard, Incarnation};
+use super::message::{Addressed, ReadIndex, Request, Response};
+use super::options::{GroupOptions, GroupResources, Timing};
 use super::{Group, Raft, member_address};
 use crate::codec;
-use crate::id::{GroupId, NodeId};
+use crate::id::NodeId;
 use crate::machine::Machine;
 
 /// Longest wait for a barrier: as long as a proposal waits, so that reads bear the elections that writes do.
@@ -76,18 +77,20 @@ pub(super) fn own_rounds<M: Machine>(raft: Raft<M>) -> impl Fn() -> BoxFuture<'s
 /// Rounds of a replica that follows: each asks whoever leads then.
 pub(super) fn leader_rounds<M: Machine>(
     raft: Raft<M>,
-    transport: Arc<dyn Transport>,
-    group: GroupId,
-    timing: Timing,
+    options: &GroupOptions,
+    resources: &GroupResources,
+    incarnation: Incarnation,
+    heard: Heard,
 ) -> impl Fn() -> BoxFuture<'static, Round> + Send + 'static {
-    let deadline = round_deadline(timing);
+    let (group, deadline) = (options.id, round_deadline(options.timing));
+    let transport = Arc::clone(&resources.transport);
     move || {
-        let (raft, transport) = (raft.clone(), Arc::clone(&transport));
+        let (raft, transport, heard) = (raft.clone(), Arc::clone(&transport), heard.clone());
         Box::pin(async move {
             let leader = raft.metrics().borrow_watched().current_leader.map(NodeId);
             let leader = leader.ok_or(RoundError::NoLeader)?;
             let address = member_address(&raft, leader).unwrap_or_default();
-            let request = Bytes::from(codec::encode(&Request::ReadIndex));
+            let request = Bytes::from(codec::encode(&Addressed { incarnation, request: Request::ReadIndex }));
             let failed = |error: LeaderCallError| RoundError::Leader(Arc::new(error));
             let answer = transport
                 .call(leader, &address, group, request, deadline)
@@ -99,6 +102,10 @@ pub(super) fn leader_rounds<M: Machine>(
                     Err(RoundError::NotLeader { leader: leader.map(NodeId) })
                 }
                 Response::ReadIndex(ReadIndex::NoQuorum) => Err(RoundError::NoQuorum),
+                Response::OtherIncarnation(other) => {
+                    heard.note(other);
+                    Err(failed(LeaderCallError::OtherIncarnation(other)))
+                }
                 _ => Err(failed(LeaderCallError::Mismatch)),
             }
         })
@@ -137,13 +144,19 @@ impl<M: Machine> Group<M> {
     }
 
     async fn read_round(&self) -> Round {
+        let core = self.core();
         let reads = match self.leader() {
             None => return Err(RoundError::NoLeader),
             Some(_) if switch::broken("raft.read_index.skip_quorum") => return Ok(*self.applied.borrow()),
-            Some(leader) if leader == self.options.node => &self.own_reads,
-            Some(_) => &self.leader_reads,
+            Some(leader) if leader == self.options.node => &core.own_reads,
+            Some(_) => &core.leader_reads,
         };
-        reads.round().await.unwrap_or_else(|| Err(RoundError::Stopped("it was shut down".to_owned())))
+        match reads.round().await {
+            // The next life of the replica will know a leader.
+            None | Some(Err(RoundError::Stopped(_))) if core.is_leaving() => Err(RoundError::NoLeader),
+            Some(round) => round,
+            None => Err(RoundError::Stopped("it was shut down".to_owned())),
+        }
     }
 
     async fn wait_applied(&self, index: u64) -> Result<(), String> {
@@ -156,11 +169,11 @@ impl<M: Machine> Group<M> {
     }
 
     /// Answers a peer that follows.
-    pub(super) async fn answer_read_index(&self) -> Result<ReadIndex, String> {
-        if !self.is_leader() {
+    pub(super) async fn answer_read_index(&self, core: &Core<M>) -> Result<ReadIndex, String> {
+        if !core.raft.is_leader() {
             return Ok(ReadIndex::NotLeader { leader: self.leader().map(|leader| leader.0) });
         }
-        match self.own_reads.round().await {
+        match core.own_reads.round().await {
             Some(Ok(index)) => Ok(ReadIndex::Index(index)),
             Some(Err(RoundError::NotLeader { leader })) => {
                 Ok(ReadIndex::NotLeader { leader: leader.map(|leader| leader.0) })

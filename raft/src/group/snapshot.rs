@@ -20,7 +20,7 @@ const CONTENTS: &str = "contents";
 /// Name of the checkpoint within a snapshot.
 const STATE: &str = "state";
 /// Begin of a snapshot's name.
-const PREFIX: &str = "snapshot-";
+pub(super) const PREFIX: &str = "snapshot-";
 /// End of the name of what is not whole yet.
 pub(super) const TEMPORARY: &str = ".tmp";
 

@@ -21,6 +21,7 @@ use storage::switch;
 use tracing::warn;
 
 use super::error::{GroupError, ReceiveError};
+use super::incarnation::Incarnation;
 use super::record::{AppliedRecord, VoteRecord};
 use super::snapshot::StoredSnapshot;
 use crate::codec;
@@ -40,6 +41,8 @@ const NAME_LIMIT_BYTES: usize = 128;
 pub(super) enum Frame {
     /// First: who sends it, and what it contains.
     Begin {
+        /// The sender's incarnation.
+        incarnation: Incarnation,
         /// The leader's vote.
         vote: VoteRecord,
         /// What the snapshot contains.
@@ -66,6 +69,8 @@ pub(super) enum Frame {
 /// The receiver's answer: its vote, which is higher than the sender's when there is a newer leader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Received {
+    /// The receiver's incarnation. Where it is not the sender's, nothing was received.
+    pub incarnation: Incarnation,
     /// The receiver's vote.
     pub vote: VoteRecord,
 }
@@ -83,7 +88,7 @@ fn is_plain_name(name: &str) -> bool {
 
 /// What the sender does next.
 enum Step {
-    Begin(VoteRecord),
+    Begin(Incarnation, VoteRecord),
     NextFile,
     Data { file: Box<dyn File>, offset: u64, length_bytes: u64, hasher: Box<blake3::Hasher> },
     Done,
@@ -100,10 +105,10 @@ impl Sender {
     /// The next frame, `None` after the last.
     fn next(&mut self) -> io::Result<Option<Frame>> {
         match std::mem::replace(&mut self.step, Step::NextFile) {
-            Step::Begin(vote) => {
+            Step::Begin(incarnation, vote) => {
                 let entries = self.files.list(&self.snapshot.state())?;
                 self.rest = entries.into_iter().map(|entry| (entry.name, entry.length_bytes)).collect();
-                Ok(Some(Frame::Begin { vote, contents: self.snapshot.contents.clone() }))
+                Ok(Some(Frame::Begin { incarnation, vote, contents: self.snapshot.contents.clone() }))
             }
             Step::NextFile => {
                 let Some((name, length_bytes)) = self.rest.pop_front() else {
@@ -134,11 +139,12 @@ impl Sender {
 /// The frames of a snapshot, encoded. When a file cannot be read the stream ends without its last frame.
 pub(super) fn frames(
     snapshot: Arc<StoredSnapshot>,
+    incarnation: Incarnation,
     vote: VoteRecord,
     files: Arc<dyn Files>,
     exec: Exec,
 ) -> BoxStream<'static, Bytes> {
-    let sender = Sender { snapshot, files, rest: VecDeque::new(), step: Step::Begin(vote) };
+    let sender = Sender { snapshot, files, rest: VecDeque::new(), step: Step::Begin(incarnation, vote) };
     stream::unfold(sender, move |mut sender| async move {
         let (frame, sender) = exec
             .run(move || {

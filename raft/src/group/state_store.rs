@@ -7,10 +7,12 @@
 //!
 //! All methods block. The asynchronous face, as openraft sees it, is [`super::state_machine`].
 
+mod outdated;
+
 use std::io;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
@@ -116,6 +118,8 @@ pub(super) struct StateStore<M> {
     next_number: AtomicU64,
     unflushed_bytes: AtomicU64,
     since_snapshot_bytes: AtomicU64,
+    /// Whether the state is of a lineage that was left.
+    outdated: AtomicBool,
     machine: PhantomData<fn() -> M>,
 }
 
@@ -147,6 +151,7 @@ impl<M: Machine> StateStore<M> {
         let generation = Self::open_generation(resources.engines.as_ref(), directory, newest)?;
         files.sync_directory(directory).map_err(failed("sync the directory of a group"))?;
         let applied = Self::read_applied(options.id, generation.engine.as_ref())?;
+        let outdated = AtomicBool::new(outdated::is_outdated(generation.engine.as_ref())?);
         let next_number = snapshot::highest_number(&entries) + 1;
         let applied_index = watch::Sender::new(applied.last_applied.map_or(0, |id| id.index));
         let observer = resources.observer(options);
@@ -167,6 +172,7 @@ impl<M: Machine> StateStore<M> {
             next_number: AtomicU64::new(next_number),
             unflushed_bytes: AtomicU64::new(0),
             since_snapshot_bytes: AtomicU64::new(0),
+            outdated,
             machine: PhantomData,
         })
     }
@@ -206,6 +212,7 @@ impl<M: Machine> StateStore<M> {
     /// large. Returns the encoded responses of those that are waited for.
     pub(super) fn apply(&self, items: Vec<Item>) -> io::Result<Vec<Option<Bytes>>> {
         let mut applied = lock(&self.applied);
+        self.expect_present()?;
         let engine = self.engine();
         let mut position = applied.clone();
         let mut responses = Vec::with_capacity(items.len());
@@ -374,6 +381,7 @@ impl<M: Machine> StateStore<M> {
                 witness.restored(*replica, applied.last_applied.map(Into::into), Restoration::Installed);
             }
             self.unflushed_bytes.store(0, Ordering::Relaxed);
+            self.outdated.store(false, Ordering::SeqCst);
             self.current.swap(Arc::new(generation))
         };
         lock(&self.retired).push(Retired::State(generation.directory.clone(), Arc::downgrade(&generation.engine)));

@@ -1,6 +1,7 @@
 //! What a replica knows about its group, for operators and for decisions about members.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use openraft::ServerState;
 use openraft::async_runtime::WatchReceiver;
@@ -63,21 +64,26 @@ impl<M: Machine> Group<M> {
     /// Completes when the replica has stopped, and says why: its log or its state could not be written or read, or an
     /// entry not be applied. It does not run again before the process starts anew. A shutdown is such an end too.
     pub async fn failed(&self) -> String {
-        let mut metrics = self.raft.metrics();
+        let mut cores = self.core.subscribe();
         loop {
-            let failure = metrics.borrow_watched().running_state.as_ref().err().map(ToString::to_string);
-            if let Some(failure) = failure {
-                return failure;
-            }
-            if metrics.changed().await.is_err() {
-                return "its task has ended".to_owned();
+            let core = Arc::clone(&cores.borrow_and_update());
+            tokio::select! {
+                biased;
+                // The sender lives in the group.
+                _ = cores.changed() => {}
+                failure = core.failed() => {
+                    if !core.is_leaving() {
+                        return failure;
+                    }
+                    let _ = cores.changed().await;
+                }
             }
         }
     }
 
     /// This replica's view of the group. Cheap; it does not ask anybody.
     pub fn status(&self) -> GroupStatus {
-        let metrics = self.raft.metrics();
+        let metrics = self.core().raft.metrics();
         let metrics = metrics.borrow_watched();
         let membership = metrics.membership_config.membership();
         let end = metrics.last_log_index.map_or(0, |index| index + 1);

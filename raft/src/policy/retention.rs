@@ -23,7 +23,8 @@ pub struct TagFacts {
     pub digest: Digest,
     /// When it was last set to another manifest than before.
     pub pushed: Timestamp,
-    /// When its manifest was last pulled; `None` if never.
+    /// When its manifest was last pulled; `None` if never. Where a namespace has had another home nobody knows what was pulled
+    /// there: it counts as pulled when this region became the home.
     pub pulled: Option<Timestamp>,
     /// Whether its manifest has a signature: a referrer that is one, or a tag of
     /// [`Attachment::signature_tag`](super::Attachment::signature_tag).

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::limit::REPLICATION;
 
-/// What a region is for a namespace. What it holds can be read whatever it is, and goes in time.
+/// What a region is for a namespace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Role {
     /// Clients write here.
@@ -12,8 +12,10 @@ pub enum Role {
     Home,
     /// Replication alone writes here.
     Replica,
-    /// Nobody writes here.
+    /// Nobody writes here, and what is here goes.
     Foreign,
+    /// It is, or was, the home, and nobody writes: what it holds stays.
+    Fenced,
 }
 
 impl Role {
@@ -25,7 +27,7 @@ impl Role {
         match self {
             Self::Home => !replication,
             Self::Replica => replication,
-            Self::Foreign => false,
+            Self::Foreign | Self::Fenced => false,
         }
     }
 }
@@ -40,6 +42,6 @@ mod tests {
         let writers = |role: Role| [None, Some("alice"), Some(OPERATOR), Some(REPLICATION)].map(|who| role.admits(who));
         assert_eq!(writers(Role::Home), [true, true, true, false]);
         assert_eq!(writers(Role::Replica), [false, false, false, true]);
-        assert_eq!(writers(Role::Foreign), [false; 4]);
+        assert_eq!([writers(Role::Foreign), writers(Role::Fenced)], [[false; 4]; 2]);
     }
 }

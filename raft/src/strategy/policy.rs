@@ -76,7 +76,7 @@ pub(crate) fn any_policy() -> impl Strategy<Value = NamespacePolicy> {
 }
 
 pub(crate) fn any_namespace_copy() -> impl Strategy<Value = NamespaceCopy> {
-    let role = select(vec![Role::Home, Role::Replica, Role::Foreign]);
+    let role = select(vec![Role::Home, Role::Replica, Role::Foreign, Role::Fenced]);
     (option::of(role), any_policy()).prop_map(|(role, policy)| NamespaceCopy { role, policy })
 }
 

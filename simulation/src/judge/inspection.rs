@@ -15,6 +15,7 @@ use storage::shard::ShardName;
 
 use super::bounds::Bounds;
 use super::catalog::Catalog;
+use super::copies::Copies;
 use super::holdings::Holdings;
 use super::mending::Noticed;
 use super::replicas::Replicas;
@@ -27,6 +28,8 @@ use crate::disk::Condition;
 const JUDGE: &str = "inspection";
 /// Virtual time between two hashes of a node's states.
 const HASH_INTERVAL: Duration = Duration::from_secs(2);
+/// Virtual time between two looks at the copies that a node has of other regions' content.
+const COPIES_INTERVAL: Duration = Duration::from_millis(250);
 /// Virtual time between two audits of a node's catalog.
 const AUDIT_INTERVAL: Duration = Duration::from_secs(7);
 
@@ -106,6 +109,7 @@ struct Looks {
 struct Diary {
     hashed: BTreeMap<usize, Duration>,
     audited: BTreeMap<usize, Duration>,
+    compared: BTreeMap<usize, Duration>,
     /// By judge and node.
     looks: BTreeMap<(&'static str, usize), Looks>,
     /// Whether the run has come to rest.
@@ -163,6 +167,7 @@ pub struct Inspection {
     ground: Ground,
     replicas: Replicas,
     catalog: Catalog,
+    copies: Copies,
     bounds: Bounds,
     excused: ExcusedShards,
     diary: Mutex<Diary>,
@@ -186,6 +191,7 @@ impl Inspection {
             ground: ground.clone(),
             replicas: Replicas::new(court.clone()),
             catalog: Catalog::new(court.clone()),
+            copies: Copies::new(court.clone()),
             bounds: Bounds::new(court.clone(), ground.clone()),
             excused: ExcusedShards(excused),
             diary: Mutex::default(),
@@ -205,6 +211,9 @@ impl Inspection {
         let last = diary.is_awaited(number) && (self.ground.members)().contains(&number);
         let hash = Diary::is_due(&mut diary.hashed, number, now, HASH_INTERVAL);
         let audit = Diary::is_due(&mut diary.audited, number, now, AUDIT_INTERVAL);
+        if Diary::is_due(&mut diary.compared, number, now, COPIES_INTERVAL) {
+            diary.note("copies", number, self.copies.inspect(number, node));
+        }
         let hashed = (hash || last).then(|| diary.note("replicas", number, self.replicas.inspect(number, node)));
         let audited = (audit || last).then(|| diary.note("catalog", number, self.catalog.inspect(number, node)));
         if last

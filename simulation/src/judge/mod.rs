@@ -7,6 +7,7 @@
 pub mod availability;
 pub mod bounds;
 pub mod catalog;
+pub mod copies;
 pub mod durability;
 pub mod emptiness;
 pub mod holdings;

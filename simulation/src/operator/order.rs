@@ -1,12 +1,13 @@
 //! What an operator can ask of a running node, through the same functions that the local socket calls, and what he sees
 //! there.
 
+use node::admin::{AsideRequest, ForceLookRequest, ForceRequest, SettleRequest};
 use node::cluster::DiskWish;
-use node::deletion::{Applied, BulkDeletion, DeletionError};
+use node::deletion::{Applied, BulkDeletion, Deletion, DeletionError, HomeChange};
 use node::start::Node;
 use raft::catalog::JobScope;
 use raft::catalog::View;
-use raft::directory::{NamespaceRecord, Residency};
+use raft::directory::{NamespaceRecord, Replication, Residency};
 use raft::id::GroupId;
 use raft::policy::NamespacePolicy;
 use storage::shard::DiskId;
@@ -28,8 +29,14 @@ pub(crate) enum Order {
     Disk(String, DiskId, DiskWish),
     /// A policy is set for a namespace, and in force.
     Policy(String, NamespacePolicy),
-    /// A namespace has its home in a region from now on.
+    /// A namespace has its home in a region from now on, with what is in it. It is refused until everything has moved.
     Home(String, String),
+    /// A namespace is copied to these regions.
+    Copied(String, Vec<String>, Replication),
+    /// A namespace whose home is lost has it in a region with a copy.
+    Forced(String, String),
+    /// What a former home has of a namespace is given up.
+    Settled(String, String),
     /// Bytes of a namespace stay in its home region, or may be read from others.
     Pinned(String, bool),
     /// All tags go, and the manifests that nothing else holds.
@@ -60,8 +67,26 @@ impl Order {
             }
             Self::Home(prefix, region) => {
                 let home = async { deletion.set_home(prefix, Some(deletion.region_named(region).await?)).await };
-                return told(home.await);
+                return match home.await {
+                    Ok(HomeChange::Applied(applied)) => told(Ok(applied)),
+                    Ok(HomeChange::Moving(progress)) => Err(format!("it is on its way: {progress:?}")),
+                    Err(error) => Err(error.to_string()),
+                };
             }
+            Self::Copied(prefix, regions, replication) => {
+                let mut copies = Vec::new();
+                for region in regions {
+                    copies.push(deletion.region_named(region).await.map_err(|error| error.to_string())?);
+                }
+                let (residency, replication) = (Residency::Replicated(copies), replication.clone());
+                let edit = |record| {
+                    let (residency, replication) = (Some(residency.clone()), Some(replication.clone()));
+                    Ok(NamespaceRecord { residency, replication, ..record })
+                };
+                return told(deletion.edit_namespace(prefix, edit).await);
+            }
+            Self::Forced(prefix, region) => return told(forced(deletion, prefix, region).await),
+            Self::Settled(prefix, region) => return told(settled(deletion, prefix, region).await),
             Self::Pinned(prefix, pinned) => {
                 let residency = if *pinned { Residency::Pinned } else { Residency::Home };
                 let edit = |record| Ok(NamespaceRecord { residency: Some(residency.clone()), ..record });
@@ -77,6 +102,32 @@ impl Order {
         };
         outcome.map_err(|error| error.to_string())
     }
+}
+
+/// Makes a region the home without the present one, unless it is it already.
+async fn forced(deletion: &Deletion, prefix: &str, region: &str) -> Result<Applied, DeletionError> {
+    let to = deletion.region_named(region).await?;
+    let placed = deletion.namespace(prefix).await?.placed.place;
+    if placed.home == to {
+        return deletion.edit_namespace(prefix, Ok).await;
+    }
+    let (prefix, to) = (prefix.to_owned(), region.to_owned());
+    let look = ForceLookRequest { prefix: prefix.clone(), to: to.clone(), after: None };
+    let policy_version = deletion.look_before_force(&look).await?.policy_version;
+    let force = ForceRequest { prefix, to, policy_version, without_copy: false, although_it_answers: false };
+    deletion.force_home(&force).await
+}
+
+/// Gives up what a former home has, unless that was done already.
+async fn settled(deletion: &Deletion, prefix: &str, region: &str) -> Result<Applied, DeletionError> {
+    let former = deletion.region_named(region).await?;
+    if !deletion.namespace(prefix).await?.placed.place.is_aside(former) {
+        return deletion.edit_namespace(prefix, Ok).await;
+    }
+    let look = AsideRequest { prefix: prefix.to_owned(), region: None, after: None };
+    let policy_version = deletion.compare_aside(&look).await?.policy_version;
+    let (prefix, region) = (prefix.to_owned(), region.to_owned());
+    deletion.settle_aside(&SettleRequest { prefix, region, policy_version, unseen: false }).await
 }
 
 /// Whether a change of a namespace is in force.

@@ -23,6 +23,8 @@ pub mod lost_disk;
 pub mod lost_node;
 mod operator;
 pub mod refused_stays_refused;
+mod regions;
+pub mod regions_fail_over;
 pub mod rolling_restart;
 pub mod shrinkage_to_one;
 pub mod smoke;
@@ -110,6 +112,11 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "refused_stays_refused",
         about: "a copy of a refused proposal, and of a mount that was undone, arrives late: it took effect",
         run: refused_stays_refused::refused_stays_refused,
+    },
+    Scenario {
+        name: "regions_fail_over",
+        about: "a copy in another region over slow, lossy and cut links; a loaded namespace moves, a lost one is forced away",
+        run: regions_fail_over::regions_fail_over,
     },
     Scenario {
         name: "rolling_restart",

@@ -11,38 +11,24 @@ use tokio::time::sleep;
 
 use super::act::{client, pull_image, push_image};
 use super::operator::{ask, blackout};
+use super::regions::{
+    FAR, LOSS, NEAR, NODES, REGIONS, cut, everybody, inspect_everywhere, links, nodes_of, one_way, region_of,
+};
 use super::traffic::{Customs, Setting, Stage, ordinary, play_as};
 use crate::cluster::{Control, Fate};
 use crate::garbage::GarbageConfiguration;
 use crate::judge::Court;
-use crate::judge::residency::{inspect_disks, inspect_groups, marked, tap};
+use crate::judge::residency::marked;
 use crate::operator::order::Order;
 use crate::seed::Seed;
 use crate::trace::Trace;
 
-const REGIONS: usize = 3;
-/// Nodes of each region.
-const NODES: usize = 3;
-/// The delay of a message between two regions.
-const FAR: Duration = Duration::from_millis(300);
-/// Share of the messages between regions that is lost at its worst.
-const LOSS: f64 = 0.01;
 /// How long each state of the links lasts.
 const WHILE: Duration = Duration::from_secs(20);
 /// Longest time until the cluster is well again.
 const WELL: Duration = Duration::from_mins(3);
-/// The delay of a message while nothing is wrong.
-const NEAR: Duration = Duration::from_millis(1);
 /// Length of a pinned layer, in bytes: several blocks, and more than a catalog keeps itself.
 const LAYER_BYTES: usize = 300_000;
-
-const fn region_of(number: usize) -> usize {
-    (number - 1) / NODES + 1
-}
-
-fn nodes_of(region: usize) -> Vec<usize> {
-    (1..=REGIONS * NODES).filter(|number| region_of(*number) == region).collect()
-}
 
 fn repository(region: usize) -> String {
     format!("pinned-{region}/app")
@@ -74,7 +60,6 @@ pub fn three_regions(seed: Seed, trace: &Trace, court: &Court) -> Result<()> {
 }
 
 async fn story(stage: Stage) -> Result<()> {
-    listen_in(&stage.control);
     for region in 1..=REGIONS {
         let namespace = format!("pinned-{region}");
         ask(&stage, 1, WELL, Order::Home(namespace.clone(), Control::region_name(region))).await?;
@@ -112,29 +97,10 @@ async fn story(stage: Stage) -> Result<()> {
     round.push_everywhere(&[2, 3]).await.context("with a region lost")?;
     policy(&stage, 7).await.context("two of three regions change policies")?;
     blackout(&stage, &nodes_of(1)).await?;
-    stage.ready(&(1..=REGIONS * NODES).collect::<Vec<_>>()).await.context("everybody is back")?;
+    stage.ready(&everybody()).await.context("everybody is back")?;
     round.pull_everywhere().await?;
     stage.rest(WELL).await.context("each region is whole")?;
-    for number in 1..=REGIONS * NODES {
-        inspect_disks(&stage.control, number, region_of(number), REGIONS);
-        let court = stage.control.court.clone();
-        let looked = stage.control.order(number, move |node| {
-            Box::pin(async move { inspect_groups(&court, number, node, region_of(number), REGIONS) })
-        });
-        looked.await?.with_context(|| format!("looking into node {number}"))?;
-    }
-    Ok(())
-}
-
-/// Judges what nodes of different regions say to each other.
-fn listen_in(control: &Control) {
-    let hosts: Vec<String> = (1..=control.nodes()).map(Control::host).collect();
-    for number in 1..=control.nodes() {
-        let hosts = hosts.clone();
-        let place = move |name: &str| hosts.iter().position(|host| host == name).map(|index| region_of(index + 1));
-        let tap = tap(control.court.clone(), REGIONS, place);
-        control.computer(number).network().listen_in(&Control::host(number), tap);
-    }
+    inspect_everywhere(&stage.control).await
 }
 
 /// Pinned images, each time new ones.
@@ -186,52 +152,4 @@ fn a_policy(number: usize) -> Order {
     // Of the own region: it is in force once its home has taken it up.
     let prefix = format!("pinned-{}/other-{number}", region_of(number));
     Order::Policy(prefix, NamespacePolicy { grace_seconds, ..NamespacePolicy::default() })
-}
-
-/// All pairs of nodes in different regions.
-fn between(control: &Control) -> Vec<(String, String)> {
-    let pair = |one: usize| (one + 1..=control.nodes()).map(move |other| (one, other));
-    let pairs = (1..=control.nodes()).flat_map(pair).filter(|(one, other)| region_of(*one) != region_of(*other));
-    pairs.map(|(one, other)| (Control::host(one), Control::host(other))).collect()
-}
-
-/// Messages between regions take so long, and so many are lost.
-async fn links(control: &Control, delay: Duration, loss: f64) {
-    control.trace.note(&format!("between regions: {delay:?}, {loss} lost"));
-    for (one, other) in between(control) {
-        control
-            .outside(move |simulation| {
-                simulation.set_link_fail_rate(one.as_str(), other.as_str(), loss);
-                simulation.set_link_latency(one.as_str(), other.as_str(), delay);
-            })
-            .await;
-    }
-}
-
-/// Cuts a region off, or mends that.
-fn cut(control: &Control, region: usize, cut: bool) {
-    control.trace.note(&format!("region {region}: {}", if cut { "cut off" } else { "connected" }));
-    for own in nodes_of(region) {
-        for other in (1..=control.nodes()).filter(|other| region_of(*other) != region) {
-            if cut {
-                turmoil::partition(Control::host(own), Control::host(other));
-            } else {
-                turmoil::repair(Control::host(own), Control::host(other));
-            }
-        }
-    }
-}
-
-/// Nothing comes from a region to another one, or does again.
-fn one_way(control: &Control, from: usize, to: usize, cut: bool) {
-    control.trace.note(&format!("from region {from} to {to}: {}", if cut { "cut" } else { "mended" }));
-    for one in nodes_of(from) {
-        for other in nodes_of(to) {
-            if cut {
-                turmoil::partition_oneway(Control::host(one), Control::host(other));
-            } else {
-                turmoil::repair_oneway(Control::host(one), Control::host(other));
-            }
-        }
-    }
 }

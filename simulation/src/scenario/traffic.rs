@@ -10,11 +10,12 @@ use raft::policy::NamespacePolicy;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::cluster::{self, Client, Control, World};
-use crate::configuration::{Configuration, Tries, WorkloadConfiguration};
+use crate::configuration::{ClusterConfiguration, Configuration, Tries, WorkloadConfiguration};
 use crate::garbage::GarbageConfiguration;
 use crate::history::History;
 use crate::judge::inspection::{Demands, Ground, Inspection};
 use crate::judge::raft_safety::RaftSafety;
+use crate::judge::residency::tap;
 use crate::judge::{Court, lease, linearizability};
 use crate::operator::garbage::{empty, set_home, set_policies};
 use crate::operator::scrub_all;
@@ -83,20 +84,30 @@ impl Stage {
         self.work.statistics()
     }
 
+    /// A repository in which the clients work, counted from 0; its home is the region of the next number.
+    pub(super) fn busy_repository(&self, number: usize) -> Result<String> {
+        self.work.library.repositories.get(number).map(ToString::to_string).context("there are fewer repositories")
+    }
+
     /// From now on clients ask these nodes, which must serve everything, and no others.
     pub(super) fn serving(&self, nodes: &[usize]) {
         self.work.serve(nodes.iter().copied());
     }
 
-    /// Lets the clients rest until the redundancy is full, and judges what the members hold then.
-    pub(super) async fn rest(&self, patience: Duration) -> Result<()> {
-        self.work.pause(true);
+    /// Lets the clients rest, once each has ended what it was at, or go on.
+    pub(super) async fn pause(&self, paused: bool) -> Result<()> {
+        self.work.pause(paused);
         let at_rest = async {
-            while self.work.resting_clients() < self.clients {
+            while paused && self.work.resting_clients() < self.clients {
                 sleep(POLL).await;
             }
         };
-        timeout(LAST_REQUESTS, at_rest).await.context("the clients rest")?;
+        timeout(LAST_REQUESTS, at_rest).await.context("the clients rest")
+    }
+
+    /// Lets the clients rest until the redundancy is full, and judges what the members hold then.
+    pub(super) async fn rest(&self, patience: Duration) -> Result<()> {
+        self.pause(true).await?;
         let begun = Instant::now();
         while let Some(weakness) = self.look().await? {
             ensure!(begun.elapsed() < patience, "after {patience:?}: {weakness}");
@@ -104,8 +115,7 @@ impl Stage {
         }
         let took = begun.elapsed();
         self.note(&format!("at rest, {} s later: {:?}", took.as_secs(), self.inspection.conclude(AT_REST)));
-        self.work.pause(false);
-        Ok(())
+        self.pause(false).await
     }
 
     /// Has everything deleted, and judges that nothing is left.
@@ -198,14 +208,21 @@ where
     let clients = (1..=setting.clients).map(|number| client(number, work.clone())).collect();
     let told = work.clone();
     let garbage = configuration.garbage;
-    world.run_with_clients(trace, court, clients, move |control| async move {
-        // It is set once.
-        let _ = held.set(control.clone());
-        let stage = Stage { control, work, clients: setting.clients, inspection };
-        let ended = act(&stage, setting, &garbage, story).await;
-        // Clients that go on would keep a failed run from ending.
-        stage.work.stop();
-        ended
+    let places = configuration.cluster.clone();
+    world.run_with_clients(trace, court, clients, move |control| {
+        // Before anybody has dialled: who was connected already would not be heard.
+        if setting.regions > 1 {
+            listen_in(&control, setting.regions, &places);
+        }
+        async move {
+            // It is set once.
+            let _ = held.set(control.clone());
+            let stage = Stage { control, work, clients: setting.clients, inspection };
+            let ended = act(&stage, setting, &garbage, story).await;
+            // Clients that go on would keep a failed run from ending.
+            stage.work.stop();
+            ended
+        }
     })?;
     lease::judge(&history, &told.terms, court);
     linearizability::judge(&lease::without_lapses(&history, &told.terms), court);
@@ -213,6 +230,17 @@ where
         bail!(violation);
     }
     Ok(told.statistics())
+}
+
+/// Judges what nodes of different regions say to each other.
+fn listen_in(control: &Control, regions: usize, cluster: &ClusterConfiguration) {
+    let places = (1..=control.nodes()).map(|number| (Control::host(number), cluster.region_of(number)));
+    let places: BTreeMap<String, usize> = places.collect();
+    for number in 1..=control.nodes() {
+        let places = places.clone();
+        let tap = tap(control.court.clone(), regions, move |host| places.get(host).copied());
+        control.computer(number).network().listen_in(&Control::host(number), tap);
+    }
 }
 
 async fn act<F, Fut>(stage: &Stage, setting: Setting, garbage: &GarbageConfiguration, story: F) -> Result<()>

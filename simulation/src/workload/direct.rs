@@ -111,6 +111,15 @@ impl Direct {
         Ok(body)
     }
 
+    /// Deletes a tag.
+    ///
+    /// # Errors
+    /// When the answer is not 202.
+    pub async fn delete_tag(&self, repository: &str, tag: &str) -> Result<()> {
+        let delete = Request::new(Method::DELETE, format!("/v2/{repository}/manifests/{tag}"));
+        self.expect(&delete, 202).await.map(drop)
+    }
+
     /// Tags of a repository.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ mod real;
 mod set;
 mod shards;
 mod space;
+mod survey;
 
 pub use data::{Disk, DiskErrors};
 pub use error::DiskError;
@@ -25,3 +26,4 @@ pub use real::RealFiles;
 pub use set::{AbsentDisk, Disks, KnownDisks};
 pub use shards::ListedShard;
 pub use space::{DiskSpace, NoSpace, Reserve};
+pub use survey::{Survey, SurveyedFile};

@@ -15,11 +15,11 @@
 //! Numbers are little-endian. All blocks but the last are full, so that a block's position follows from its number.
 //! The file does not say how many blocks it has: the catalog does, and an uncommitted file is nobody's.
 
-use super::{Checksum, ShardName};
+use super::{Attempt, Checksum, ExtentIndex, ObjectId, ShardIndex, ShardName};
 use crate::codec::Profile;
 
-/// Bytes of the header, as an array length.
-pub(super) const HEADER: usize = 64;
+/// Bytes of a shard file's header, as an array length.
+pub const HEADER: usize = 64;
 /// Bytes of the header.
 pub(super) const HEADER_BYTES: u64 = HEADER as u64;
 /// Bytes in front of each block.
@@ -73,6 +73,22 @@ pub(super) fn check_header(
     Err("its header belongs to another shard")
 }
 
+/// The shard that a file is by its header, whatever its name is; `None` if it is no header, is damaged, or has another
+/// version.
+#[must_use]
+pub fn read_header(found: &[u8; HEADER]) -> Option<ShardName> {
+    let is_header = &found[..8] == MAGIC && found[8..10] == VERSION.to_le_bytes();
+    if !is_header || checksum(&found[..COVERED]) != found[COVERED..] {
+        return None;
+    }
+    Some(ShardName {
+        object: ObjectId(found[16..32].try_into().ok()?),
+        extent: ExtentIndex(u32::from_le_bytes(found[32..36].try_into().ok()?)),
+        attempt: Attempt(u64::from_le_bytes(found[40..48].try_into().ok()?)),
+        shard: ShardIndex(found[12]),
+    })
+}
+
 /// Position of a block's checksum in the file.
 pub(super) fn block_offset_bytes(block: u64, block_size_bytes: u32) -> u64 {
     HEADER_BYTES + block * (CHECKSUM_BYTES + u64::from(block_size_bytes))
@@ -83,4 +99,22 @@ fn checksum(bytes: &[u8]) -> [u8; HEADER - COVERED] {
     let mut checksum = [0; HEADER - COVERED];
     checksum.copy_from_slice(&hash.as_bytes()[..HEADER - COVERED]);
     checksum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_tells_its_shard_and_a_damaged_one_tells_nothing() {
+        let name =
+            ShardName { object: ObjectId([7; 16]), extent: ExtentIndex(3), attempt: Attempt(9), shard: ShardIndex(2) };
+        let whole = header(&name, Profile::new(4, 2).unwrap(), 65_536);
+        assert_eq!(read_header(&whole), Some(name));
+        for bit in 0..HEADER * 8 {
+            let mut damaged = whole;
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(read_header(&damaged), None, "{bit}");
+        }
+    }
 }

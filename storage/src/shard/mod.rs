@@ -10,6 +10,7 @@ mod writer;
 
 pub use checksum::{Checksum, checksum};
 pub use error::{ShardError, ShardFault};
+pub use format::{HEADER as SHARD_HEADER_BYTES, read_header};
 pub use geometry::{Geometry, block_length_bytes};
 pub use name::{Attempt, DiskId, ExtentIndex, InvalidId, ObjectId, ShardIndex, ShardName};
 pub use reader::{Block, ShardReader};

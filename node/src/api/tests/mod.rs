@@ -1,7 +1,9 @@
 //! Tests of the whole API over a catalog and a gateway of one node.
 
+mod copies;
 mod insight;
 mod manifests;
+mod mirror;
 mod reads;
 mod regions;
 mod uploads;
@@ -41,6 +43,8 @@ use crate::registry::{Registry, compute};
 struct Rig {
     router: Router,
     catalog: Arc<Group<Catalog>>,
+    registry: Registry,
+    regions: Regions,
     node: TestNode,
 }
 
@@ -128,8 +132,9 @@ impl Rig {
         };
         let regions = Regions::start(parts, namespaces).await;
         tokio::spawn(regions.keep());
+        let (held, way) = (registry.clone(), regions.clone());
         let router = router(ApiParts { gateway, registry, regions, options, metrics: Metrics::unregistered() });
-        Self { router, catalog, node }
+        Self { router, catalog, registry: held, regions: way, node }
     }
 
     /// Sends a request. Every answer has the header that clients look for.

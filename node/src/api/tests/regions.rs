@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use http::Method;
 use raft::catalog::{NamespaceCopy, View};
-use raft::directory::{Command, Elsewhere, NamespaceRecord, Residency, Response};
+use raft::directory::{Command, Elsewhere, Moving, NamespaceRecord, Residency, Response};
 use raft::id::{RegionId, RequestId};
 use raft::policy::Role;
 use tokio::time::{sleep, timeout};
@@ -22,16 +22,16 @@ use crate::members::testing::FixedSource;
 use crate::peer::Trust;
 use crate::peer::testing::{MemoryNetwork, TestNode};
 
-const EU: RegionId = RegionId(1);
-const US: RegionId = RegionId(2);
-const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(super) const EU: RegionId = RegionId(1);
+pub(super) const US: RegionId = RegionId(2);
+pub(super) const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// What an operator does to a directory.
-struct Operator(Arc<dyn DirectoryRecords>, AtomicU64);
+pub(super) struct Operator(pub(super) Arc<dyn DirectoryRecords>, AtomicU64);
 
 impl Operator {
     /// A directory with the regions `main`, the first one, and `us`.
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let operator = Self(directory(), AtomicU64::new(2));
         operator.command(Command::AddRegion { name: "us".to_owned() }).await;
         operator
@@ -43,7 +43,7 @@ impl Operator {
         assert_eq!(response, Response::Done);
     }
 
-    async fn set(&self, prefix: &str, change: impl FnOnce(&mut NamespaceRecord)) {
+    pub(super) async fn set(&self, prefix: &str, change: impl FnOnce(&mut NamespaceRecord)) {
         let view = self.0.view();
         let mut record = view.namespace(prefix).unwrap().unwrap_or_default();
         change(&mut record);
@@ -51,25 +51,30 @@ impl Operator {
         self.command(Command::SetNamespace { prefix: prefix.to_owned(), record, made_from }).await;
     }
 
-    async fn home(&self, prefix: &str, region: RegionId) {
-        self.set(prefix, |record| record.moving = Some(region)).await;
+    pub(super) async fn home(&self, prefix: &str, region: RegionId) {
+        self.set(prefix, |record| record.moving = Some(Moving { to: region, fenced: true })).await;
         self.set(prefix, |record| (record.home, record.moving) = (Some(region), None)).await;
     }
 
-    async fn url(&self, url: &str) {
-        self.command(Command::SetRegion { region: US, public_url: Some(url.to_owned()) }).await;
+    pub(super) async fn url(&self, url: &str) {
+        self.command(Command::SetRegion {
+            region: US,
+            public_url: Some(url.to_owned()),
+            inbound_bytes_per_second: None,
+        })
+        .await;
     }
 }
 
 /// A node in each of two regions. The namespace `far` is at home in the second one.
-struct Two {
-    eu: Rig,
-    us: Rig,
-    operator: Operator,
+pub(super) struct Two {
+    pub(super) eu: Rig,
+    pub(super) us: Rig,
+    pub(super) operator: Operator,
 }
 
 impl Two {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let operator = Operator::new().await;
         operator.home("far", US).await;
         let us = Arc::clone(&operator.0);
@@ -77,7 +82,7 @@ impl Two {
     }
 
     /// Two regions of which the second has this directory.
-    async fn with(operator: Operator, others: Arc<dyn DirectoryRecords>) -> Self {
+    pub(super) async fn with(operator: Operator, others: Arc<dyn DirectoryRecords>) -> Self {
         let (network, source) = (MemoryNetwork::default(), FixedSource::of(&[1, 2]));
         source.change(2, |record| record.region = US);
         let options = || ApiOptions { idle_body_timeout: Duration::from_millis(500), ..ApiOptions::default() };
@@ -95,7 +100,7 @@ impl Two {
     }
 
     /// Asks until the first node has heard of a change.
-    async fn heard(&self, path: &str, status: u16) -> super::Reply {
+    pub(super) async fn heard(&self, path: &str, status: u16) -> super::Reply {
         let heard = async {
             loop {
                 let reply = self.eu.get(path).await;
@@ -109,7 +114,7 @@ impl Two {
     }
 }
 
-async fn until(condition: impl Fn() -> bool) {
+pub(super) async fn until(condition: impl Fn() -> bool) {
     let reached = async {
         while !condition() {
             sleep(Duration::from_millis(5)).await;
@@ -122,7 +127,7 @@ fn repositories(rig: &Rig) -> usize {
     View::new(rig.catalog.state()).repositories(None, 100).unwrap().len()
 }
 
-fn manifest(config: &str) -> String {
+pub(super) fn manifest(config: &str) -> String {
     let digest = sha256(config.as_bytes());
     let length = config.len();
     format!(
@@ -131,7 +136,7 @@ fn manifest(config: &str) -> String {
 }
 
 /// Pushes an image through a node.
-async fn push(rig: &Rig, repository: &str, tag: &str) {
+pub(super) async fn push(rig: &Rig, repository: &str, tag: &str) {
     rig.push_blob(repository, tag.to_owned()).await;
     rig.put(&format!("/v2/{repository}/manifests/{tag}"), IMAGE, &manifest(tag)).await.expect(201);
 }

@@ -31,8 +31,8 @@ async fn blobs_are_mounted_and_unlinked() {
     let digest = push(&gateway, &bytes).await.unwrap();
     let other = "acme/other".parse().unwrap();
     assert_eq!(gateway.stat_blob(&other, &digest).await, Err(BlobError::Unknown));
-    assert_eq!(gateway.mount_blob(&other, &sha256(b"no"), None).await, Ok(None));
-    assert_eq!(gateway.mount_blob(&other, &digest, Some(&repository())).await, Ok(Some(100)));
+    assert_eq!(gateway.mount_blob(&other, &sha256(b"no"), None, None).await, Ok(None));
+    assert_eq!(gateway.mount_blob(&other, &digest, Some(&repository()), None).await, Ok(Some(100)));
     assert_eq!(gateway.stat_blob(&other, &digest).await, Ok(100));
     assert_eq!(gateway.unlink_blob(&repository(), &digest).await, Ok(()));
     assert_eq!(gateway.unlink_blob(&repository(), &digest).await, Err(BlobError::Unknown));
@@ -58,9 +58,9 @@ async fn a_lost_blob_is_unknown_to_who_would_push_it_until_it_was() {
     assert!(pull(&gateway, &digest, 0..u64::MAX).await.is_err());
     settle(&gateway).await;
     assert_eq!(gateway.stat_blob(&repository(), &digest).await, Err(BlobError::Unknown));
-    assert_eq!(gateway.mount_blob(&other, &digest, Some(&repository())).await, Ok(None));
+    assert_eq!(gateway.mount_blob(&other, &digest, Some(&repository()), None).await, Ok(None));
     push(&gateway, &bytes).await.unwrap();
     assert_eq!(gateway.stat_blob(&repository(), &digest).await, Ok(700));
-    assert_eq!(gateway.mount_blob(&other, &digest, Some(&repository())).await, Ok(Some(700)));
+    assert_eq!(gateway.mount_blob(&other, &digest, Some(&repository()), None).await, Ok(Some(700)));
     assert_eq!(pull(&gateway, &digest, 0..u64::MAX).await.unwrap(), bytes);
 }

@@ -90,7 +90,11 @@ async fn a_quota_refuses_and_says_how_much_is_used_and_allowed() {
     assert!(world.shards().is_empty(), "what was refused leaves nothing");
     let first = push(&gateway, &content(300)).await.unwrap();
     assert_eq!(push_to(&gateway, &repository(), &content(299)).await, Err(refusal(300, 299)));
-    assert_eq!(gateway.mount_blob(&"acme/other".parse().unwrap(), &first, None).await, Ok(Some(300)), "it counts once");
+    assert_eq!(
+        gateway.mount_blob(&"acme/other".parse().unwrap(), &first, None, None).await,
+        Ok(Some(300)),
+        "it counts once"
+    );
     let usage = office.deletion.usage("acme").await.unwrap();
     assert_eq!((usage.usage.bytes, usage.usage.repositories, usage.quota.bytes), (300, 2, Some(500)));
     let below = office.deletion.usages("acme", None, 10).await.unwrap();

@@ -9,7 +9,9 @@ use storage::exec::Exec;
 
 use super::world::*;
 use super::world_images::*;
+use crate::deletion::testing::directory;
 use crate::gateway::catalog::Records;
+use crate::regions::testing::alone;
 use crate::registry::Pulls;
 
 fn pulls_of(world: &Arc<World>, node: u64) -> Pulls {
@@ -64,7 +66,7 @@ async fn what_is_noted_is_bounded_and_written_every_minute() {
     for number in 0..20_000_u32 {
         pulls.note(&repository(), &sha256(&number.to_le_bytes()));
     }
-    let keeper = tokio::spawn(pulls.clone().keep());
+    let keeper = tokio::spawn(pulls.clone().keep(alone(&directory(), Exec::inline())));
     tokio::time::sleep(Duration::from_secs(61)).await;
     keeper.abort();
     let batches = batches(&world);

@@ -50,6 +50,8 @@ pub(super) async fn put(
         artifact_type: None,
         annotations: Vec::new(),
         principal: None,
+        owed: None,
+        made: None,
     });
     gateway.core.propose(command).await.unwrap()
 }
@@ -65,7 +67,7 @@ pub(super) async fn push_image(gateway: &Gateway, repository: &RepositoryName, l
 
 /// Deletes a manifest as a client does.
 pub(super) async fn delete(gateway: &Gateway, repository: &RepositoryName, digest: Digest) -> Response {
-    let command = Command::DeleteManifest { repository: repository.clone(), digest, principal: None };
+    let command = Command::DeleteManifest { repository: repository.clone(), digest, principal: None, owed: None };
     gateway.core.propose(command).await.unwrap()
 }
 
@@ -96,6 +98,7 @@ impl Office {
         let options = Options { garbage_items_per_second, ..Options::default() };
         let background = Background::start(gateway, directory, Arc::new(|| None), &options, &metrics);
         let regions = alone(directory, gateway.core.exec);
+        tokio::spawn(regions.keep());
         let deletion = Deletion::over(gateway, Arc::clone(directory), background.overviews(), regions);
         Self { background, deletion, metrics }
     }

@@ -2,8 +2,8 @@
 
 use super::context::Context;
 use super::{link, policy, usage};
-use crate::catalog::command::Response;
 use crate::catalog::name::{Digest, RepositoryName};
+use crate::catalog::response::Response;
 use crate::catalog::table::{Blobs, Links, ManifestUses};
 use crate::machine::ApplyError;
 use crate::table::{Table, inconsistent};
@@ -15,9 +15,9 @@ pub(super) fn mount(
     repository: &RepositoryName,
     digest: &Digest,
     from: Option<RepositoryName>,
+    principal: Option<&str>,
 ) -> Result<Response, ApplyError> {
-    // A mount names nobody. Who copies brings bytes, or finds them here by an upload.
-    if let Some(refusal) = policy::refuse_write(context, repository.as_str(), None)? {
+    if let Some(refusal) = policy::refuse_write(context, repository.as_str(), principal)? {
         return Ok(refusal);
     }
     let Some(blob) = Blobs::get(context.state, digest)? else { return Ok(Response::BlobUnknown) };
@@ -29,7 +29,7 @@ pub(super) fn mount(
         return Ok(Response::BlobUnknown);
     }
     let length_bytes = blob.length_bytes;
-    if let Some(refusal) = refuse_link(context, repository, digest, length_bytes)? {
+    if let Some(refusal) = refuse_link(context, repository, digest, length_bytes, principal)? {
         return Ok(refusal);
     }
     link::link(context, repository, digest, blob, from)?;
@@ -42,8 +42,9 @@ pub(super) fn refuse_link(
     repository: &RepositoryName,
     digest: &Digest,
     length_bytes: u64,
+    principal: Option<&str>,
 ) -> Result<Option<Response>, ApplyError> {
-    if Links::contains(context.state, (repository, digest))? {
+    if policy::is_judged(principal) || Links::contains(context.state, (repository, digest))? {
         return Ok(None);
     }
     let demand = usage::Demand { blobs: vec![(*digest, length_bytes)], ..usage::Demand::default() };

@@ -5,11 +5,11 @@
 //! discards until no reader can hold them.
 
 use super::context::{Context, subtract};
-use super::{deletion, extent, garbage, history, link, tombstone};
-use crate::catalog::command::Response;
+use super::{deletion, extent, garbage, history, link, policy, tombstone, unheld};
 use crate::catalog::garbage::GarbageItem;
 use crate::catalog::limit::{GARBAGE_COLLECTED_PER_COMMAND, ROWS_COLLECTED_PER_COMMAND};
 use crate::catalog::name::{Digest, RepositoryName};
+use crate::catalog::response::Response;
 use crate::catalog::table::{Blobs, GarbageQueue, Links, Manifests};
 use crate::machine::ApplyError;
 use crate::table::{Rows, Table};
@@ -22,6 +22,13 @@ struct Taken {
     bytes: u64,
     /// Rows that went, beyond a constant number.
     rows: usize,
+    /// It stays, and is looked at again later.
+    stays: bool,
+}
+
+impl Taken {
+    /// Nothing came back, and nothing went.
+    const STAYS: Self = Self { bytes: 0, rows: 0, stays: true };
 }
 
 /// Collects up to `limit` items that are due, and fewer when they hold many rows; at least one.
@@ -39,7 +46,7 @@ pub(super) fn collect(context: &mut Context<'_, '_>, limit: u32) -> Result<Respo
         context.clock.first_garbage = deadline;
         garbage::dequeue(context, &item)?;
         let taken = take(context, &item)?;
-        items += 1;
+        items += u64::from(!taken.stays);
         bytes += taken.bytes;
         rows += taken.rows;
     }
@@ -84,13 +91,16 @@ fn take_blob(context: &mut Context<'_, '_>, digest: &Digest, generation: u64) ->
         link::subtract_unreferenced(context, blob.length_bytes)?;
     }
     let rows = extent::discard_object(context, blob.object)?;
-    Ok(Taken { bytes: blob.length_bytes, rows })
+    Ok(Taken { bytes: blob.length_bytes, rows, ..Taken::default() })
 }
 
 fn take_link(context: &mut Context<'_, '_>, repository: &RepositoryName, digest: &Digest) -> Result<Taken, ApplyError> {
     let garbage =
         Links::get(context.state, (repository, digest))?.filter(|record| record.uses == 0 || link::collects_used());
     let Some(record) = garbage else { return Ok(Taken::default()) };
+    if link::stays(context, repository, digest, &record)? {
+        return Ok(Taken::STAYS);
+    }
     let blob = Blobs::require(context.state, digest)?;
     let learned = record.touched;
     link::unlink(context, repository, digest, &record, blob, learned)?;
@@ -106,6 +116,13 @@ fn take_manifest(
     let garbage = Manifests::get(context.state, (repository, digest))?
         .filter(|record| record.tags == 0 && record.generation == generation);
     let Some(record) = garbage else { return Ok(Taken::default()) };
+    // What this region is has changed, and the manifests below the prefix were not all looked at again.
+    if policy::keeps_unheld(context.state, repository)? {
+        return Ok(Taken::STAYS);
+    }
+    if unheld::stays(context, repository, digest, &record)? {
+        return Ok(Taken::STAYS);
+    }
     let rows = record.blobs.len() + record.children.len();
     deletion::collect_manifest(context, repository, digest, &record)?;
     Ok(Taken { rows, ..Taken::default() })

@@ -6,12 +6,13 @@ use storage::switch;
 use super::context::{Context, subtract};
 use super::history::Actor;
 use super::unheld::Parting;
-use super::{history, manifest, policy, repository, tag, tombstone, unheld};
-use crate::catalog::command::Response;
+use super::{history, manifest, owed, policy, repository, tag, tombstone, unheld};
 use crate::catalog::event::EventKind;
 use crate::catalog::history::ChangeCause;
 use crate::catalog::name::{Digest, RepositoryName, Tag};
 use crate::catalog::record::{ManifestRecord, TagRecord};
+use crate::catalog::replication::{DebtItem, Owed};
+use crate::catalog::response::Response;
 use crate::catalog::table::{ManifestContents, ManifestTags, Manifests, Pulls, Tags};
 use crate::machine::ApplyError;
 use crate::table::{Table, inconsistent};
@@ -36,16 +37,21 @@ pub(super) fn delete_tag(
     repository: &RepositoryName,
     tag: &Tag,
     principal: Option<String>,
+    owed: Option<&Owed>,
 ) -> Result<Response, ApplyError> {
     if let Some(refusal) = policy::refuse_delete(context, repository, principal.as_deref())? {
+        return Ok(refusal);
+    }
+    if let Some(refusal) = owed::refuse(context, repository, principal.as_deref(), owed)? {
         return Ok(refusal);
     }
     let Some(record) = Tags::get(context.state, (repository, tag))? else { return Ok(Response::TagUnknown) };
     if let Some(refusal) = policy::refuse_change(context, repository, tag, &record.digest, principal.as_deref())? {
         return Ok(refusal);
     }
-    let actor = Actor { principal, cause: ChangeCause::Delete };
+    let actor = Actor { principal, cause: ChangeCause::Delete, made: None };
     drop_tag(context, repository, tag, &record, &actor)?;
+    owed::pay(context, owed, |item| *item == DebtItem::TagGone { tag: tag.clone() })?;
     Ok(Response::Done)
 }
 
@@ -56,8 +62,12 @@ pub(super) fn delete_manifest(
     repository: &RepositoryName,
     digest: &Digest,
     principal: Option<String>,
+    owed: Option<&Owed>,
 ) -> Result<Response, ApplyError> {
     if let Some(refusal) = policy::refuse_delete(context, repository, principal.as_deref())? {
+        return Ok(refusal);
+    }
+    if let Some(refusal) = owed::refuse(context, repository, principal.as_deref(), owed)? {
         return Ok(refusal);
     }
     let Some(record) = Manifests::get(context.state, (repository, digest))? else {
@@ -70,8 +80,9 @@ pub(super) fn delete_manifest(
             return Ok(refusal);
         }
     }
-    let actor = Actor { principal, cause: ChangeCause::Delete };
+    let actor = Actor { principal, cause: ChangeCause::Delete, made: None };
     remove(context, repository, digest, &record, tags, Some(&actor))?;
+    owed::pay(context, owed, |item| *item == DebtItem::ManifestGone { digest: *digest })?;
     Ok(Response::Done)
 }
 
@@ -122,32 +133,51 @@ fn remove(
         return Err(inconsistent("manifest", "it counts other tags than those that point to it"));
     }
     let mut keep_until = Timestamp(0);
+    let deleted = actor.is_some_and(is_restorable);
     if let Some(actor) = actor {
         for tag in &tags {
             let present = Tags::require(context.state, (repository, tag))?;
             remove_tag(context, repository, tag, &present, actor)?;
         }
         let restore_seconds = policy::of(context, repository)?.restore_seconds;
-        if restore_seconds > 0 {
+        if deleted && restore_seconds > 0 {
             keep_until = context.now.plus_seconds(restore_seconds);
             tombstone::keep(context, repository, digest, record, tags, actor, keep_until)?;
         }
     }
+    let whole = actor.is_none_or(|actor| matches!(actor.cause, ChangeCause::Retention | ChangeCause::BulkDeletion));
+    take(context, repository, digest, record, Parting { orphaned: whole, deleted }, keep_until)?;
+    context.emit(EventKind::ManifestDeleted { repository: repository.clone(), digest: *digest });
+    Ok(())
+}
+
+/// Takes the rows of a manifest away, its tags' own left out. What it listed parts from it so, and what referred to it is
+/// an orphan.
+pub(super) fn take(
+    context: &mut Context<'_, '_>,
+    repository: &RepositoryName,
+    digest: &Digest,
+    record: &ManifestRecord,
+    parting: Parting,
+    keep_until: Timestamp,
+) -> Result<(), ApplyError> {
     unheld::hold(context, repository, digest, record)?;
     Manifests::delete(context.state, (repository, digest));
     ManifestContents::delete(context.state, (repository, digest));
     Pulls::delete(context.state, (repository, digest));
-    let deleted = actor.is_some();
-    let whole = actor.is_none_or(|actor| matches!(actor.cause, ChangeCause::Retention | ChangeCause::BulkDeletion));
-    manifest::detach(context, repository, digest, record, Parting { orphaned: whole, deleted }, keep_until)?;
-    unheld::settle_referrers(context, repository, digest, Parting { orphaned: true, deleted })?;
+    manifest::detach(context, repository, digest, record, parting, keep_until)?;
+    unheld::settle_referrers(context, repository, digest, Parting { orphaned: true, ..parting })?;
     repository::change(context, repository, |counts| {
         subtract(&mut counts.manifests, 1, "manifests of a repository")?;
         subtract(&mut counts.tags, record.tags, "tags of a repository")
     })?;
-    subtract(&mut context.totals.manifests, 1, "manifests in total")?;
-    context.emit(EventKind::ManifestDeleted { repository: repository.clone(), digest: *digest });
-    Ok(())
+    subtract(&mut context.totals.manifests, 1, "manifests in total")
+}
+
+/// Whether an operator may take back what somebody deletes. What a copy deletes the home has deleted: there it is
+/// restored.
+fn is_restorable(actor: &Actor) -> bool {
+    !policy::is_judged(actor.principal.as_deref())
 }
 
 /// Removes a tag; its manifest counts it no more.
@@ -159,7 +189,7 @@ fn drop_tag(
     actor: &Actor,
 ) -> Result<(), ApplyError> {
     remove_tag(context, repository, tag, record, actor)?;
-    tag::lose(context, repository, &record.digest, Parting { orphaned: false, deleted: true })?;
+    tag::lose(context, repository, &record.digest, Parting { orphaned: false, deleted: is_restorable(actor) })?;
     repository::change(context, repository, |counts| subtract(&mut counts.tags, 1, "tags of a repository"))
 }
 

@@ -11,9 +11,11 @@ use crate::catalog::garbage::GarbageItem;
 use crate::catalog::history::{ChangeCause, TagChange};
 use crate::catalog::limit::TAG_CHANGES_KEPT;
 use crate::catalog::name::{Digest, RepositoryName, Tag};
+use crate::catalog::record::TagRecord;
 use crate::catalog::table::TagHistory;
 use crate::machine::ApplyError;
 use crate::table::Table;
+use crate::time::Timestamp;
 
 /// Who changes something, and why.
 #[derive(Clone, Debug)]
@@ -22,6 +24,8 @@ pub(super) struct Actor {
     pub(super) principal: Option<String>,
     /// Why.
     pub(super) cause: ChangeCause,
+    /// When it happened at the home, if it was brought from there; now, if none.
+    pub(super) made: Option<Timestamp>,
 }
 
 fn item(repository: &RepositoryName, tag: &Tag) -> GarbageItem {
@@ -40,26 +44,32 @@ pub(super) fn last(
     Ok(rows.into_iter().next().map(|((_, _, revision), change)| (revision, change)))
 }
 
-/// Remembers that a tag is set. `before` is its revision and what it pointed to, if it exists. Returns the new revision.
+/// Remembers that a tag is set. `before` is what it was, if it exists. Returns the new revision, and the time that counts: a
+/// change is never older than the one before it.
 pub(super) fn set(
     context: &mut Context<'_, '_>,
     repository: &RepositoryName,
     tag: &Tag,
     digest: &Digest,
-    before: Option<(u64, Digest)>,
+    before: Option<&TagRecord>,
     actor: &Actor,
-) -> Result<u64, ApplyError> {
-    let revision = match before {
-        Some((revision, _)) => revision,
+) -> Result<(u64, Timestamp), ApplyError> {
+    let (revision, last) = match before {
+        Some(before) => (before.revision, before.updated),
         None => match last(context, repository, tag)? {
-            Some((revision, _)) => {
+            Some((revision, change)) => {
                 garbage::dequeue(context, &item(repository, tag))?;
-                revision
+                (revision, change.time)
             }
-            None => 0,
+            None => (0, Timestamp(0)),
         },
     };
-    Ok(add(context, repository, tag, revision + 1, Some(*digest), before.map(|(_, previous)| previous), actor))
+    let time = actor.made.unwrap_or(context.now).max(last);
+    let previous = before.map(|before| before.digest);
+    let change =
+        TagChange { time, principal: actor.principal.clone(), cause: actor.cause, digest: Some(*digest), previous };
+    add(context, repository, tag, revision + 1, &change);
+    Ok((revision + 1, time))
 }
 
 /// Remembers that a tag is deleted; what is known of it goes when nobody can want it back.
@@ -71,28 +81,19 @@ pub(super) fn deleted(
     actor: &Actor,
 ) -> Result<(), ApplyError> {
     let (revision, previous) = before;
-    add(context, repository, tag, revision + 1, None, Some(previous), actor);
+    let (principal, cause) = (actor.principal.clone(), actor.cause);
+    let change = TagChange { time: context.now, principal, cause, digest: None, previous: Some(previous) };
+    add(context, repository, tag, revision + 1, &change);
     let policy = policy::of(context, repository)?;
     let deadline = context.now.plus_seconds(policy.grace_seconds.max(policy.restore_seconds));
     garbage::queue(context, &item(repository, tag), deadline)
 }
 
-fn add(
-    context: &mut Context<'_, '_>,
-    repository: &RepositoryName,
-    tag: &Tag,
-    revision: u64,
-    digest: Option<Digest>,
-    previous: Option<Digest>,
-    actor: &Actor,
-) -> u64 {
-    let change =
-        TagChange { time: context.now, principal: actor.principal.clone(), cause: actor.cause, digest, previous };
-    TagHistory::put(context.state, (repository, tag, &revision), &change);
+fn add(context: &mut Context<'_, '_>, repository: &RepositoryName, tag: &Tag, revision: u64, change: &TagChange) {
+    TagHistory::put(context.state, (repository, tag, &revision), change);
     if let Some(oldest) = revision.checked_sub(TAG_CHANGES_KEPT).filter(|oldest| *oldest > 0) {
         TagHistory::delete(context.state, (repository, tag, &oldest));
     }
-    revision
 }
 
 /// Removes the history of a tag that does not exist. Returns the number of its rows.

@@ -7,10 +7,10 @@ use super::context::{Context, subtract};
 use super::deletion::Deleted;
 use super::history::Actor;
 use super::{deletion, malformed, policy, retention};
-use crate::catalog::command::Response;
 use crate::catalog::history::ChangeCause;
 use crate::catalog::job::{JobId, JobKind, JobRecord, JobScope, JobState, JobStep, JobTotals, StartJob, TagToDelete};
 use crate::catalog::limit::{JOBS_ENDED_KEPT, JOBS_RUNNING_MAX, TAGS_PER_STEP};
+use crate::catalog::response::Response;
 use crate::catalog::table::{EndedJobs, JobCounts, Jobs};
 use crate::machine::ApplyError;
 use crate::policy::{OPERATOR, Policy, is_prefix};
@@ -109,7 +109,7 @@ pub(super) fn step(context: &mut Context<'_, '_>, step: JobStep) -> Result<Respo
         JobKind::Retention => ChangeCause::Retention,
         JobKind::Tags { .. } => ChangeCause::BulkDeletion,
     };
-    let actor = Actor { principal: record.principal.clone(), cause };
+    let actor = Actor { principal: record.principal.clone(), cause, made: None };
     record.examined += step.examined;
     record.kept += step.kept;
     let mut deleted = 0;

@@ -6,7 +6,7 @@
 use storage::switch;
 
 use super::context::{Context, subtract};
-use super::{garbage, policy, repository, usage};
+use super::{garbage, policy, replication, repository, usage};
 use crate::catalog::event::EventKind;
 use crate::catalog::garbage::{GarbageItem, is_touch_due, touched_deadline};
 use crate::catalog::name::{Digest, RepositoryName};
@@ -15,6 +15,9 @@ use crate::catalog::table::{BlobLinks, Blobs, Links};
 use crate::machine::ApplyError;
 use crate::table::Table;
 use crate::time::Timestamp;
+
+/// How long a link that is due is put off while its repository moves here.
+const MOVING_SECONDS: u64 = 3600;
 
 /// The blob's place in the garbage queue.
 fn blob_item(digest: &Digest, blob: &BlobRecord) -> GarbageItem {
@@ -55,6 +58,26 @@ pub(super) fn touch(
         queue(context, repository, digest, &link)?;
     }
     Ok(())
+}
+
+/// Whether a link that is due stays. While the repository moves here its home tells clients that the blob exists, and so
+/// it did until this region became the home: all of them count as told at that moment.
+pub(super) fn stays(
+    context: &mut Context<'_, '_>,
+    repository: &RepositoryName,
+    digest: &Digest,
+    link: &LinkRecord,
+) -> Result<bool, ApplyError> {
+    if replication::is_moving_here(context, repository)? {
+        garbage::queue(context, &link_item(repository, digest), context.now.plus_seconds(MOVING_SECONDS))?;
+        return Ok(true);
+    }
+    let since = policy::home_since(context.state, repository)?.filter(|since| link.touched < *since);
+    let Some(since) = since else { return Ok(false) };
+    let link = LinkRecord { touched: since, ..link.clone() };
+    Links::put(context.state, (repository, digest), &link);
+    queue(context, repository, digest, &link)?;
+    Ok(true)
 }
 
 /// Makes a blob visible in a repository. Where it is already, this is a touch.
@@ -104,9 +127,40 @@ pub(super) fn unlink(
     repository: &RepositoryName,
     digest: &Digest,
     link: &LinkRecord,
-    mut blob: BlobRecord,
+    blob: BlobRecord,
     learned: Timestamp,
 ) -> Result<(), ApplyError> {
+    remove(context, repository, digest, link, blob, learned)?;
+    context.emit(EventKind::BlobUnlinked { repository: repository.clone(), digest: *digest });
+    Ok(())
+}
+
+/// The same where the repository leaves this region: a blob that no other one links goes at once. Who asks for it is sent
+/// elsewhere.
+pub(super) fn evict(
+    context: &mut Context<'_, '_>,
+    repository: &RepositoryName,
+    digest: &Digest,
+    link: &LinkRecord,
+    blob: BlobRecord,
+) -> Result<(), ApplyError> {
+    let learned = blob.touched;
+    let blob = remove(context, repository, digest, link, blob, learned)?;
+    if blob.links == 0 {
+        garbage::queue(context, &blob_item(digest, &blob), context.now)?;
+    }
+    Ok(())
+}
+
+/// Removes a link that no manifest uses. Returns the blob as it is then.
+fn remove(
+    context: &mut Context<'_, '_>,
+    repository: &RepositoryName,
+    digest: &Digest,
+    link: &LinkRecord,
+    mut blob: BlobRecord,
+    learned: Timestamp,
+) -> Result<BlobRecord, ApplyError> {
     Links::delete(context.state, (repository, digest));
     BlobLinks::delete(context.state, (digest, repository));
     garbage::dequeue(context, &link_item(repository, digest))?;
@@ -124,8 +178,7 @@ pub(super) fn unlink(
         subtract(&mut record.links, 1, "links of a repository")?;
         subtract(&mut record.linked_bytes, blob.length_bytes, "linked bytes of a repository")
     })?;
-    context.emit(EventKind::BlobUnlinked { repository: repository.clone(), digest: *digest });
-    Ok(())
+    Ok(blob)
 }
 
 /// One more manifest of the repository uses the blob.

@@ -5,9 +5,9 @@ use storage::shard::{DiskId, ExtentIndex, ObjectId, ShardIndex};
 
 use super::context::Context;
 use super::{malformed, redundancy};
-use crate::catalog::command::Response;
 use crate::catalog::layout::PlacementKey;
 use crate::catalog::limit::LOCATION_SHARDS_MAX;
+use crate::catalog::response::Response;
 use crate::catalog::shortfall::ShortfallReason;
 use crate::catalog::table::ShardPlacements;
 use crate::id::NodeId;

@@ -11,13 +11,15 @@ use super::history::Actor;
 use super::tag::Set;
 use super::unheld::Parting;
 use super::usage::Demand;
-use super::{link, malformed, policy, repository, tag, tombstone, unheld, usage};
-use crate::catalog::command::{PutManifest, Response};
+use super::{link, malformed, owed, policy, repository, tag, tombstone, unheld, usage};
+use crate::catalog::command::PutManifest;
 use crate::catalog::event::EventKind;
 use crate::catalog::history::ChangeCause;
 use crate::catalog::limit::UNKNOWN_BLOBS_NAMED;
 use crate::catalog::name::{Digest, RepositoryName, Tag};
 use crate::catalog::record::{BlobRecord, LinkRecord, ManifestRecord, ReferrerRecord};
+use crate::catalog::replication::DebtItem;
+use crate::catalog::response::Response;
 use crate::catalog::table::{
     Blobs, Links, ManifestContents, ManifestParents, ManifestUses, Manifests, Referrers, Tags,
 };
@@ -33,8 +35,22 @@ pub(super) fn put(context: &mut Context<'_, '_>, put: PutManifest) -> Result<Res
     if let Some(refusal) = policy::refuse_write(context, put.repository.as_str(), put.principal.as_deref())? {
         return Ok(refusal);
     }
-    let actor = Actor { principal: put.principal.clone(), cause: ChangeCause::Push };
-    store(context, put, &actor)
+    let made = put.made.filter(|_| policy::is_judged(put.principal.as_deref())).map(|made| made.min(context.now));
+    let actor = Actor { principal: put.principal.clone(), cause: ChangeCause::Push, made };
+    if let Some(refusal) = owed::refuse(context, &put.repository, put.principal.as_deref(), put.owed.as_ref())? {
+        return Ok(refusal);
+    }
+    let Some(owed) = put.owed.clone() else { return store(context, put, &actor) };
+    let (stored, tags) = (put.digest, put.tags.clone());
+    let response = store(context, put, &actor)?;
+    if matches!(response, Response::ManifestStored { .. }) {
+        owed::pay(context, Some(&owed), |item| match item {
+            DebtItem::Manifest { digest } => *digest == stored,
+            DebtItem::Tag { tag, digest } => *digest == stored && tags.contains(tag),
+            DebtItem::TagGone { .. } | DebtItem::ManifestGone { .. } | DebtItem::Blob { .. } => false,
+        })?;
+    }
+    Ok(response)
 }
 
 /// Stores a manifest and sets its tags. Pushed again, it only moves tags, and renews its grace if nothing holds it;
@@ -63,7 +79,7 @@ pub(super) fn store(
     }
     let mut record = match present {
         Some(present) if describes(&present, &put) => present,
-        present => write(context, &put, uses, present)?,
+        present => write(context, &put, uses, present, actor)?,
     };
     let added = set_tags(context, &put.repository, &put.digest, &mut record, &put.tags, actor)?;
     if created || added > 0 {
@@ -122,6 +138,9 @@ fn refuse(
                 }
             }
         }
+    }
+    if policy::is_judged(actor.principal.as_deref()) {
+        return Ok(None);
     }
     usage::refuse(context, repository, &demand)
 }
@@ -210,13 +229,14 @@ fn write(
     put: &PutManifest,
     uses: Vec<Use>,
     present: Option<ManifestRecord>,
+    actor: &Actor,
 ) -> Result<ManifestRecord, ApplyError> {
     let key = (&put.repository, &put.digest);
     let length_bytes = put.bytes.len() as u64;
     let (kept, uses) = match present {
         None => {
             ManifestContents::put(context.state, key, &put.bytes);
-            ((0, context.now, context.next_generation()), uses)
+            ((0, actor.made.unwrap_or(context.now), context.next_generation()), uses)
         }
         Some(present) => {
             detach(context, &put.repository, &put.digest, &present, Parting::default(), Timestamp(0))?;

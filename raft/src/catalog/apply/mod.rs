@@ -10,6 +10,7 @@ mod blob;
 mod collect;
 mod context;
 mod deletion;
+mod evict;
 mod extent;
 mod garbage;
 mod history;
@@ -19,11 +20,13 @@ mod location;
 mod manifest;
 mod moves;
 mod once;
+mod owed;
 mod placement;
 mod policy;
 mod publish;
 mod pulls;
 mod redundancy;
+mod replication;
 mod repository;
 mod restore;
 mod retention;
@@ -37,13 +40,14 @@ mod usage;
 
 use storage::kv::Column;
 
-use super::command::{Command, Response};
+use super::command::Command;
+use super::response::Response;
 use super::table;
 use crate::machine::{ApplyError, Machine, Stamp, Transaction};
 use context::Context;
 use location::Page;
 
-pub(super) use policy::{layers, resolved, role_of};
+pub(super) use policy::{home_since, keeps_unheld, layers, resolved, role, role_of};
 
 /// The catalog's state machine.
 #[derive(Clone, Copy, Debug)]
@@ -72,18 +76,20 @@ fn dispatch(context: &mut Context<'_, '_>, command: Command) -> Result<Response,
         Command::FinishUpload { session, advance, digest } => publish::finish(context, session, advance, &digest),
         Command::CancelUpload { session, repository } => upload::cancel(context, session, &repository),
         Command::ExpireUploads { limit } => upload::expire(context, limit),
-        Command::MountBlob { repository, digest, from } => blob::mount(context, &repository, &digest, from),
+        Command::MountBlob { repository, digest, from, principal } => {
+            blob::mount(context, &repository, &digest, from, principal.as_deref())
+        }
         Command::TouchBlob { repository, digest } => blob::touch(context, &repository, &digest),
         Command::TouchManifest { repository, digest } => unheld::touch(context, &repository, &digest),
         Command::UnlinkBlob { repository, digest, principal } => {
             blob::unlink(context, &repository, &digest, principal.as_deref())
         }
         Command::PutManifest(put) => manifest::put(context, put),
-        Command::DeleteTag { repository, tag, principal } => {
-            deletion::delete_tag(context, &repository, &tag, principal)
+        Command::DeleteTag { repository, tag, principal, owed } => {
+            deletion::delete_tag(context, &repository, &tag, principal, owed.as_ref())
         }
-        Command::DeleteManifest { repository, digest, principal } => {
-            deletion::delete_manifest(context, &repository, &digest, principal)
+        Command::DeleteManifest { repository, digest, principal, owed } => {
+            deletion::delete_manifest(context, &repository, &digest, principal, owed.as_ref())
         }
         Command::ReplaceExtent { object, extent, expected, body, shortfall } => {
             redundancy::replace(context, object, extent, expected, body, shortfall)
@@ -112,6 +118,12 @@ fn dispatch(context: &mut Context<'_, '_>, command: Command) -> Result<Response,
             restore::restore(context, &repository, &target, principal)
         }
         Command::RecordPulls { pulls } => pulls::record(context, &pulls),
+        Command::AdvanceReplication(advance) => replication::advance(context, advance),
+        Command::SettleDebts(settle) => replication::settle(context, settle),
+        Command::DropReplication { source, prefix, limit } => replication::forget(context, source, prefix, limit),
+        Command::Evict { repository, limit, policy_version } => {
+            evict::evict(context, &repository, limit, policy_version)
+        }
     }
 }
 

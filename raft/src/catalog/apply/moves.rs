@@ -6,8 +6,9 @@ use storage::shard::{Attempt, ExtentIndex, ObjectId};
 
 use super::context::Context;
 use super::{extent, malformed, placement, redundancy};
-use crate::catalog::command::{Response, ShardMove};
+use crate::catalog::command::ShardMove;
 use crate::catalog::layout::{CodedExtent, ExtentBody, ExtentRecord, ShardLocation};
+use crate::catalog::response::Response;
 use crate::catalog::table::Extents;
 use crate::machine::ApplyError;
 use crate::table::Table;

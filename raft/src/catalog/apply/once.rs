@@ -9,8 +9,9 @@ use storage::switch;
 
 use super::context::Context;
 use super::dispatch;
-use crate::catalog::command::{Command, Response};
+use crate::catalog::command::Command;
 use crate::catalog::limit::{REQUEST_RETENTION_SECONDS, REQUESTS_TRIMMED_PER_COMMAND};
+use crate::catalog::response::Response;
 use crate::catalog::table::{RequestExpiries, Requests};
 use crate::id::RequestId;
 use crate::machine::ApplyError;

@@ -1,12 +1,13 @@
 //! What the policy of a namespace says about a command, in log order: every replica decides alike.
 
 use super::context::Context;
-use crate::catalog::command::Response;
 use crate::catalog::name::{Digest, RepositoryName, Tag};
-use crate::catalog::table::Policies;
+use crate::catalog::response::Response;
+use crate::catalog::table::{HomesSince, Policies};
 use crate::machine::{ApplyError, State};
-use crate::policy::{NamespacePolicy, OPERATOR, Policy, Role, Sources, prefixes};
+use crate::policy::{NamespacePolicy, OPERATOR, Policy, REPLICATION, Role, Sources, prefixes};
 use crate::table::Table;
+use crate::time::Timestamp;
 
 /// What is set at each prefix of a repository, the root first; prefixes that set nothing are left out.
 pub(in crate::catalog) fn layers(
@@ -25,7 +26,7 @@ pub(in crate::catalog) fn layers(
 
 /// What this region is for what is below a prefix, and the prefix that says so: the longest one that says
 /// something.
-fn role(state: &impl State, prefix: &str) -> Result<(Role, String), ApplyError> {
+pub(in crate::catalog) fn role(state: &impl State, prefix: &str) -> Result<(Role, String), ApplyError> {
     let mut prefix = prefix.to_owned();
     loop {
         let role = Policies::get(state, &prefix)?.and_then(|copy| copy.role);
@@ -42,6 +43,30 @@ fn role(state: &impl State, prefix: &str) -> Result<(Role, String), ApplyError> 
 /// What this region is for a repository.
 pub(in crate::catalog) fn role_of(state: &impl State, repository: &RepositoryName) -> Result<Role, ApplyError> {
     Ok(role(state, repository.as_str())?.0)
+}
+
+/// When this region became the home of a repository, the latest time; `None` if it always was.
+pub(in crate::catalog) fn home_since(
+    state: &impl State,
+    repository: &RepositoryName,
+) -> Result<Option<Timestamp>, ApplyError> {
+    let mut since = None;
+    for prefix in prefixes(repository) {
+        since = since.max(HomesSince::get(state, &prefix.to_owned())?);
+    }
+    Ok(since)
+}
+
+/// Whether manifests that nothing holds stay here whatever the policy says: of a copy the home decides what goes, and what
+/// an old home holds must be found again.
+pub(in crate::catalog) fn keeps_unheld(state: &impl State, repository: &RepositoryName) -> Result<bool, ApplyError> {
+    Ok(matches!(role_of(state, repository)?, Role::Replica | Role::Fenced))
+}
+
+/// Whether what this principal does was judged in another region already: quotas, immutable tags and switched-off
+/// deletions are the home's to hold against a client, and what the home has a copy takes.
+pub(super) fn is_judged(principal: Option<&str>) -> bool {
+    principal == Some(REPLICATION)
 }
 
 /// Why this principal writes nothing below a prefix in this region; `None` if he does. Looked at in log order, so that a
@@ -82,7 +107,7 @@ pub(super) fn refuse_delete(
     principal: Option<&str>,
 ) -> Result<Option<Response>, ApplyError> {
     let foreign = refuse_write(context, repository.as_str(), principal)?;
-    if foreign.is_some() || principal == Some(OPERATOR) {
+    if foreign.is_some() || principal == Some(OPERATOR) || is_judged(principal) {
         return Ok(foreign);
     }
     let (policy, sources) = resolved(context.state, repository)?;
@@ -97,6 +122,9 @@ pub(super) fn refuse_change(
     digest: &Digest,
     principal: Option<&str>,
 ) -> Result<Option<Response>, ApplyError> {
+    if is_judged(principal) {
+        return Ok(None);
+    }
     let (policy, sources) = resolved(context.state, repository)?;
     Ok(policy.immutable(tag.as_str(), principal).map(|pattern| Response::Immutable {
         tag: tag.clone(),

@@ -5,9 +5,10 @@ use storage::shard::ObjectId;
 
 use super::context::{Context, subtract};
 use super::{blob, extent, link, malformed, policy, redundancy, upload};
-use crate::catalog::command::{Advance, Response};
+use crate::catalog::command::Advance;
 use crate::catalog::name::{Digest, SessionId};
 use crate::catalog::record::{BlobRecord, ObjectRecord, ObjectState, UploadRecord};
+use crate::catalog::response::Response;
 use crate::catalog::table::{Blobs, Links, Objects, Uploads};
 use crate::machine::ApplyError;
 use crate::table::Table;
@@ -38,7 +39,7 @@ pub(super) fn finish(
     if existing.as_ref().is_some_and(|blob| blob.length_bytes != length_bytes) {
         return Ok(malformed(format!("{length_bytes} bytes published under the digest of another length")));
     }
-    if let Some(refusal) = blob::refuse_link(context, &upload.repository, digest, length_bytes)? {
+    if let Some(refusal) = blob::refuse_link(context, &upload.repository, digest, length_bytes, principal)? {
         return Ok(refusal);
     }
 

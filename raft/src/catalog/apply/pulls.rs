@@ -2,9 +2,9 @@
 
 use super::context::Context;
 use super::malformed;
-use crate::catalog::command::Response;
 use crate::catalog::limit::PULLS_PER_COMMAND;
 use crate::catalog::name::{Digest, RepositoryName};
+use crate::catalog::response::Response;
 use crate::catalog::table::{Manifests, Pulls};
 use crate::machine::ApplyError;
 use crate::table::Table;

@@ -6,8 +6,9 @@ use storage::shard::{Attempt, ExtentIndex, ObjectId, ShardIndex};
 
 use super::context::{Context, subtract};
 use super::{extent, malformed};
-use crate::catalog::command::{Response, ShardMove, Shortfall};
+use crate::catalog::command::{ShardMove, Shortfall};
 use crate::catalog::layout::{CodedExtent, ExtentBody};
+use crate::catalog::response::Response;
 use crate::catalog::shortfall::{MissingShard, ShortfallKey, ShortfallReason, ShortfallRecord};
 use crate::catalog::table::{Extents, ShortfallOrder, Shortfalls};
 use crate::machine::ApplyError;

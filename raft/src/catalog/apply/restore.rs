@@ -3,9 +3,10 @@
 use super::context::Context;
 use super::history::Actor;
 use super::{history, manifest, policy};
-use crate::catalog::command::{PutManifest, Response};
+use crate::catalog::command::PutManifest;
 use crate::catalog::history::{ChangeCause, RestoreTarget};
 use crate::catalog::name::{Digest, RepositoryName, Tag};
+use crate::catalog::response::Response;
 use crate::catalog::table::{Manifests, Tags, TombstoneContents, Tombstones};
 use crate::machine::ApplyError;
 use crate::table::Table;
@@ -20,7 +21,7 @@ pub(super) fn restore(
     if let Some(refusal) = policy::refuse_write(context, repository.as_str(), principal.as_deref())? {
         return Ok(refusal);
     }
-    let actor = Actor { principal, cause: ChangeCause::Restore };
+    let actor = Actor { principal, cause: ChangeCause::Restore, made: None };
     match target {
         RestoreTarget::Manifest(digest) => restore_manifest(context, repository, digest, None, &actor),
         RestoreTarget::Tag(tag) => restore_tag(context, repository, tag, &actor),
@@ -83,6 +84,8 @@ fn restore_manifest(
         artifact_type,
         annotations,
         principal: actor.principal.clone(),
+        owed: None,
+        made: None,
     };
     match manifest::store(context, put, actor)? {
         Response::ManifestStored { .. } => Ok(Response::Restored { digest: *digest, tags }),

@@ -1,7 +1,8 @@
 //! What became of discarded shard sets: forgotten once their files are gone.
 
 use super::context::{Context, subtract};
-use crate::catalog::command::{DiscardKey, Response};
+use crate::catalog::command::DiscardKey;
+use crate::catalog::response::Response;
 use crate::catalog::table::Discards;
 use crate::machine::ApplyError;
 use crate::table::Table;

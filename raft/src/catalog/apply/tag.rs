@@ -36,13 +36,15 @@ pub(super) fn set(
     let present = Tags::get(context.state, (repository, tag))?;
     let previous = present.as_ref().map(|record| record.digest);
     if previous == Some(*digest) {
+        if let (Some(record), Some(made)) = (present, actor.made) {
+            renew(context, repository, tag, &record, made);
+        }
         return Ok(Set::Unchanged);
     }
-    let before = present.map(|record| (record.revision, record.digest));
-    let revision = history::set(context, repository, tag, digest, before, actor)?;
+    let (revision, time) = history::set(context, repository, tag, digest, present.as_ref(), actor)?;
     let kind = EventKind::TagSet { repository: repository.clone(), tag: tag.clone(), digest: *digest, previous };
     let sequence = context.emit(kind);
-    let updated = if switch::broken("catalog.apply.diverge") { Timestamp(context.now.0 + 1) } else { context.now };
+    let updated = if switch::broken("catalog.apply.diverge") { Timestamp(time.0 + 1) } else { time };
     Tags::put(context.state, (repository, tag), &TagRecord { digest: *digest, updated, sequence, revision });
     ManifestTags::put(context.state, (repository, digest, tag), &());
     let Some(previous) = previous else {
@@ -52,6 +54,13 @@ pub(super) fn set(
     ManifestTags::delete(context.state, (repository, &previous, tag));
     lose(context, repository, &previous, Parting::default())?;
     Ok(Set::Moved)
+}
+
+/// A tag that points where it pointed was set anew at the home, if it was: its age is counted from then, here as there.
+fn renew(context: &mut Context<'_, '_>, repository: &RepositoryName, tag: &Tag, record: &TagRecord, made: Timestamp) {
+    if made > record.updated {
+        Tags::put(context.state, (repository, tag), &TagRecord { updated: made, ..record.clone() });
+    }
 }
 
 /// A manifest has lost one tag.

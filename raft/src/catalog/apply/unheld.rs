@@ -5,10 +5,10 @@
 
 use super::context::Context;
 use super::{garbage, policy};
-use crate::catalog::command::Response;
 use crate::catalog::garbage::{GarbageItem, UnheldRecord, is_touch_due, unheld_deadline};
 use crate::catalog::name::{Digest, RepositoryName};
 use crate::catalog::record::ManifestRecord;
+use crate::catalog::response::Response;
 use crate::catalog::table::{ManifestParents, Manifests, Referrers, UnheldManifests};
 use crate::machine::ApplyError;
 use crate::table::Table;
@@ -57,7 +57,7 @@ pub(super) fn hold(
     Ok(())
 }
 
-/// Queues an unheld manifest as the policy of now says, or takes it out.
+/// Queues an unheld manifest as the policy of now says and as this region's role allows, or takes it out.
 pub(super) fn schedule(
     context: &mut Context<'_, '_>,
     repository: &RepositoryName,
@@ -67,8 +67,8 @@ pub(super) fn schedule(
 ) -> Result<(), ApplyError> {
     let item = item(repository, digest, record);
     match unheld_deadline(unheld, &policy::of(context, repository)?) {
-        Some(deadline) => garbage::queue(context, &item, deadline),
-        None => garbage::dequeue(context, &item),
+        Some(deadline) if !policy::keeps_unheld(context.state, repository)? => garbage::queue(context, &item, deadline),
+        _ => garbage::dequeue(context, &item),
     }
 }
 
@@ -84,14 +84,36 @@ pub(super) fn touch(
     let Some(mut unheld) = UnheldManifests::get(context.state, (repository, digest))? else {
         return Ok(Response::Done);
     };
-    let grace_seconds = policy::of(context, repository)?.grace_seconds;
-    let deadline = garbage::deadline(context, &item(repository, digest, &record))?;
+    let policy = policy::of(context, repository)?;
+    let grace_seconds = policy.grace_seconds;
+    let deadline = match garbage::deadline(context, &item(repository, digest, &record))? {
+        // It is queued once it is looked at again, should this region have become the home a moment ago.
+        None if !policy::keeps_unheld(context.state, repository)? => unheld_deadline(&unheld, &policy),
+        queued => queued,
+    };
     if deadline.is_some_and(|deadline| is_touch_due(deadline, context.now, grace_seconds)) {
         unheld.since = context.now;
         UnheldManifests::put(context.state, (repository, digest), &unheld);
         schedule(context, repository, digest, &record, &unheld)?;
     }
     Ok(Response::Done)
+}
+
+/// Whether a manifest that is due stays for another grace: until this region became the home, the former one told clients
+/// that it exists, or this one did while it was fenced and did not note it. All of them count as told at that moment.
+pub(super) fn stays(
+    context: &mut Context<'_, '_>,
+    repository: &RepositoryName,
+    digest: &Digest,
+    record: &ManifestRecord,
+) -> Result<bool, ApplyError> {
+    let Some(unheld) = UnheldManifests::get(context.state, (repository, digest))? else { return Ok(false) };
+    let since = policy::home_since(context.state, repository)?.filter(|since| unheld.since < *since);
+    let Some(since) = since else { return Ok(false) };
+    let unheld = UnheldRecord { since, ..unheld };
+    UnheldManifests::put(context.state, (repository, digest), &unheld);
+    schedule(context, repository, digest, record, &unheld)?;
+    Ok(true)
 }
 
 /// Settles the manifests that refer to this one, which has come or gone.

@@ -9,12 +9,13 @@ use storage::switch;
 
 use super::context::{Context, subtract};
 use super::{extent, malformed, policy, usage};
-use crate::catalog::command::{Advance, Response, StartUpload};
+use crate::catalog::command::{Advance, StartUpload};
 use crate::catalog::layout::{ExtentBody, ExtentRecord};
 use crate::catalog::limit::{EXTENTS_EXPIRED_PER_COMMAND, UPLOAD_EXTENTS_MAX};
 use crate::catalog::name::{RepositoryName, SessionId};
 use crate::catalog::record::{ObjectRecord, ObjectState, UploadPosition, UploadRecord};
-use crate::catalog::table::{Extents, Objects, UploadExpiries, Uploads};
+use crate::catalog::response::Response;
+use crate::catalog::table::{Extents, Objects, RepositoryUploads, UploadExpiries, Uploads};
 use crate::machine::ApplyError;
 use crate::table::Table;
 use crate::time::Timestamp;
@@ -47,6 +48,7 @@ pub(super) fn start(context: &mut Context<'_, '_>, start: StartUpload) -> Result
     };
     let object = ObjectRecord { length_bytes: 0, extents: 0, state: ObjectState::Uploading };
     UploadExpiries::put(context.state, (&upload.expires, &start.session), &());
+    RepositoryUploads::put(context.state, (&upload.repository, &start.session), &());
     Uploads::put(context.state, &start.session, &upload);
     Objects::put(context.state, &upload.object, &object);
     context.totals.uploads += 1;
@@ -68,7 +70,7 @@ pub(super) fn advance(
     }
     // What is there already may still be mended.
     if !advance.extents.is_empty()
-        && let Some(refusal) = policy::refuse_write(context, upload.repository.as_str(), None)?
+        && let Some(refusal) = policy::refuse_write(context, upload.repository.as_str(), upload.principal.as_deref())?
     {
         return Ok(refusal);
     }
@@ -77,7 +79,9 @@ pub(super) fn advance(
     }
     let added: u64 = advance.extents.iter().map(|new| new.body.length_bytes()).sum();
     let offset_bytes = upload.position.offset_bytes.saturating_add(added);
-    if let Some(refusal) = usage::refuse_offset(context, &upload.repository, offset_bytes)? {
+    if !policy::is_judged(upload.principal.as_deref())
+        && let Some(refusal) = usage::refuse_offset(context, &upload.repository, offset_bytes)?
+    {
         return Ok(refusal);
     }
     let object = commit(context, session, &mut upload, advance)?;
@@ -181,9 +185,14 @@ pub(super) fn expire(context: &mut Context<'_, '_>, limit: u32) -> Result<Respon
 }
 
 /// Removes a session; an unfinished one with its object. Returns the number of extents that were discarded.
-fn end(context: &mut Context<'_, '_>, session: SessionId, upload: &UploadRecord) -> Result<usize, ApplyError> {
+pub(super) fn end(
+    context: &mut Context<'_, '_>,
+    session: SessionId,
+    upload: &UploadRecord,
+) -> Result<usize, ApplyError> {
     Uploads::delete(context.state, &session);
     UploadExpiries::delete(context.state, (&upload.expires, &session));
+    RepositoryUploads::delete(context.state, (&upload.repository, &session));
     if upload.finished.is_some() {
         return Ok(0);
     }

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use storage::switch;
 
 use super::context::{Context, subtract};
-use crate::catalog::command::Response;
 use crate::catalog::name::{Digest, RepositoryName};
 use crate::catalog::record::RepositoryRecord;
+use crate::catalog::response::Response;
 use crate::catalog::table::{Links, Policies, Repositories, Usage, UsageBlobs};
 use crate::catalog::usage::{UsageBlobRecord, UsageRecord};
 use crate::machine::{ApplyError, State};

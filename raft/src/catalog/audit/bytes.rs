@@ -9,8 +9,8 @@ use crate::catalog::layout::{CodedExtent, ExtentBody, PlacementRecord, Placement
 use crate::catalog::record::{ObjectRecord, ObjectState};
 use crate::catalog::shortfall::{ShortfallReason, ShortfallRecord};
 use crate::catalog::table::{
-    Blobs, Discards, Extents, Objects, PlacementTotals, ShardPlacements, ShortfallOrder, Shortfalls, UploadExpiries,
-    Uploads,
+    Blobs, Discards, Extents, Objects, PlacementTotals, RepositoryUploads, ShardPlacements, ShortfallOrder, Shortfalls,
+    UploadExpiries, Uploads,
 };
 use crate::id::NodeId;
 use crate::machine::State;
@@ -21,6 +21,7 @@ const PLACEMENTS: &str = "placements are those of the extents";
 const TOTALS: &str = "the totals of each disk are exact";
 const SHORTFALLS: &str = "shortfalls speak of extents as they are";
 const EXPIRY: &str = "every upload expires";
+const SESSIONS: &str = "a repository knows of its sessions";
 
 pub(super) fn audit<S: State>(audit: &mut Audit<'_, S>) -> Result<(), StateError> {
     let uploads = uploads(audit)?;
@@ -57,6 +58,8 @@ fn uploads<S: State>(audit: &mut Audit<'_, S>) -> Result<BTreeMap<ObjectId, u64>
     audit.each::<Uploads>(|audit, id, record| {
         let expires = audit.contains::<UploadExpiries>((&record.expires, &id))?;
         audit.expect(expires, EXPIRY, || format!("session {id} at {} is not listed", record.expires.0));
+        let listed = audit.contains::<RepositoryUploads>((&record.repository, &id))?;
+        audit.expect(listed, SESSIONS, || format!("{} does not know of session {id}", record.repository));
         if record.finished.is_none() {
             *open.entry(record.object).or_default() += 1;
             let length = audit.get::<Objects>(&record.object)?.map(|object| object.length_bytes);
@@ -70,6 +73,11 @@ fn uploads<S: State>(audit: &mut Audit<'_, S>) -> Result<BTreeMap<ObjectId, u64>
     audit.each::<UploadExpiries>(|audit, (expires, id), ()| {
         let same = audit.get::<Uploads>(&id)?.is_some_and(|record| record.expires == expires);
         audit.expect(same, EXPIRY, || format!("session {id} is listed at {}", expires.0));
+        Ok(())
+    })?;
+    audit.each::<RepositoryUploads>(|audit, (repository, id), ()| {
+        let own = audit.get::<Uploads>(&id)?.is_some_and(|record| record.repository == repository);
+        audit.expect(own, SESSIONS, || format!("{repository} has no session {id}"));
         Ok(())
     })?;
     Ok(open)

@@ -6,7 +6,7 @@
 //!
 //! `names` is about what clients name, `past` about what is kept of it, `blobs` about references and visibility, `bytes`
 //! about what blobs consist of, `usage` about what each namespace uses, `queues` about what waits and about the counts, `jobs` about what is
-//! said of namespaces, deletion jobs and retention.
+//! said of namespaces, deletion jobs and retention, `replication` about what is owed to copies.
 
 mod blobs;
 mod bytes;
@@ -14,6 +14,7 @@ mod jobs;
 mod names;
 mod past;
 mod queues;
+mod replication;
 mod usage;
 
 use std::fmt;
@@ -71,6 +72,7 @@ pub fn audit(state: &impl State, limit: usize) -> Result<Vec<Finding>, StateErro
     bytes::audit(&mut audit)?;
     queues::audit(&mut audit, &counts)?;
     jobs::audit(&mut audit)?;
+    replication::audit(&mut audit)?;
     Ok(audit.findings)
 }
 

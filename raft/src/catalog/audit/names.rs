@@ -144,7 +144,8 @@ fn collected<S: State>(
         }
     }
     let (policy, _) = apply::resolved(audit.state, repository)?;
-    Ok(Some(unheld_deadline(unheld, &policy).is_some()))
+    let kept = apply::keeps_unheld(audit.state, repository)?;
+    Ok(Some(!kept && unheld_deadline(unheld, &policy).is_some()))
 }
 
 /// Every edge begins at a manifest that names its end.

@@ -36,6 +36,9 @@ impl GarbageQueue {
     }
 }
 
+/// Kind of an item that is a link.
+pub(super) const LINK: u8 = 2;
+
 /// Kind of an item that is a tag's history.
 pub(super) const TAG_HISTORY: u8 = 5;
 
@@ -49,7 +52,7 @@ impl Part for GarbageItem {
                 generation.write(key);
             }
             Self::Link { repository, digest } => {
-                key.push(2);
+                key.push(LINK);
                 repository.write(key);
                 digest.write(key);
             }
@@ -75,7 +78,7 @@ impl Part for GarbageItem {
     fn read(key: &mut &[u8]) -> Option<Self> {
         Some(match u8::read(key)? {
             1 => Self::Blob { digest: Part::read(key)?, generation: Part::read(key)? },
-            2 => Self::Link { repository: Part::read(key)?, digest: Part::read(key)? },
+            LINK => Self::Link { repository: Part::read(key)?, digest: Part::read(key)? },
             3 => {
                 let (repository, digest) = (Part::read(key)?, Part::read(key)?);
                 Self::Manifest { repository, digest, generation: Part::read(key)? }

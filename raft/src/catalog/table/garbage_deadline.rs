@@ -3,9 +3,9 @@
 use storage::kv::Column;
 
 use super::QUEUES;
-use super::garbage::TAG_HISTORY;
+use super::garbage::{LINK, TAG_HISTORY};
 use crate::catalog::garbage::GarbageItem;
-use crate::catalog::name::{RepositoryName, Tag};
+use crate::catalog::name::{Digest, RepositoryName, Tag};
 use crate::machine::State;
 use crate::table::{StateError, Table};
 use crate::time::Timestamp;
@@ -35,6 +35,19 @@ impl GarbageDeadlines {
         let rows = Self::scan::<(u8, RepositoryName)>(state, (&TAG_HISTORY, repository), after.as_ref(), limit)?;
         let tag = |item| if let GarbageItem::TagHistory { tag, .. } = item { Some(tag) } else { None };
         Ok(rows.into_iter().filter_map(|(item, _)| tag(item)).collect())
+    }
+
+    /// Blobs that a repository links and no manifest of it uses, by digest, behind `after`.
+    pub(crate) fn unused_links(
+        state: &impl State,
+        repository: &RepositoryName,
+        after: Option<&Digest>,
+        limit: usize,
+    ) -> Result<Vec<Digest>, StateError> {
+        let after = after.map(|digest| GarbageItem::Link { repository: repository.clone(), digest: *digest });
+        let rows = Self::scan::<(u8, RepositoryName)>(state, (&LINK, repository), after.as_ref(), limit)?;
+        let digest = |item| if let GarbageItem::Link { digest, .. } = item { Some(digest) } else { None };
+        Ok(rows.into_iter().filter_map(|(item, _)| digest(item)).collect())
     }
 }
 

@@ -7,20 +7,24 @@ mod below;
 mod blob;
 mod blob_link;
 mod clock;
+mod debt;
 mod discard;
 mod ended_job;
 mod event;
 mod extent;
 mod garbage;
 mod garbage_deadline;
+mod home_since;
 mod job;
 mod job_totals;
+mod leftover;
 mod link;
 mod manifest;
 mod manifest_content;
 mod manifest_parent;
 mod manifest_tag;
 mod manifest_use;
+mod named;
 mod object;
 mod placement_totals;
 mod policy;
@@ -28,7 +32,9 @@ mod policy_version;
 mod policy_walk;
 mod pull;
 mod referrer;
+mod replication;
 mod repository;
+mod repository_upload;
 mod request;
 mod request_expiry;
 mod retention_due;
@@ -53,20 +59,24 @@ pub(crate) use below::rows_below;
 pub(crate) use blob::Blobs;
 pub(crate) use blob_link::BlobLinks;
 pub(crate) use clock::CatalogClock;
+pub(crate) use debt::Debts;
 pub(crate) use discard::Discards;
 pub(crate) use ended_job::EndedJobs;
 pub(crate) use event::Feed;
 pub(crate) use extent::Extents;
 pub(crate) use garbage::GarbageQueue;
 pub(crate) use garbage_deadline::GarbageDeadlines;
+pub(crate) use home_since::HomesSince;
 pub(crate) use job::Jobs;
 pub(crate) use job_totals::JobCounts;
+pub(crate) use leftover::Leftovers;
 pub(crate) use link::Links;
 pub(crate) use manifest::Manifests;
 pub(crate) use manifest_content::ManifestContents;
 pub(crate) use manifest_parent::ManifestParents;
 pub(crate) use manifest_tag::ManifestTags;
 pub(crate) use manifest_use::ManifestUses;
+pub(crate) use named::{behind, first_named};
 pub(crate) use object::Objects;
 pub(crate) use placement_totals::PlacementTotals;
 pub(crate) use policy::Policies;
@@ -74,7 +84,9 @@ pub(crate) use policy_version::PolicyVersion;
 pub(crate) use policy_walk::PolicyWalks;
 pub(crate) use pull::Pulls;
 pub(crate) use referrer::Referrers;
+pub(crate) use replication::Replications;
 pub(crate) use repository::Repositories;
+pub(crate) use repository_upload::RepositoryUploads;
 pub(crate) use request::Requests;
 pub(crate) use request_expiry::RequestExpiries;
 pub(crate) use retention_due::RetentionDues;
@@ -155,6 +167,11 @@ mod tests {
             JobCounts::KIND,
             RetentionRuns::KIND,
             RetentionDues::KIND,
+            Replications::KIND,
+            Debts::KIND,
+            RepositoryUploads::KIND,
+            HomesSince::KIND,
+            Leftovers::KIND,
         ];
         let unique: std::collections::BTreeSet<u8> = kinds.into_iter().collect();
         assert_eq!(unique.len(), kinds.len());

@@ -3,7 +3,7 @@
 use storage::kv::Column;
 
 use super::QUEUES;
-use crate::catalog::command::Response;
+use crate::catalog::response::Response;
 use crate::id::RequestId;
 use crate::table::Table;
 

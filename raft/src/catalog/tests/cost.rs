@@ -205,3 +205,33 @@ fn a_page_of_shards_costs_what_it_holds() {
     let Response::Page { count, next: Some(_) } = store.apply(page(u32::MAX)) else { panic!() };
     assert_eq!(count, u64::from(LOCATION_SHARDS_MAX), "a page has its limit, whatever is asked");
 }
+
+/// What it costs to evict ten images among `others` that stay.
+fn eviction_costs(others: u32) -> Vec<(usize, usize)> {
+    let mut store = Store::new();
+    for number in 1..=10 {
+        store.push(number, "acme/app", number);
+        store.put(manifest("acme/app", 100 + number, &[&format!("m{number}")], &[number, 1]));
+    }
+    for number in 0..others {
+        let put =
+            PutManifest { repository: repository(&format!("other/{number}")), ..manifest("other", 0, &["a"], &[]) };
+        let put = Command::PutManifest(PutManifest { digest: other(number), ..put });
+        let request = RequestId((u128::from(number) << 64).to_be_bytes());
+        store.apply_unchecked(put, Stamp { time: store.now, request });
+    }
+    store.sync_role("acme", Some(crate::policy::Role::Foreign));
+    let policy_version = store.view().policy_version().unwrap();
+    let evict = Command::Evict { repository: repository("acme/app"), limit: 8, policy_version };
+    let costs = (0..6).map(|_| measure(&mut store, evict.clone())).collect();
+    let totals = store.view().totals().unwrap();
+    assert_eq!((totals.manifests, totals.garbage.blobs), (u64::from(others), 10));
+    costs
+}
+
+#[test]
+fn evicting_costs_what_leaves_however_large_the_store_is() {
+    let small = eviction_costs(20);
+    assert_eq!(eviction_costs(500), small);
+    assert!(small.iter().all(|(reads, writes)| *reads <= 8 * 60 && *writes <= 8 * 20), "{small:?}");
+}

@@ -14,7 +14,12 @@ fn lose(store: &mut Store, number: u8) {
 }
 
 fn mount(store: &mut Store, name: &str, number: u8) {
-    store.apply(Command::MountBlob { repository: repository(name), digest: digest(number), from: None });
+    store.apply(Command::MountBlob {
+        repository: repository(name),
+        digest: digest(number),
+        from: None,
+        principal: None,
+    });
 }
 
 #[test]

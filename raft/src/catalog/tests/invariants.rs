@@ -5,15 +5,21 @@ use std::sync::Arc;
 use storage::kv::{Batch, Bytes, Engine};
 use storage::shard::{Attempt, ExtentIndex, ShardIndex};
 
+use super::replication::{SOURCE, owed, position, surveying};
 use super::store::*;
 use crate::catalog::audit::{Finding, audit};
 use crate::catalog::table::PlacementTotals as PlacementTotalsOf;
 use crate::catalog::table::*;
 use crate::catalog::*;
 use crate::id::RequestId;
+use crate::key::Prefix;
 use crate::machine::Transaction;
+use crate::policy::Role;
 use crate::table::Table;
 use crate::time::Timestamp;
+
+/// A prefix of which the furnished catalog has a copy.
+const COPY: &str = "acme/copy";
 
 /// Panics where an invariant does not hold.
 pub(super) fn check(engine: &Arc<dyn Engine>) {
@@ -42,6 +48,18 @@ fn furnished() -> Store {
     let attempt = store.attempt(object(1), 0);
     let shortfall = Shortfall { missing: vec![ShardIndex(1)], reason: ShortfallReason::ReadMissing };
     store.apply(Command::ReportShortfall { object: object(1), extent: ExtentIndex(0), attempt, shortfall });
+    store.sync_role("acme/copy", Some(Role::Replica));
+    let (source, prefix, heard, expected) = (SOURCE, COPY.to_owned(), Timestamp(5), None);
+    let (next, debts) = (position(surveying(), 1), vec![owed("acme/copy/app", 1)]);
+    store.apply(Command::AdvanceReplication(AdvanceReplication {
+        source,
+        prefix,
+        expected,
+        next,
+        policy_version: 1,
+        heard,
+        debts,
+    }));
     store
 }
 
@@ -111,6 +129,35 @@ fn a_wrong_count_is_found() {
         let mut totals = Totals::require(state, ()).unwrap();
         totals.shortfalls_by_spare.insert(3, 1);
         Totals::put(state, (), &totals);
+    });
+}
+
+#[test]
+fn what_is_wrong_with_what_is_owed_is_found() {
+    let prefix = Prefix(COPY.to_owned());
+    let counts = "what is owed of a replication is counted exactly";
+    let change = |change: fn(&mut ReplicationRecord)| {
+        let prefix = prefix.clone();
+        move |state: &mut Transaction<'_>| {
+            let mut record = Replications::require(state, (&SOURCE, &prefix)).unwrap();
+            change(&mut record);
+            Replications::put(state, (&SOURCE, &prefix), &record);
+        }
+    };
+    finds(counts, change(|record| record.debts = 7));
+    finds(counts, change(|record| record.failing = 1));
+    finds(counts, |state| {
+        let number = Replications::require(state, (&SOURCE, &prefix)).unwrap().next_debt - 1;
+        Debts::delete(state, (&SOURCE, &prefix, &number));
+    });
+    finds("a debt belongs to a replication", change(|record| record.next_debt = 1));
+    finds("a debt belongs to a replication", |state| Replications::delete(state, (&SOURCE, &prefix)));
+    finds("what is in sync was heard", change(|record| record.synced = Some(Timestamp(6))));
+    finds("a repository knows of its sessions", |state| {
+        RepositoryUploads::delete(state, (&repository("acme/other"), &session(4)));
+    });
+    finds("a repository knows of its sessions", |state| {
+        RepositoryUploads::put(state, (&repository("acme/app"), &session(4)), &());
     });
 }
 

@@ -21,7 +21,7 @@ impl Store {
 
     fn delete_tag_as(&mut self, name: &str, tag_name: &str, principal: Option<&str>) -> Response {
         let principal = principal.map(ToOwned::to_owned);
-        self.apply(Command::DeleteTag { repository: repository(name), tag: tag(tag_name), principal })
+        self.apply(Command::DeleteTag { repository: repository(name), tag: tag(tag_name), principal, owed: None })
     }
 
     fn walk(&mut self, limit: u32) -> u64 {

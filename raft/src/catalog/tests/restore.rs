@@ -168,7 +168,10 @@ fn an_immutable_tag_is_neither_moved_nor_deleted() {
     let robot = Some("robot".to_owned());
     let put = PutManifest { principal: robot.clone(), ..manifest("app", 11, &["v1"], &[]) };
     assert_eq!(store.put(put), Response::ManifestStored { created: true });
-    assert_eq!(store.apply(Command::DeleteTag { repository: name, tag: tag("v1"), principal: robot }), Response::Done);
+    assert_eq!(
+        store.apply(Command::DeleteTag { repository: name, tag: tag("v1"), principal: robot, owed: None }),
+        Response::Done
+    );
 }
 
 #[test]
@@ -183,8 +186,13 @@ fn where_deletes_are_off_only_the_operator_deletes() {
     assert_eq!(store.apply(unlink("acme/app", 1)), off);
     let (repository, principal) = (repository("acme/app"), Some("operator".to_owned()));
     let by_operator = [
-        Command::DeleteTag { repository: repository.clone(), tag: tag("a"), principal: principal.clone() },
-        Command::DeleteManifest { repository: repository.clone(), digest: digest(10), principal: principal.clone() },
+        Command::DeleteTag { repository: repository.clone(), tag: tag("a"), principal: principal.clone(), owed: None },
+        Command::DeleteManifest {
+            repository: repository.clone(),
+            digest: digest(10),
+            principal: principal.clone(),
+            owed: None,
+        },
         Command::UnlinkBlob { repository, digest: digest(1), principal },
     ];
     for command in by_operator {

@@ -35,8 +35,8 @@ fn writes(store: &mut Store) -> Vec<Command> {
         mount("acme/app", 2, None),
         Command::UnlinkBlob { repository: name.clone(), digest: digest(2), principal: principal.clone() },
         Command::PutManifest(manifest("acme/app", 12, &["new"], &[1])),
-        Command::DeleteTag { repository: name.clone(), tag: tag("a"), principal: principal.clone() },
-        Command::DeleteManifest { repository: name, digest: digest(10), principal: principal.clone() },
+        Command::DeleteTag { repository: name.clone(), tag: tag("a"), principal: principal.clone(), owed: None },
+        Command::DeleteManifest { repository: name, digest: digest(10), principal: principal.clone(), owed: None },
         restore_manifest("acme/app", 11),
         restore_tag("acme/app", "gone"),
         Command::StartJob(StartJob { scope: scope.clone(), kind: kind.clone(), principal: principal.clone() }),
@@ -47,7 +47,7 @@ fn writes(store: &mut Store) -> Vec<Command> {
 
 #[test]
 fn in_a_foreign_region_nobody_writes_the_operator_included() {
-    for role in [Role::Foreign, Role::Replica] {
+    for role in [Role::Foreign, Role::Replica, Role::Fenced] {
         let mut store = furnished();
         store.sync_role("acme", Some(role));
         let rows = |store: &Store| {
@@ -82,12 +82,14 @@ fn replication_alone_writes_a_copy_and_never_a_home() {
         let put = manifest("acme/app", number, &["copied"], &[]);
         store.put(PutManifest { principal: Some(REPLICATION.to_owned()), ..put })
     };
+    let copied_in = |store: &mut Store, number| store.copy_in(manifest("acme/app", number, &["copied"], &[]));
     let mut store = furnished();
     assert_eq!(copied(&mut store, 20), foreign(""), "what comes late must not undo what clients do");
     store.sync_role("acme", Some(Role::Replica));
-    assert_eq!(copied(&mut store, 20), Response::ManifestStored { created: true });
+    assert_eq!(copied_in(&mut store, 20), Response::ManifestStored { created: true });
     let principal = Some(REPLICATION.to_owned());
-    let delete = Command::DeleteTag { repository: repository("acme/app"), tag: tag("copied"), principal };
+    let owed = Some(store.owe("acme/app", vec![DebtItem::TagGone { tag: tag("copied") }]));
+    let delete = Command::DeleteTag { repository: repository("acme/app"), tag: tag("copied"), principal, owed };
     assert_eq!(store.apply(delete), Response::Done);
     store.sync_role("acme", Some(Role::Foreign));
     assert_eq!(copied(&mut store, 21), foreign("acme"));

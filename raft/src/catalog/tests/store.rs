@@ -300,19 +300,22 @@ pub(super) fn manifest(name: &str, number: u8, tags: &[&str], blobs: &[u8]) -> P
         artifact_type: None,
         annotations: Vec::new(),
         principal: None,
+        owed: None,
+        made: None,
     }
 }
 
 pub(super) fn delete_tag(name: &str, text: &str) -> Command {
-    Command::DeleteTag { repository: repository(name), tag: tag(text), principal: None }
+    Command::DeleteTag { repository: repository(name), tag: tag(text), principal: None, owed: None }
 }
 
 pub(super) fn delete_manifest(name: &str, number: u8) -> Command {
-    Command::DeleteManifest { repository: repository(name), digest: digest(number), principal: None }
+    Command::DeleteManifest { repository: repository(name), digest: digest(number), principal: None, owed: None }
 }
 
 pub(super) fn mount(name: &str, blob: u8, from: Option<&str>) -> Command {
-    Command::MountBlob { repository: repository(name), digest: digest(blob), from: from.map(repository) }
+    let (repository, from) = (repository(name), from.map(repository));
+    Command::MountBlob { repository, digest: digest(blob), from, principal: None }
 }
 
 pub(super) fn touch(name: &str, blob: u8) -> Command {

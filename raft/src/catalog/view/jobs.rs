@@ -1,6 +1,7 @@
 //! Reads for deletion jobs: the jobs, when retention runs, and the tags that they look at.
 
 use super::View;
+use crate::catalog::apply;
 use crate::catalog::job::{JobCursor, JobId, JobRecord, JobState, JobTotals, RetentionRunRecord};
 use crate::catalog::name::{Digest, RepositoryName, Tag};
 use crate::catalog::record::TagRecord;
@@ -91,12 +92,14 @@ impl<S: State> View<S> {
         after: Option<&Tag>,
         limit: usize,
     ) -> Result<Vec<TagFacts>, StateError> {
+        // What was pulled at another home until then is not known: it counts as pulled.
+        let home_since = apply::home_since(&self.state, repository)?;
         let after = after.map(|tag| (repository, tag));
         let rows = Tags::scan::<RepositoryName>(&self.state, repository, after, limit)?;
         let mut facts = Vec::with_capacity(rows.len());
         for ((_, tag), record) in rows {
             let (pushed, digest) = (record.updated, record.digest);
-            let pulled = Pulls::get(&self.state, (repository, &digest))?;
+            let pulled = Pulls::get(&self.state, (repository, &digest))?.max(home_since);
             let signed = self.is_signed(repository, &digest)?;
             let key = (repository, &digest);
             let referenced = !ManifestParents::scan::<(RepositoryName, Digest)>(&self.state, key, None, 1)?.is_empty();

@@ -9,9 +9,12 @@ mod content;
 mod damage;
 mod history;
 mod jobs;
+mod leaving;
 mod placements;
 mod policies;
 mod queues;
+mod replication;
+mod residency;
 
 pub use damage::{BlobUse, Damage, ManifestNames};
 

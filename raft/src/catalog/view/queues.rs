@@ -5,6 +5,7 @@ use std::ops::Range;
 use storage::shard::{ExtentIndex, ObjectId};
 
 use super::View;
+use crate::catalog::apply;
 use crate::catalog::command::DiscardKey;
 use crate::catalog::event::Event;
 use crate::catalog::garbage::{GarbageItem, is_touch_due, unheld_deadline};
@@ -107,6 +108,9 @@ impl<S: State> View<S> {
         now: Timestamp,
     ) -> Result<bool, StateError> {
         let Some(unheld) = UnheldManifests::get(&self.state, (repository, digest))? else { return Ok(false) };
+        if apply::keeps_unheld(&self.state, repository)? {
+            return Ok(false);
+        }
         let (policy, _) = self.policy(repository)?;
         let deadline = unheld_deadline(&unheld, &policy);
         let now = now.max(self.clock()?);

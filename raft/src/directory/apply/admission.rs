@@ -4,8 +4,9 @@
 //! an earlier attempt to replace the same node has left, and which never ran, makes way.
 
 use super::{Context, Outcome, node, region};
-use crate::directory::command::{Refusal, Response};
+use crate::directory::command::Response;
 use crate::directory::record::{NodeInfo, NodeRecord, NodeState, RegionRecord};
+use crate::directory::refusal::Refusal;
 use crate::directory::table::{Cluster, JoinTokens, NodeNames, Nodes, Regions};
 use crate::id::{NodeId, RegionId};
 use crate::machine::ApplyError;

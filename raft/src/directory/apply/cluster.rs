@@ -3,16 +3,20 @@
 use storage::kv::Bytes;
 
 use super::{Context, Outcome, node, region};
-use crate::directory::command::{Refusal, Response};
-use crate::directory::record::{
-    ClusterRecord, NamespaceRecord, NodeInfo, NodeRecord, NodeState, RegionRecord, Residency,
-};
-use crate::directory::table::{Cluster, Namespaces, Nodes, Regions};
+use crate::directory::command::Response;
+use crate::directory::namespace::{NamespaceRecord, PolicyVersionRecord, Residency};
+use crate::directory::record::{ClusterRecord, NodeInfo, NodeRecord, NodeState, RegionRecord};
+use crate::directory::refusal::Refusal;
+use crate::directory::table::{Cluster, Namespaces, Nodes, PolicyVersion, Regions};
 use crate::id::{NodeId, RegionId};
-use crate::table::Table;
+use crate::table::{Table, inconsistent};
 
 const FIRST_NODE: NodeId = NodeId(1);
 const FIRST_REGION: RegionId = RegionId(1);
+/// Ids of nodes, and of regions, that a lost majority may have given out unheard.
+const IDS_PASSED_OVER: u32 = 1000;
+/// Changes of the policies that it may have made unheard.
+const VERSIONS_PASSED_OVER: u64 = 1 << 20;
 
 /// The cluster's certificate authority.
 pub(super) struct Trust {
@@ -52,6 +56,7 @@ pub(super) fn found(
         next_node: NodeId(FIRST_NODE.0 + 1),
         next_region: RegionId(FIRST_REGION.0 + 1),
         primary: FIRST_REGION,
+        evictions_held: None,
     };
     Cluster::put(context.state, (), &record);
     let region = RegionRecord::new(name, context.now, context.request);
@@ -77,5 +82,34 @@ pub(super) fn raise_feature_level(context: &mut Context<'_, '_>, level: u32) -> 
     }
     cluster.feature_level = level;
     Cluster::put(context.state, (), &cluster);
+    Ok(Ok(Response::Done))
+}
+
+/// Begins anew after a takeover. What was agreed on without this replica's knowledge comes back as what nodes remember of
+/// it, certificates and copies of policies: it must not pass for something that is agreed on now. A region of which it is not
+/// known that it became a home or a copy keeps what it has, until somebody has looked.
+pub(super) fn begin_anew(context: &mut Context<'_, '_>, primary: RegionId) -> Outcome {
+    let Some(mut cluster) = Cluster::get(context.state, ())? else { return Ok(Err(Refusal::NotFounded)) };
+    if !Regions::contains(context.state, &primary)? {
+        return Ok(Err(region::unknown(context, &primary.to_string())?));
+    }
+    let exhausted = || inconsistent("cluster", "no id is left");
+    cluster.next_node = NodeId(cluster.next_node.0.checked_add(u64::from(IDS_PASSED_OVER)).ok_or_else(exhausted)?);
+    cluster.next_region = RegionId(cluster.next_region.0.checked_add(IDS_PASSED_OVER).ok_or_else(exhausted)?);
+    cluster.primary = primary;
+    cluster.evictions_held = Some(context.now);
+    Cluster::put(context.state, (), &cluster);
+    let PolicyVersionRecord { version } = PolicyVersion::get(context.state, ())?.unwrap_or_default();
+    let version = version.checked_add(VERSIONS_PASSED_OVER).ok_or_else(exhausted)?;
+    PolicyVersion::put(context.state, (), &PolicyVersionRecord { version });
+    Ok(Ok(Response::Done))
+}
+
+/// Lets what is foreign to a region be taken away from it again.
+pub(super) fn release_evictions(context: &mut Context<'_, '_>) -> Outcome {
+    let Some(mut cluster) = Cluster::get(context.state, ())? else { return Ok(Err(Refusal::NotFounded)) };
+    if cluster.evictions_held.take().is_some() {
+        Cluster::put(context.state, (), &cluster);
+    }
     Ok(Ok(Response::Done))
 }

@@ -3,8 +3,9 @@
 use storage::shard::DiskId;
 
 use super::{Context, Outcome, node};
-use crate::directory::command::{Refusal, Response};
+use crate::directory::command::Response;
 use crate::directory::record::DiskState;
+use crate::directory::refusal::Refusal;
 use crate::directory::table::Nodes;
 use crate::id::NodeId;
 use crate::table::Table;

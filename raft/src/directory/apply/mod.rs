@@ -4,8 +4,11 @@
 //! command may look at all nodes.
 
 mod admission;
+mod aside;
+mod audit;
 mod cluster;
 mod disk;
+mod heirs;
 mod namespace;
 mod node;
 mod region;
@@ -13,7 +16,8 @@ mod token;
 
 use storage::kv::Column;
 
-use super::command::{Command, Refusal, Response};
+use super::command::{Command, Response};
+use super::refusal::Refusal;
 use super::table::{self, DirectoryClock};
 use crate::id::RequestId;
 use crate::machine::{ApplyError, Machine, Stamp, Transaction};
@@ -76,8 +80,15 @@ fn dispatch(context: &mut Context<'_, '_>, command: Command) -> Outcome {
         Command::SetDiskState { node, disk, state } => disk::set_state(context, node, disk, state),
         Command::RemoveNamespace { prefix } => namespace::remove(context, &prefix),
         Command::AddRegion { name } => region::add(context, name),
-        Command::SetRegion { region, public_url } => region::set(context, region, public_url),
+        Command::SetRegion { region, public_url, inbound_bytes_per_second } => {
+            region::set(context, region, public_url, inbound_bytes_per_second)
+        }
         Command::SetPrimary { region } => region::set_primary(context, region),
         Command::RetireRegion { region } => region::retire(context, region),
+        Command::ForceHome { prefix, to, made_from } => aside::force(context, prefix, to, made_from),
+        Command::SettleAside { prefix, region, made_from } => aside::settle(context, prefix, region, made_from),
+        Command::RecordResidency { audit } => audit::record(context, audit),
+        Command::BeginAnew { primary } => cluster::begin_anew(context, primary),
+        Command::ReleaseEvictions => cluster::release_evictions(context),
     }
 }

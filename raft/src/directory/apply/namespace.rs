@@ -1,15 +1,17 @@
 //! Namespaces: policy by path prefix. Each change is counted, so that the catalogs notice it.
 //!
-//! A home changes in two steps: `moving` names the new one, and from then on nobody writes below the prefix; who moves it
-//! sees to it that the catalogs know that and that nothing is left behind, and sets the home then. A step that is left
-//! out is refused here, whoever proposes it.
+//! A home changes in three steps: `moving` names the new one, which is given a copy; `fenced` keeps everybody from
+//! writing below the prefix; who moves it sees to it that the catalogs know that and that nothing is left behind, and sets
+//! the home then. A step that is left out is refused here, whoever proposes it. A home that is lost is the exception
+//! (`aside`).
 
-use super::{Context, Outcome, region};
+use super::{Context, Outcome, aside, heirs, region};
 use crate::catalog::RepositoryName;
-use crate::directory::command::{Refusal, Response};
+use crate::directory::command::Response;
 use crate::directory::limit::NAMESPACES_MAX;
+use crate::directory::namespace::{Aside, Moving, NamespaceRecord, PolicyVersionRecord, Replication, Residency};
 use crate::directory::place::Place;
-use crate::directory::record::{NamespaceRecord, PolicyVersionRecord, Residency};
+use crate::directory::refusal::Refusal;
 use crate::directory::table::{Cluster, Namespaces, PolicyVersion, Regions};
 use crate::id::RegionId;
 use crate::machine::{ApplyError, State};
@@ -51,8 +53,11 @@ pub(super) fn set(
     if let Err(error) = record.policy.check() {
         return Ok(Err(Refusal::PolicyInvalid(error)));
     }
+    if let Some(Err(refusal)) = record.replication.as_ref().map(Replication::check) {
+        return Ok(Err(refusal));
+    }
     let present = Namespaces::get(context.state, &prefix)?;
-    if present.is_none() && Namespaces::scan::<()>(context.state, (), None, NAMESPACES_MAX)?.len() == NAMESPACES_MAX {
+    if present.is_none() && are_full(context)? {
         return Ok(Err(Refusal::TooManyNamespaces(NAMESPACES_MAX as u64)));
     }
     if prefix.is_empty() {
@@ -60,21 +65,49 @@ pub(super) fn set(
         record.home = record.home.or(root.home);
         record.residency = record.residency.or(root.residency);
     }
+    record.aside = kept_aside(context, &prefix, &record, present.as_ref())?;
     if let Some(refusal) = refuse_regions(context, &record)? {
         return Ok(Err(refusal));
     }
     if present.as_ref() != Some(&record) {
-        let version = version(context)?;
-        if version != made_from {
-            return Ok(Err(Refusal::NamespacesChanged { made_from, version }));
+        if let Some(refusal) = refuse_version(context, made_from)? {
+            return Ok(Err(refusal));
         }
         if let Some(refusal) = refuse_place(context, &prefix, &record, present.and_then(|present| present.moving))? {
             return Ok(Err(refusal));
         }
-        Namespaces::put(context.state, &prefix, &record);
-        changed(context)?;
+        heirs::put(context, &prefix, &record)?;
     }
     Ok(Ok(Response::Done))
+}
+
+/// Whether there are as many namespaces as may be.
+pub(super) fn are_full(context: &Context<'_, '_>) -> Result<bool, ApplyError> {
+    Ok(Namespaces::scan::<()>(context.state, (), None, NAMESPACES_MAX)?.len() == NAMESPACES_MAX)
+}
+
+/// Why a change is refused that was made from another version than the present one.
+pub(super) fn refuse_version(context: &Context<'_, '_>, made_from: u64) -> Result<Option<Refusal>, ApplyError> {
+    let version = version(context)?;
+    Ok((version != made_from).then_some(Refusal::NamespacesChanged { made_from, version }))
+}
+
+/// Whether the present version is the next one after that from which a change was made.
+pub(super) fn is_next(context: &Context<'_, '_>, made_from: u64) -> Result<bool, ApplyError> {
+    Ok(made_from.checked_add(1) == Some(version(context)?))
+}
+
+/// Former homes that stay aside when a record is set. Who sets a home of his own takes along those that he inherited.
+fn kept_aside(
+    context: &Context<'_, '_>,
+    prefix: &str,
+    record: &NamespaceRecord,
+    present: Option<&NamespaceRecord>,
+) -> Result<Vec<Aside>, ApplyError> {
+    if record.home.is_some() && present.is_none_or(|present| present.home.is_none()) {
+        return Ok(place(context.state, prefix)?.map(|place| place.aside).unwrap_or_default());
+    }
+    Ok(present.map(|present| present.aside.clone()).unwrap_or_default())
 }
 
 /// Why the regions that a record names cannot be: one does not exist, or is named twice.
@@ -83,7 +116,7 @@ fn refuse_regions(context: &Context<'_, '_>, record: &NamespaceRecord) -> Result
         Some(Residency::Replicated(copies)) => copies.as_slice(),
         _ => &[],
     };
-    for region in record.home.iter().chain(&record.moving).chain(copies) {
+    for region in record.home.iter().chain(record.moving.as_ref().map(|moving| &moving.to)).chain(copies) {
         if !Regions::contains(context.state, region)? {
             return Ok(Some(region::unknown(context, &region.to_string())?));
         }
@@ -100,7 +133,7 @@ fn refuse_place(
     context: &Context<'_, '_>,
     prefix: &str,
     record: &NamespaceRecord,
-    moving: Option<RegionId>,
+    moving: Option<Moving>,
 ) -> Result<Option<Refusal>, ApplyError> {
     let wanted = match record.home {
         Some(home) => Some(home),
@@ -112,8 +145,13 @@ fn refuse_place(
     {
         return Ok(Some(Refusal::CopyAtHome(region::name(context, region)?)));
     }
-    if let Some(region) = record.moving.filter(at_home) {
-        return Ok(Some(Refusal::HomeAlready(region::name(context, region)?)));
+    if let Some(to) = record.moving.map(|moving| moving.to) {
+        if at_home(&to) {
+            return Ok(Some(Refusal::HomeAlready(region::name(context, to)?)));
+        }
+        if let Some(refusal) = aside::refuse_aside(context, prefix, to)? {
+            return Ok(Some(refusal));
+        }
     }
     refuse_home(context, prefix, &Homes { present: home(context, prefix)?, wanted }, moving)
 }
@@ -123,10 +161,10 @@ fn refuse_home(
     context: &Context<'_, '_>,
     prefix: &str,
     homes: &Homes,
-    moving: Option<RegionId>,
+    moving: Option<Moving>,
 ) -> Result<Option<Refusal>, ApplyError> {
     let (Some(present), Some(wanted)) = (homes.present, homes.wanted) else { return Ok(None) };
-    if present == wanted || moving == Some(wanted) {
+    if present == wanted || moving == Some(Moving { to: wanted, fenced: true }) {
         return Ok(None);
     }
     let (from, to) = (region::name(context, present)?, region::name(context, wanted)?);
@@ -151,8 +189,12 @@ pub(super) fn remove(context: &mut Context<'_, '_>, prefix: &str) -> Outcome {
         return Ok(Err(Refusal::RootStays));
     }
     let prefix = prefix.to_owned();
-    if !Namespaces::contains(context.state, &prefix)? {
+    let Some(record) = Namespaces::get(context.state, &prefix)? else {
         return Ok(Err(Refusal::NamespaceUnknown(prefix)));
+    };
+    if let Some(aside) = record.aside.first() {
+        let region = region::name(context, aside.region)?;
+        return Ok(Err(Refusal::IsAside { prefix, region }));
     }
     let homes = Homes { present: home(context, &prefix)?, wanted: home(context, shorter(&prefix))? };
     // Never as the last step of a move: who removes has not looked at what the move has looked at.

@@ -1,8 +1,9 @@
 //! Nodes: what they say of themselves, what they may do. Names are unique among nodes that are not removed.
 
 use super::{Context, Outcome, region};
-use crate::directory::command::{Refusal, Response};
+use crate::directory::command::Response;
 use crate::directory::record::{DrainRecord, NodeInfo, NodeRecord, NodeState};
+use crate::directory::refusal::Refusal;
 use crate::directory::table::{Cluster, NodeNames, Nodes};
 use crate::id::NodeId;
 use crate::machine::ApplyError;

@@ -4,9 +4,11 @@
 //! regions take up what they are for, and who keeps places in memory reads them anew.
 
 use super::{Context, Outcome, namespace};
-use crate::directory::command::{Refusal, Response};
+use crate::directory::command::Response;
 use crate::directory::limit::{PUBLIC_URL_LENGTH_MAX, REGION_NAME_LENGTH_MAX, REGIONS_MAX};
-use crate::directory::record::{NamespaceRecord, NodeRecord, NodeState, RegionRecord, Residency};
+use crate::directory::namespace::{NamespaceRecord, Residency};
+use crate::directory::record::{NodeRecord, NodeState, RegionRecord};
+use crate::directory::refusal::Refusal;
 use crate::directory::table::{Cluster, Namespaces, Nodes, Regions};
 use crate::id::{NodeId, RegionId};
 use crate::machine::ApplyError;
@@ -35,15 +37,24 @@ pub(super) fn add(context: &mut Context<'_, '_>, name: String) -> Outcome {
 }
 
 /// Changes what is said of a region.
-pub(super) fn set(context: &mut Context<'_, '_>, region: RegionId, public_url: Option<String>) -> Outcome {
+pub(super) fn set(
+    context: &mut Context<'_, '_>,
+    region: RegionId,
+    public_url: Option<String>,
+    inbound_bytes_per_second: Option<u64>,
+) -> Outcome {
     let Some(mut record) = Regions::get(context.state, &region)? else {
         return Ok(Err(unknown(context, &region.to_string())?));
     };
     if let Some(url) = public_url.as_ref().filter(|url| !is_public_url(url)) {
         return Ok(Err(Refusal::PublicUrlInvalid(url.clone())));
     }
-    if record.public_url != public_url {
-        record.public_url = public_url;
+    if inbound_bytes_per_second == Some(0) {
+        return Ok(Err(Refusal::InboundZero));
+    }
+    let changed = RegionRecord { public_url, inbound_bytes_per_second, ..record.clone() };
+    if record != changed {
+        record = changed;
         Regions::put(context.state, &region, &record);
         namespace::changed(context)?;
     }
@@ -88,11 +99,12 @@ pub(super) fn retire(context: &mut Context<'_, '_>, region: RegionId) -> Outcome
     Ok(Ok(Response::Done))
 }
 
-/// A namespace that names a region: as its home, as what is to become that, or in its list of copies.
+/// A namespace that names a region: as its home, as what is to become that or was it, or in its list of copies.
 pub(super) fn naming(context: &Context<'_, '_>, region: RegionId) -> Result<Option<String>, ApplyError> {
     let names = |record: &NamespaceRecord| {
         let copied = matches!(&record.residency, Some(Residency::Replicated(copies)) if copies.contains(&region));
-        record.home == Some(region) || record.moving == Some(region) || copied
+        let moving = record.moving.is_some_and(|moving| moving.to == region);
+        record.home == Some(region) || moving || copied || record.aside.iter().any(|aside| aside.region == region)
     };
     let namespaces = Namespaces::scan::<()>(context.state, (), None, usize::MAX)?;
     Ok(namespaces.into_iter().find(|(_, record)| names(record)).map(|(prefix, _)| prefix))

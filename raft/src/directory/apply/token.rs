@@ -1,8 +1,9 @@
 //! Join tokens: made by an operator. `admission` uses them up.
 
 use super::{Context, Outcome};
-use crate::directory::command::{Refusal, Response};
+use crate::directory::command::Response;
 use crate::directory::record::JoinTokenRecord;
+use crate::directory::refusal::Refusal;
 use crate::directory::table::{Cluster, JoinTokens};
 use crate::table::Table;
 

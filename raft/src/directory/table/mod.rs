@@ -10,6 +10,7 @@ mod node;
 mod node_name;
 mod policy_version;
 mod region;
+mod residency_audit;
 
 use storage::kv::Column;
 
@@ -21,6 +22,7 @@ pub(crate) use node::Nodes;
 pub(crate) use node_name::NodeNames;
 pub(crate) use policy_version::PolicyVersion;
 pub(crate) use region::Regions;
+pub(crate) use residency_audit::ResidencyAudits;
 
 /// The one column.
 const DIRECTORY: Column = Column("directory");
@@ -44,6 +46,7 @@ mod tests {
             Namespaces::KIND,
             DirectoryClock::KIND,
             PolicyVersion::KIND,
+            ResidencyAudits::KIND,
         ];
         let unique: std::collections::BTreeSet<u8> = kinds.into_iter().collect();
         assert_eq!(unique.len(), kinds.len());

@@ -3,7 +3,7 @@
 use storage::kv::Column;
 
 use super::DIRECTORY;
-use crate::directory::record::NamespaceRecord;
+use crate::directory::namespace::NamespaceRecord;
 use crate::table::Table;
 
 /// The table.

@@ -3,7 +3,7 @@
 use storage::kv::Column;
 
 use super::DIRECTORY;
-use crate::directory::record::PolicyVersionRecord;
+use crate::directory::namespace::PolicyVersionRecord;
 use crate::table::Table;
 
 /// The table.

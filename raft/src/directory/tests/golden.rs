@@ -11,6 +11,26 @@ use crate::id::{NodeId, RegionId, RequestId};
 use crate::policy::{PolicyError, whole_policy};
 use crate::time::Timestamp;
 
+fn replication() -> Replication {
+    Replication { tags: vec!["v*".parse().unwrap(), "latest".parse().unwrap()], deletes: true, priority: 7 }
+}
+
+fn audit() -> ResidencyAudit {
+    ResidencyAudit {
+        time: Timestamp(1_700_000_000_000),
+        region: RegionId(2),
+        complete: true,
+        nodes: 3,
+        disks: 6,
+        objects: 300,
+        bytes: 1 << 40,
+        pinned_objects: 30,
+        pinned_bytes: 1 << 30,
+        violations: 1,
+        examples: vec!["node 2, disk 0: a blob of acme/prod".to_owned()],
+    }
+}
+
 fn commands() -> Vec<Command> {
     let replicated = Residency::Replicated(vec![RegionId(2), RegionId(3)]);
     vec![
@@ -27,7 +47,9 @@ fn commands() -> Vec<Command> {
                 home: Some(RegionId(1)),
                 residency: Some(replicated),
                 elsewhere: Some(Elsewhere::Redirect),
-                moving: Some(RegionId(2)),
+                replication: Some(replication()),
+                moving: Some(Moving { to: RegionId(2), fenced: true }),
+                aside: vec![Aside { region: RegionId(3), since: Timestamp(1_700_000_000_000) }],
                 policy: whole_policy(),
             },
             made_from: 7,
@@ -36,9 +58,18 @@ fn commands() -> Vec<Command> {
         Command::SetDiskState { node: NodeId(2), disk: DiskId([1; 16]), state: DiskState::Failed },
         Command::RemoveNamespace { prefix: "acme/prod".to_owned() },
         Command::AddRegion { name: "us".to_owned() },
-        Command::SetRegion { region: RegionId(2), public_url: Some("https://us.example.com".to_owned()) },
+        Command::SetRegion {
+            region: RegionId(2),
+            public_url: Some("https://us.example.com".to_owned()),
+            inbound_bytes_per_second: Some(50_000_000),
+        },
         Command::SetPrimary { region: RegionId(2) },
         Command::RetireRegion { region: RegionId(2) },
+        Command::ForceHome { prefix: "acme/prod".to_owned(), to: RegionId(2), made_from: 7 },
+        Command::SettleAside { prefix: "acme/prod".to_owned(), region: RegionId(1), made_from: 8 },
+        Command::RecordResidency { audit: audit() },
+        Command::BeginAnew { primary: RegionId(2) },
+        Command::ReleaseEvictions,
     ]
 }
 
@@ -60,6 +91,11 @@ fn command_name(command: &Command) -> &'static str {
         Command::SetRegion { .. } => "set-region",
         Command::SetPrimary { .. } => "set-primary",
         Command::RetireRegion { .. } => "retire-region",
+        Command::ForceHome { .. } => "force-home",
+        Command::SettleAside { .. } => "settle-aside",
+        Command::RecordResidency { .. } => "record-residency",
+        Command::BeginAnew { .. } => "begin-anew",
+        Command::ReleaseEvictions => "release-evictions",
     }
 }
 
@@ -102,6 +138,11 @@ fn refusals() -> Vec<Refusal> {
         Refusal::CopyAtHome("us".to_owned()),
         Refusal::HomeAlready("us".to_owned()),
         Refusal::HomeNotMoving { prefix: "acme".to_owned(), from: "eu".to_owned(), to: "us".to_owned() },
+        Refusal::ReplicationInvalid("has the priority 10".to_owned()),
+        Refusal::InboundZero,
+        Refusal::IsAside { prefix: "acme".to_owned(), region: "eu".to_owned() },
+        Refusal::NotAside { prefix: "acme".to_owned(), region: "us".to_owned() },
+        Refusal::TooManyAside { prefix: "acme".to_owned(), most: 8 },
     ]
 }
 
@@ -144,6 +185,11 @@ fn refusal_name(refusal: &Refusal) -> &'static str {
         Refusal::CopyAtHome(_) => "copy-at-home",
         Refusal::HomeAlready(_) => "home-already",
         Refusal::HomeNotMoving { .. } => "home-not-moving",
+        Refusal::ReplicationInvalid(_) => "replication-invalid",
+        Refusal::InboundZero => "inbound-zero",
+        Refusal::IsAside { .. } => "is-aside",
+        Refusal::NotAside { .. } => "not-aside",
+        Refusal::TooManyAside { .. } => "too-many-aside",
     }
 }
 
@@ -178,23 +224,25 @@ fn responses_are_frozen() {
 fn records_are_frozen() {
     let mut samples = Samples::new();
     let time = Timestamp(1_700_000_000_000);
-    samples.add(
-        "cluster",
-        &ClusterRecord {
-            id: [9; 16],
-            feature_level: 1,
-            ca_certificate: Bytes::from_static(b"certificate"),
-            wrapped_ca_key: Bytes::from_static(b"key"),
-            founded: time,
-            next_node: NodeId(4),
-            next_region: RegionId(3),
-            primary: RegionId(2),
-        },
-    );
+    let cluster = ClusterRecord {
+        id: [9; 16],
+        feature_level: 1,
+        ca_certificate: Bytes::from_static(b"certificate"),
+        wrapped_ca_key: Bytes::from_static(b"key"),
+        founded: time,
+        next_node: NodeId(4),
+        next_region: RegionId(3),
+        primary: RegionId(2),
+        evictions_held: None,
+    };
+    samples.add("cluster", &cluster);
+    samples.add("cluster-held", &ClusterRecord { evictions_held: Some(time), ..cluster });
     let added = RegionRecord::new("home".to_owned(), time, RequestId([5; 16]));
     samples.add("region", &added);
     let public_url = Some("https://eu.example.com".to_owned());
-    samples.add("region-founded", &RegionRecord { founder: Some(NodeId(300)), public_url, ..added });
+    let founded = RegionRecord { founder: Some(NodeId(300)), public_url, ..added };
+    samples.add("region-founded", &founded);
+    samples.add("region-limited", &RegionRecord { inbound_bytes_per_second: Some(50_000_000), ..founded });
     for (name, state) in [
         ("node-joining", NodeState::Joining),
         ("node-active", NodeState::Active),
@@ -239,7 +287,17 @@ fn records_are_frozen() {
     ] {
         samples.add(name, &NamespaceRecord { elsewhere: Some(elsewhere), ..NamespaceRecord::default() });
     }
-    samples.add("namespace-moving", &NamespaceRecord { moving: Some(RegionId(2)), ..NamespaceRecord::default() });
+    for (name, fenced) in [("namespace-moving", false), ("namespace-fenced", true)] {
+        let moving = Some(Moving { to: RegionId(2), fenced });
+        samples.add(name, &NamespaceRecord { moving, ..NamespaceRecord::default() });
+    }
+    samples.add(
+        "namespace-replication",
+        &NamespaceRecord { replication: Some(replication()), ..NamespaceRecord::default() },
+    );
+    let aside = vec![Aside { region: RegionId(1), since: time }];
+    samples.add("namespace-aside", &NamespaceRecord { home: Some(RegionId(2)), aside, ..NamespaceRecord::default() });
+    samples.add("residency-audit", &audit());
     samples.add("namespace-policy", &NamespaceRecord { policy: whole_policy(), ..NamespaceRecord::default() });
     samples.add("policy-version", &PolicyVersionRecord { version: 300 });
     samples.compare("directory/records.txt");
@@ -257,5 +315,6 @@ proptest! {
         survives::<JoinTokenRecord>(&bytes);
         survives::<NamespaceRecord>(&bytes);
         survives::<PolicyVersionRecord>(&bytes);
+        survives::<ResidencyAudit>(&bytes);
     }
 }

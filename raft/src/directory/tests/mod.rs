@@ -1,5 +1,7 @@
 //! Tests of the directory as a whole: each command's meaning in plain words, and the formats.
 
+mod aside;
+mod audit;
 mod cluster;
 mod departure;
 mod disk;

@@ -8,7 +8,7 @@ use storage::shard::DiskId;
 use super::store::*;
 use crate::directory::*;
 use crate::id::{NodeId, RegionId};
-use crate::policy::NamespacePolicy;
+use crate::policy::{NamespacePolicy, Role};
 
 const PREFIXES: [&str; 4] = ["", "acme", "acme/app", "acme-x"];
 
@@ -20,8 +20,10 @@ enum Act {
     Drain { node: u64, leave: bool },
     State { node: u64, state: NodeState },
     Disk { node: u64, state: DiskState },
-    SetNamespace { prefix: usize, grace_seconds: u64, home: Option<u32>, moving: Option<u32>, copy: Option<u32> },
+    SetNamespace { prefix: usize, grace_seconds: u64, home: Option<u32>, moving: Option<Moving>, copy: Option<u32> },
     RemoveNamespace { prefix: usize },
+    ForceHome { prefix: usize, to: u32 },
+    SettleAside { prefix: usize, region: u32 },
     AddRegion { name: u8 },
     SetPrimary { region: u32 },
     RetireRegion { region: u32 },
@@ -32,6 +34,7 @@ fn act() -> impl Strategy<Value = Act> {
     let region = || 1..5_u32;
     let state = prop_oneof![Just(NodeState::Active), Just(NodeState::Draining), Just(NodeState::Removed)];
     let copies = prop::option::weighted(0.2, region());
+    let moving = (region(), prop::bool::weighted(0.7)).prop_map(|(to, fenced)| Moving { to: RegionId(to), fenced });
     let wish = prop_oneof![
         Just(DiskState::Active),
         Just(DiskState::Draining),
@@ -45,7 +48,7 @@ fn act() -> impl Strategy<Value = Act> {
         2 => (node(), any::<bool>()).prop_map(|(node, leave)| Act::Drain { node, leave }),
         2 => (node(), state).prop_map(|(node, state)| Act::State { node, state }),
         1 => (node(), wish).prop_map(|(node, state)| Act::Disk { node, state }),
-        3 => ((0..PREFIXES.len(), 0..2_u64), prop::option::of(region()), prop::option::of(region()), copies).prop_map(
+        3 => ((0..PREFIXES.len(), 0..2_u64), prop::option::of(region()), prop::option::of(moving), copies).prop_map(
             |((prefix, grace_seconds), home, moving, copy)| Act::SetNamespace {
                 prefix,
                 grace_seconds,
@@ -58,6 +61,8 @@ fn act() -> impl Strategy<Value = Act> {
         1 => region().prop_map(|region| Act::SetPrimary { region }),
         1 => region().prop_map(|region| Act::RetireRegion { region }),
         1 => (0..PREFIXES.len()).prop_map(|prefix| Act::RemoveNamespace { prefix }),
+        1 => (0..PREFIXES.len(), region()).prop_map(|(prefix, to)| Act::ForceHome { prefix, to }),
+        1 => (0..PREFIXES.len(), region()).prop_map(|(prefix, region)| Act::SettleAside { prefix, region }),
     ]
 }
 
@@ -83,7 +88,7 @@ fn perform(store: &mut Store, act: &Act) {
         Act::SetNamespace { prefix, grace_seconds, home, moving, copy } => {
             let policy = NamespacePolicy { grace_seconds: Some(grace_seconds), ..NamespacePolicy::default() };
             let residency = copy.map(|copy| Residency::Replicated(vec![RegionId(copy)]));
-            let (home, moving) = (home.map(RegionId), moving.map(RegionId));
+            let home = home.map(RegionId);
             store.set(
                 PREFIXES[prefix],
                 NamespaceRecord { home, residency, moving, policy, ..NamespaceRecord::default() },
@@ -94,6 +99,15 @@ fn perform(store: &mut Store, act: &Act) {
         Act::RetireRegion { region } => store.apply(Command::RetireRegion { region: RegionId(region) }),
         Act::RemoveNamespace { prefix } => {
             store.apply(Command::RemoveNamespace { prefix: PREFIXES[prefix].to_owned() })
+        }
+        Act::ForceHome { prefix, to } => {
+            let made_from = store.view().policy_version().unwrap();
+            store.apply(Command::ForceHome { prefix: PREFIXES[prefix].to_owned(), to: RegionId(to), made_from })
+        }
+        Act::SettleAside { prefix, region } => {
+            let made_from = store.view().policy_version().unwrap();
+            let prefix = PREFIXES[prefix].to_owned();
+            store.apply(Command::SettleAside { prefix, region: RegionId(region), made_from })
         }
     };
 }
@@ -153,7 +167,9 @@ impl Places {
                 Some(Residency::Replicated(copies)) => copies.as_slice(),
                 _ => &[],
             };
-            for region in record.home.iter().chain(&record.moving).chain(copies) {
+            let moving = record.moving.as_ref().map(|moving| &moving.to);
+            let aside = record.aside.iter().map(|aside| &aside.region);
+            for region in record.home.iter().chain(moving).chain(copies).chain(aside) {
                 assert!(self.regions.contains_key(region), "{prefix:?} names region {region}, which is retired");
             }
         }
@@ -172,13 +188,20 @@ impl Places {
     }
 
     /// What must hold between two moments.
-    fn follows(&self, before: &Self) {
+    fn follows(&self, before: &Self, act: &Act) {
         let same = (&self.namespaces, &self.regions) == (&before.namespaces, &before.regions);
         // The founder of a region concerns no namespace.
         assert!(same || self.version > before.version || self.namespaces == before.namespaces);
         assert!(!same || self.version == before.version, "the version tells no other change");
         for (place, old) in self.rests.iter().zip(&before.rests) {
-            assert!(place.home == old.home || old.moving.is_some(), "a home changed while clients wrote there");
+            let fenced = old.moving.is_some_and(|moving| moving.fenced && moving.to == place.home);
+            let lost = matches!(act, Act::ForceHome { .. }) && place.is_aside(old.home);
+            assert!(place.home == old.home || fenced || lost, "a home changed while clients wrote there");
+            for former in old.aside.iter().filter(|_| !matches!(act, Act::SettleAside { .. })) {
+                assert_eq!(place.role(former.region), Role::Fenced, "what stands aside is written or goes");
+            }
+            let homes = self.regions.keys().filter(|region| place.role(**region) == Role::Home).count();
+            assert!(homes <= 1 && place.role(place.home) != Role::Foreign);
         }
         for (id, region) in &self.regions {
             if let Some(old) = before.regions.get(id) {
@@ -204,7 +227,7 @@ proptest! {
             nodes = check(&store, &nodes);
             let after = Places::of(&store);
             after.check(&nodes);
-            after.follows(&before);
+            after.follows(&before, &act);
         }
     }
 }

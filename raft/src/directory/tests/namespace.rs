@@ -10,7 +10,11 @@ fn place(home: Option<u32>, residency: Option<Residency>) -> NamespaceRecord {
 }
 
 fn moving(home: Option<u32>, to: u32) -> NamespaceRecord {
-    NamespaceRecord { moving: Some(RegionId(to)), ..place(home, None) }
+    NamespaceRecord { moving: Some(Moving { to: RegionId(to), fenced: false }), ..place(home, None) }
+}
+
+fn fenced(home: Option<u32>, to: u32) -> NamespaceRecord {
+    NamespaceRecord { moving: Some(Moving { to: RegionId(to), fenced: true }), ..place(home, None) }
 }
 
 /// Where the data of a repository rests, and the prefixes that say so.
@@ -94,15 +98,17 @@ fn a_home_changes_only_to_what_it_moves_to() {
     let to_us = place(Some(2), None);
     assert_eq!(store.set("acme", to_us.clone()), home_held("acme", "home", "us"));
     assert_eq!(store.set("acme", moving(None, 1)), refused(Refusal::HomeAlready("home".to_owned())));
-    assert_eq!(store.set("acme", moving(None, 3)), Response::Done);
+    assert_eq!(store.set("acme", fenced(None, 3)), Response::Done);
     assert_eq!(store.set("acme", to_us.clone()), home_held("acme", "home", "us"), "it moves elsewhere");
     assert_eq!(store.set("acme", moving(None, 2)), Response::Done);
+    assert_eq!(store.set("acme", to_us.clone()), home_held("acme", "home", "us"), "clients write there still");
+    assert_eq!(store.set("acme", fenced(None, 2)), Response::Done);
     assert_eq!(store.set("acme/app", to_us.clone()), home_held("acme/app", "home", "us"), "it moves with the others");
     assert_eq!(store.set("acme", to_us), Response::Done);
     assert_eq!(resolved(&store, "acme/app").0, RegionId(2));
     assert_eq!(store.apply(remove("acme")), home_held("acme", "us", "home"), "what is left would be its home");
     assert_eq!(store.set("acme", place(None, None)), home_held("acme", "us", "home"));
-    assert_eq!(store.set("acme", moving(Some(2), 1)), Response::Done);
+    assert_eq!(store.set("acme", fenced(Some(2), 1)), Response::Done);
     assert_eq!(
         store.apply(remove("acme")),
         home_held("acme", "us", "home"),
@@ -119,19 +125,76 @@ fn a_home_changes_only_to_what_it_moves_to() {
         format!("the home of the namespace \"/\" would change from \"home\" to \"us\": {way_out}")
     );
     assert_eq!(store.set("", place(Some(2), None)), held);
-    assert_eq!(store.set("", moving(None, 2)), Response::Done);
+    assert_eq!(store.set("", fenced(None, 2)), Response::Done);
     assert_eq!(store.set("", place(Some(2), None)), Response::Done);
     assert_eq!(resolved(&store, "app").0, RegionId(2));
 }
 
 #[test]
-fn a_move_can_be_taken_back() {
+fn a_move_leaves_the_copies_of_longer_prefixes_with_homes_of_their_own() {
+    for prefix in ["", "acme"] {
+        let mut store = three();
+        let copies = |region| Some(Residency::Replicated(vec![RegionId(region)]));
+        store.set(prefix, place(Some(1), copies(2)));
+        store.set("acme/own", place(Some(1), None));
+        store.set("acme/app", place(None, Some(Residency::Pinned)));
+        let staying = |store: &Store| resolved(store, "acme/own/x");
+        assert_eq!(staying(&store).1, Residency::Replicated(vec![RegionId(2)]));
+        let to_us = NamespaceRecord { residency: copies(2), ..fenced(Some(1), 2) };
+        assert_eq!(store.set(prefix, to_us), Response::Done);
+        assert_eq!(store.set(prefix, place(Some(2), copies(1))), Response::Done);
+        let own = ["acme/own".to_owned(), "acme/own".to_owned()];
+        assert_eq!(staying(&store), (RegionId(1), Residency::Replicated(vec![RegionId(2)]), own));
+        assert_eq!(resolved(&store, "acme/app").0, RegionId(2), "who has no home of his own moves");
+        assert_eq!(resolved(&store, "acme/app").1, Residency::Pinned);
+        assert_eq!(store.set(prefix, place(Some(2), copies(3))), Response::Done);
+        assert_eq!(staying(&store).1, Residency::Replicated(vec![RegionId(2)]));
+    }
+}
+
+#[test]
+fn a_residency_that_changes_alone_is_inherited_as_ever() {
     let mut store = three();
-    store.set("acme", moving(None, 2));
-    assert_eq!(store.view().place_at("acme").unwrap().unwrap().moving, Some(RegionId(2)));
+    store.set("acme/own", place(Some(1), None));
+    store.set("acme", place(None, Some(Residency::Replicated(vec![RegionId(2)]))));
+    store.set("acme", place(None, Some(Residency::Pinned)));
+    assert_eq!(resolved(&store, "acme/own").1, Residency::Pinned);
+    store.set("acme", NamespaceRecord { residency: Some(Residency::Pinned), ..fenced(None, 2) });
+    store.set("acme", place(Some(2), Some(Residency::Pinned)));
+    assert_eq!(store.view().namespace("acme/own").unwrap(), Some(place(Some(1), None)), "nothing changed for it");
+}
+
+#[test]
+fn a_move_can_be_fenced_unfenced_and_taken_back() {
+    let mut store = three();
+    let under_way = |store: &Store| store.view().place_at("acme").unwrap().unwrap().moving;
+    for (record, fence) in [(moving(None, 2), false), (fenced(None, 2), true), (moving(None, 2), false)] {
+        assert_eq!(store.set("acme", record), Response::Done);
+        assert_eq!(under_way(&store), Some(Moving { to: RegionId(2), fenced: fence }));
+    }
     assert_eq!(store.set("acme", place(None, None)), Response::Done);
-    assert_eq!(store.view().place_at("acme").unwrap().unwrap().moving, None);
+    assert_eq!(under_way(&store), None);
     assert_eq!(resolved(&store, "acme/app").0, RegionId(1));
+}
+
+#[test]
+fn what_is_copied_is_set_within_bounds() {
+    let mut store = three();
+    let set = |store: &mut Store, replication: Replication| {
+        store.set("acme", NamespaceRecord { replication: Some(replication), ..NamespaceRecord::default() })
+    };
+    let patterns = |count: usize| vec!["v*".parse().unwrap(); count];
+    let wanted = Replication { tags: patterns(REPLICATION_TAGS_MAX), deletes: true, priority: 9 };
+    assert_eq!(set(&mut store, wanted.clone()), Response::Done);
+    assert_eq!(store.view().place_at("acme/app").unwrap().unwrap().replication, wanted);
+    for (replication, problem) in [
+        (Replication { tags: patterns(REPLICATION_TAGS_MAX + 1), ..Replication::default() }, "names 33 patterns"),
+        (Replication { priority: 10, ..Replication::default() }, "has the priority 10"),
+    ] {
+        let Response::Refused(refusal) = set(&mut store, replication) else { panic!("{problem} is accepted") };
+        assert!(refusal.to_string().starts_with(&format!("replication {problem}")), "{refusal}");
+    }
+    assert_eq!(store.view().place_at("acme").unwrap().unwrap().replication, wanted);
 }
 
 fn record(policy: NamespacePolicy) -> NamespaceRecord {

@@ -14,6 +14,10 @@ fn retire(region: RegionId) -> Command {
     Command::RetireRegion { region }
 }
 
+fn set_region(region: RegionId, public_url: Option<String>, inbound_bytes_per_second: Option<u64>) -> Command {
+    Command::SetRegion { region, public_url, inbound_bytes_per_second }
+}
+
 fn set_state(node: NodeId, state: NodeState) -> Command {
     Command::SetNodeState { node, state }
 }
@@ -24,6 +28,10 @@ fn admitted(node: u64, region: RegionId, founds: bool) -> Response {
 
 fn founder(store: &Store, region: RegionId) -> Option<NodeId> {
     store.view().region(region).unwrap().unwrap().founder
+}
+
+fn moving_to(to: RegionId) -> NamespaceRecord {
+    NamespaceRecord { moving: Some(Moving { to, fenced: true }), ..NamespaceRecord::default() }
 }
 
 /// A cluster of the regions `home` and `us`, with the nodes 1 and 2.
@@ -135,7 +143,7 @@ fn the_last_node_goes_only_from_a_region_that_is_given_up() {
     assert_eq!(store.apply(Command::SetPrimary { region: US }), Response::Done);
     assert_eq!(store.apply(gone.clone()), refused(Refusal::LastNode(NodeId(2))));
     store.apply(Command::SetPrimary { region: RegionId(1) });
-    store.set("acme", NamespaceRecord { moving: Some(US), ..NamespaceRecord::default() });
+    store.set("acme", moving_to(US));
     let named = refused(Refusal::LastNodeOf { node: NodeId(2), namespace: "acme".to_owned() });
     assert_eq!((store.apply(gone.clone()), store.apply(drain.clone())), (named.clone(), named));
     store.set("acme", NamespaceRecord::default());
@@ -155,11 +163,11 @@ fn a_region_is_retired_when_nothing_is_in_the_way() {
     let copies = Residency::Replicated(vec![US]);
     store.set("acme", NamespaceRecord { residency: Some(copies), ..NamespaceRecord::default() });
     assert_eq!(store.apply(retire(US)), refused(named("acme")));
-    store.set("acme", NamespaceRecord { moving: Some(US), ..NamespaceRecord::default() });
+    store.set("acme", moving_to(US));
     assert_eq!(store.apply(retire(US)), refused(named("acme")));
     store.set("acme", NamespaceRecord { home: Some(US), ..NamespaceRecord::default() });
     assert_eq!(store.apply(retire(US)), refused(named("acme")));
-    store.set("acme", NamespaceRecord { home: Some(US), moving: Some(RegionId(1)), ..NamespaceRecord::default() });
+    store.set("acme", NamespaceRecord { home: Some(US), ..moving_to(RegionId(1)) });
     store.set("acme", NamespaceRecord::default());
     assert_eq!(store.apply(retire(US)), Response::Done);
     assert_eq!(store.apply(retire(US)), Response::Done, "a repetition after a lost answer");
@@ -192,9 +200,7 @@ fn the_primary_has_an_active_node() {
 #[test]
 fn a_region_says_where_clients_reach_it() {
     let mut store = two();
-    let set = |store: &mut Store, url: Option<&str>| {
-        store.apply(Command::SetRegion { region: US, public_url: url.map(ToOwned::to_owned) })
-    };
+    let set = |store: &mut Store, url: Option<&str>| store.apply(set_region(US, url.map(ToOwned::to_owned), None));
     assert_eq!(set(&mut store, Some("https://us.example.com")), Response::Done);
     let url = |store: &Store| store.view().region(US).unwrap().unwrap().public_url;
     assert_eq!(url(&store).as_deref(), Some("https://us.example.com"));
@@ -202,21 +208,35 @@ fn a_region_says_where_clients_reach_it() {
     assert_eq!(set(&mut store, Some(path)), refused(Refusal::PublicUrlInvalid(path.to_owned())));
     assert_eq!(set(&mut store, None), Response::Done);
     assert_eq!(url(&store), None);
-    let other = Command::SetRegion { region: RegionId(9), public_url: None };
+    let other = set_region(RegionId(9), None, None);
     assert!(matches!(store.apply(other), Response::Refused(Refusal::RegionUnknown { .. })));
+}
+
+#[test]
+fn a_region_says_how_much_may_arrive_in_it() {
+    let mut store = two();
+    let inbound = |store: &Store| store.view().region(US).unwrap().unwrap().inbound_bytes_per_second;
+    assert_eq!(store.apply(set_region(US, None, Some(50_000_000))), Response::Done);
+    assert_eq!(inbound(&store), Some(50_000_000));
+    assert_eq!(store.apply(set_region(US, None, Some(0))), refused(Refusal::InboundZero));
+    assert_eq!(inbound(&store), Some(50_000_000));
+    assert_eq!(store.apply(set_region(US, None, None)), Response::Done);
+    assert_eq!(inbound(&store), None);
 }
 
 #[test]
 fn the_catalogs_hear_of_every_change_of_regions() {
     let mut store = Store::founded();
     let mut last = store.view().policy_version().unwrap();
-    let url = |url: &str| Command::SetRegion { region: US, public_url: Some(url.to_owned()) };
+    let url = |url: &str| set_region(US, Some(url.to_owned()), None);
     for (command, counts) in [
         (add("us"), true),
         (add("us"), false),
         (url("https://us"), true),
         (url("https://us"), false),
         (url("us"), false),
+        (set_region(US, Some("https://us".to_owned()), Some(1)), true),
+        (set_region(US, Some("https://us".to_owned()), Some(1)), false),
         (retire(US), true),
         (retire(US), false),
     ] {
@@ -224,5 +244,33 @@ fn the_catalogs_hear_of_every_change_of_regions() {
         let version = store.view().policy_version().unwrap();
         assert_eq!(version, last + u64::from(counts), "{command:?}");
         last = version;
+    }
+}
+
+#[test]
+fn after_a_takeover_nothing_is_given_out_that_may_have_been_given_out_unheard() {
+    let mut store = two();
+    let (before, version) = (store.view().cluster().unwrap().unwrap(), store.view().policy_version().unwrap());
+    let unknown = store.apply(Command::BeginAnew { primary: RegionId(9) });
+    assert!(matches!(unknown, Response::Refused(Refusal::RegionUnknown { .. })), "{unknown:?}");
+    assert_eq!(store.apply(Command::BeginAnew { primary: US }), Response::Done);
+    let after = store.view().cluster().unwrap().unwrap();
+    assert_eq!(store.view().primary().unwrap(), Some(US));
+    assert!(after.next_node.0 >= before.next_node.0 + 1000 && after.next_region.0 >= before.next_region.0 + 1000);
+    assert!(store.view().policy_version().unwrap() > version + 1_000_000);
+    assert!(store.run_in("us", "three").0 > 1000);
+}
+
+#[test]
+fn after_a_takeover_nothing_is_taken_away_until_somebody_says_so() {
+    let mut store = two();
+    let held = |store: &Store| store.view().cluster().unwrap().unwrap().evictions_held;
+    assert_eq!(held(&store), None);
+    assert_eq!(store.apply(Command::BeginAnew { primary: US }), Response::Done);
+    assert_eq!(held(&store), Some(store.view().clock().unwrap()));
+    let version = store.view().policy_version().unwrap();
+    for _ in 0..2 {
+        assert_eq!(store.apply(Command::ReleaseEvictions), Response::Done);
+        assert_eq!((held(&store), store.view().policy_version().unwrap()), (None, version));
     }
 }

@@ -15,7 +15,7 @@ use crate::time::Timestamp;
 pub(super) struct Store {
     pub(super) engine: Arc<dyn Engine>,
     pub(super) now: Timestamp,
-    requests: u8,
+    requests: u64,
     _directory: TempDir,
 }
 
@@ -50,7 +50,7 @@ impl Store {
     /// Applies a command under the request of the last one.
     pub(super) fn repeat(&mut self, command: Command) -> Response {
         let mut transaction = Transaction::new(self.engine.as_ref());
-        let stamp = Stamp { time: self.now, request: RequestId([self.requests; 16]) };
+        let stamp = Stamp { time: self.now, request: RequestId(u128::from(self.requests).to_be_bytes()) };
         let response = Directory::apply(&mut transaction, command, stamp).unwrap();
         self.engine.write(transaction.into_batch()).unwrap();
         response
@@ -70,7 +70,7 @@ impl Store {
 
     /// A token that nobody has used.
     pub(super) fn token(&mut self) -> [u8; 8] {
-        let token = [self.requests; 8];
+        let token = self.requests.to_be_bytes();
         self.apply(Command::AddJoinToken { token, secret_hash: [1; 32], lifetime_seconds: 60 });
         token
     }

@@ -7,15 +7,17 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use crate::codec::{self, Versioned};
+use crate::group::incarnation::Incarnation;
 use crate::group::message::{
-    Append, Appended, Ballot, Cast, Proposed, ReadIndex, Request, Response, Transfer, Transferred,
+    Addressed, Append, Appended, Ballot, Cast, Proposed, ReadIndex, Request, Response, Transfer, Transferred,
 };
 use crate::group::record::{
     AppliedRecord, EntryRecord, LeaderRecord, LogIdRecord, MembershipRecord, PayloadRecord, StoredMembershipRecord,
     VoteRecord,
 };
 use crate::group::snapshot_stream::{Frame, Received};
-use crate::id::RequestId;
+use crate::group::succession::{Found, Pending};
+use crate::id::{NodeId, RequestId};
 use crate::machine::Stamp;
 use crate::time::Timestamp;
 
@@ -58,7 +60,11 @@ fn entries() -> Vec<EntryRecord> {
     .collect()
 }
 
-fn requests() -> Vec<Request> {
+fn incarnation() -> Incarnation {
+    Incarnation { number: 2, founder: NodeId(300) }
+}
+
+fn requests() -> Vec<Addressed> {
     let ballot = Ballot { vote: vote(false), last_log_id: Some(id(7)), leadership_transfer: true };
     let append = Append { vote: vote(true), previous: Some(id(999)), entries: entries(), committed: Some(id(998)) };
     vec![
@@ -69,6 +75,9 @@ fn requests() -> Vec<Request> {
         Request::Propose { request: RequestId([1; 16]), command: Bytes::from_static(b"command") },
         Request::ReadIndex,
     ]
+    .into_iter()
+    .map(|request| Addressed { incarnation: incarnation(), request })
+    .collect()
 }
 
 fn responses() -> Vec<Response> {
@@ -89,7 +98,14 @@ fn responses() -> Vec<Response> {
         Response::ReadIndex(ReadIndex::Index(77)),
         Response::ReadIndex(ReadIndex::NotLeader { leader: None }),
         Response::ReadIndex(ReadIndex::NoQuorum),
+        Response::OtherIncarnation(incarnation()),
     ]
+}
+
+fn found() -> Found {
+    let stamp = Stamp { time: Timestamp(1_700_000_000_000), request: RequestId([9; 16]) };
+    let (last, command) = (id(70_000), Bytes::from_static(b"command"));
+    Found { incarnation: incarnation(), term: 5, address: "a:1".to_owned(), last, stamp, command }
 }
 
 #[test]
@@ -99,7 +115,7 @@ fn encodings_do_not_change() {
         membership: StoredMembershipRecord { log_id: Some(id(5)), membership: membership() },
     };
     let frames = [
-        Frame::Begin { vote: vote(true), contents: applied.clone() },
+        Frame::Begin { incarnation: incarnation(), vote: vote(true), contents: applied.clone() },
         Frame::File { name: "000012.sst".to_owned(), length_bytes: 1 << 33 },
         Frame::Data(Bytes::from_static(b"data")),
         Frame::FileEnd { hash: [5; 32] },
@@ -113,7 +129,9 @@ fn encodings_do_not_change() {
     lines(&mut out, "request", &requests());
     lines(&mut out, "response", &responses());
     lines(&mut out, "frame", &frames);
-    lines(&mut out, "received", &[Received { vote: vote(true) }]);
+    lines(&mut out, "received", &[Received { incarnation: incarnation(), vote: vote(true) }]);
+    lines(&mut out, "incarnation", &[Incarnation::default(), incarnation()]);
+    lines(&mut out, "pending", &[Pending::Join, Pending::Found(found())]);
     assert_eq!(out, GOLDEN, "the encodings are now:\n{out}");
 }
 
@@ -121,9 +139,10 @@ proptest! {
     #[test]
     fn bytes_from_outside_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let versioned: Vec<u8> = std::iter::once(1).chain(bytes).collect();
-        let _ = codec::decode::<Request>(&versioned);
+        let _ = codec::decode::<Addressed>(&versioned);
         let _ = codec::decode::<Response>(&versioned);
         let _ = codec::decode::<Frame>(&versioned);
         let _ = codec::decode::<EntryRecord>(&versioned);
+        let _ = codec::decode::<Pending>(&versioned);
     }
 }

@@ -6,9 +6,9 @@ use futures_util::stream;
 use super::harness::{Cluster, Machines, Node};
 use super::toy::count;
 use crate::codec;
-use crate::group::ReceiveError;
 use crate::group::record::{AppliedRecord, LeaderRecord, LogIdRecord, VoteRecord};
 use crate::group::snapshot_stream::{Frame, Received};
+use crate::group::{Incarnation, ReceiveError};
 
 fn leader(term: u64) -> LeaderRecord {
     LeaderRecord { term, node: 2 }
@@ -16,6 +16,7 @@ fn leader(term: u64) -> LeaderRecord {
 
 fn begin(term: u64) -> Frame {
     Frame::Begin {
+        incarnation: Incarnation::default(),
         vote: VoteRecord { leader: leader(term), committed: true },
         contents: AppliedRecord {
             last_applied: Some(LogIdRecord { leader: leader(term), index: 1000 }),

@@ -7,5 +7,6 @@ mod golden;
 mod harness;
 mod hostile_snapshot;
 mod storage_suite;
+mod takeover;
 mod toy;
 mod witness;

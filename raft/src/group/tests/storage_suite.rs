@@ -39,7 +39,7 @@ impl<F: Fn() -> Machines + Send + Sync> StoreBuilder<Types, GroupLog, StateMachi
 
 /// The suite has no peers.
 #[derive(Debug)]
-struct NoTransport;
+pub(super) struct NoTransport;
 
 impl Transport for NoTransport {
     fn call<'a>(
@@ -67,7 +67,7 @@ impl Transport for NoTransport {
 
 /// Nor does it propose.
 #[derive(Debug)]
-struct NoClock;
+pub(super) struct NoClock;
 
 impl crate::time::Clock for NoClock {
     fn now(&self) -> crate::time::Timestamp {

@@ -4,9 +4,10 @@ use storage::kv::Bytes;
 use storage::shard::{Attempt, ExtentIndex, ShardIndex};
 
 use super::super::store::*;
-use super::{pattern, policy, sha512, wide};
+use super::{pattern, policy, replication, sha512, wide};
 use crate::catalog::*;
 use crate::golden::Samples;
+use crate::id::RegionId;
 use crate::policy::Role;
 use crate::time::Timestamp;
 
@@ -33,6 +34,8 @@ fn stored() -> PutManifest {
         artifact_type: Some("application/spdx+json".to_owned()),
         annotations: vec![("key".to_owned(), "value".to_owned())],
         principal: Some("robot".to_owned()),
+        owed: Some(Owed { source: RegionId(2), prefix: "lib".to_owned(), numbers: vec![301, 302], bytes: 5 << 40 }),
+        made: Some(Timestamp(1_700_000_000_000)),
         ..manifest("lib/app", 3, &["latest", "v1"], &[1, 2])
     }
 }
@@ -47,13 +50,23 @@ pub(super) fn commands() -> Vec<Command> {
         Command::FinishUpload { session, advance: whole_advance(), digest: digest(1) },
         Command::CancelUpload { session, repository: name.clone() },
         Command::ExpireUploads { limit: 100 },
-        Command::MountBlob { repository: name.clone(), digest: digest(1), from: Some(repository("base")) },
+        Command::MountBlob {
+            repository: name.clone(),
+            digest: digest(1),
+            from: Some(repository("base")),
+            principal: principal.clone(),
+        },
         Command::TouchBlob { repository: name.clone(), digest: sha512(1) },
         Command::TouchManifest { repository: name.clone(), digest: sha512(1) },
         Command::UnlinkBlob { repository: name.clone(), digest: digest(1), principal: principal.clone() },
         Command::PutManifest(stored()),
-        Command::DeleteTag { repository: name.clone(), tag: tag("v1"), principal: principal.clone() },
-        Command::DeleteManifest { repository: name.clone(), digest: digest(3), principal: principal.clone() },
+        Command::DeleteTag { repository: name.clone(), tag: tag("v1"), principal: principal.clone(), owed: None },
+        Command::DeleteManifest {
+            repository: name.clone(),
+            digest: digest(3),
+            principal: principal.clone(),
+            owed: None,
+        },
         Command::ReplaceExtent {
             object: object(1),
             extent: ExtentIndex(2),
@@ -99,12 +112,8 @@ pub(super) fn commands() -> Vec<Command> {
         Command::AcceptProfile { object: object(1), extent: ExtentIndex(2), expected: Attempt(5) },
         Command::CollectGarbage { limit: 100 },
         Command::Restore { repository: name.clone(), target: RestoreTarget::Manifest(digest(1)), principal: None },
-        Command::Restore {
-            repository: name.clone(),
-            target: RestoreTarget::Tag(tag("v1")),
-            principal: principal.clone(),
-        },
-        Command::RecordPulls { pulls: vec![(name.clone(), digest(1)), (repository("base"), sha512(2))] },
+        Command::Restore { repository: name.clone(), target: RestoreTarget::Tag(tag("v1")), principal },
+        Command::RecordPulls { pulls: vec![(name, digest(1)), (repository("base"), sha512(2))] },
         Command::SyncPolicies {
             version: 300,
             changes: vec![
@@ -114,6 +123,16 @@ pub(super) fn commands() -> Vec<Command> {
             complete: true,
         },
         Command::WalkPolicies { limit: 100 },
+    ]
+    .into_iter()
+    .chain(jobs())
+    .chain(replication::commands())
+    .collect()
+}
+
+fn jobs() -> Vec<Command> {
+    let (name, principal) = (repository("lib/app"), Some("robot".to_owned()));
+    vec![
         Command::StartJob(StartJob {
             scope: JobScope::Namespace("lib".to_owned()),
             kind: JobKind::Retention,
@@ -173,6 +192,10 @@ fn command_name(command: &Command) -> &'static str {
         Command::StartJob(_) => "start-job",
         Command::JobStep(_) => "job-step",
         Command::CancelJob { .. } => "cancel-job",
+        Command::AdvanceReplication(_) => "advance-replication",
+        Command::SettleDebts(_) => "settle-debts",
+        Command::DropReplication { .. } => "drop-replication",
+        Command::Evict { .. } => "evict",
     }
 }
 
@@ -217,6 +240,7 @@ fn responses() -> Vec<Response> {
         Response::TooManyJobs { limit: 8 },
         Response::JobUnknown,
         Response::Foreign { namespace: "lib".to_owned() },
+        Response::Evicted { items: 300, bytes: 5 << 40, more: true },
     ]
 }
 
@@ -249,6 +273,7 @@ fn response_name(response: &Response) -> &'static str {
         Response::TooManyJobs { .. } => "too-many-jobs",
         Response::JobUnknown => "job-unknown",
         Response::Foreign { .. } => "foreign",
+        Response::Evicted { .. } => "evicted",
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod command;
 mod record;
+mod replication;
 
 use command::commands;
 use proptest::prelude::*;
@@ -81,6 +82,8 @@ proptest! {
         survives::<JobRecord>(&bytes);
         survives::<JobTotals>(&bytes);
         survives::<RetentionRunRecord>(&bytes);
+        survives::<ReplicationRecord>(&bytes);
+        survives::<DebtRecord>(&bytes);
         survives::<ManifestRecord>(&bytes);
         survives::<TagRecord>(&bytes);
         survives::<ReferrerRecord>(&bytes);

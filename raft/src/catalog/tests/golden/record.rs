@@ -171,6 +171,7 @@ fn records_of_policies_and_jobs_are_frozen() {
         ("namespace-copy-home", Role::Home),
         ("namespace-copy-replica", Role::Replica),
         ("namespace-copy-foreign", Role::Foreign),
+        ("namespace-copy-fenced", Role::Fenced),
     ] {
         samples.add(name, &NamespaceCopy { role: Some(role), ..NamespaceCopy::default() });
     }

@@ -4,6 +4,7 @@
 //! invariants' matter. In the end everything is deleted and collected, and nothing may be left. The same history, applied
 //! again as one transaction, must end with the same bytes.
 
+mod copies;
 mod garbage;
 mod names;
 mod step;
@@ -14,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use self::copies::Owed;
 use self::step::{Rules, Step, step};
 use super::shards;
 use super::store::*;
@@ -76,6 +78,8 @@ struct Model {
     tombstones: BTreeMap<(usize, u8), Tombstone>,
     deletions: BTreeMap<(usize, usize), Deletion>,
     rules: Rules,
+    /// What is owed of [`ROLED`]; none where nothing is copied.
+    owed: Option<Owed>,
 }
 
 impl Default for Model {
@@ -90,6 +94,7 @@ impl Default for Model {
             tags: BTreeMap::new(),
             tombstones: BTreeMap::new(),
             deletions: BTreeMap::new(),
+            owed: None,
             rules: Rules { deletes: true, immutable: false, untagged: None, grace: 86400, restore: 86400, role: None },
         }
     }
@@ -104,7 +109,7 @@ impl Model {
     /// What nobody writes in this region is answered with: no step is replication's.
     pub(super) fn foreign(&self, name: usize) -> Option<Response> {
         let roled = REPOSITORIES[name].starts_with(ROLED);
-        let foreign = matches!(self.rules.role, Some(Role::Replica | Role::Foreign));
+        let foreign = matches!(self.rules.role, Some(Role::Replica | Role::Foreign | Role::Fenced));
         (roled && foreign).then(|| Response::Foreign { namespace: ROLED.to_owned() })
     }
 
@@ -205,6 +210,10 @@ impl Model {
                 assert_eq!(store.apply(Command::Swept { discards }), Response::Count { count: swept });
             }
             Step::Wait { seconds } => store.wait(seconds),
+            Step::Evict { repository, limit } => self.evict(store, repository, limit),
+            Step::Hear { debts, follow } => self.hear(store, debts, follow),
+            Step::Settle { settled, failed } => self.settle(store, &settled, &failed),
+            Step::Forget { limit } => self.forget(store, limit),
         }
     }
 }

@@ -119,6 +119,21 @@ pub(super) enum Step {
     Walk {
         limit: u32,
     },
+    Evict {
+        repository: usize,
+        limit: u32,
+    },
+    Hear {
+        debts: usize,
+        follow: bool,
+    },
+    Settle {
+        settled: Vec<u64>,
+        failed: Vec<u64>,
+    },
+    Forget {
+        limit: u32,
+    },
 }
 
 /// The policy of everything, as far as these histories change it.
@@ -138,8 +153,8 @@ pub(super) struct Rules {
 fn rules() -> impl Strategy<Value = Rules> {
     let untagged = prop::option::of(prop_oneof![Just(0), Just(500)]);
     let (grace, restore) = (prop_oneof![Just(0_u64), Just(80), Just(86400)], prop_oneof![Just(0_u64), Just(300)]);
-    let role =
-        prop_oneof![6 => Just(None), 1 => select(vec![Some(Role::Home), Some(Role::Replica), Some(Role::Foreign)])];
+    let others = [Role::Home, Role::Replica, Role::Foreign, Role::Foreign, Role::Fenced];
+    let role = prop_oneof![4 => Just(None), 2 => select(others.map(Some).to_vec())];
     (prop::bool::weighted(0.8), prop::bool::weighted(0.3), untagged, grace, restore, role).prop_map(
         |(deletes, immutable, untagged, grace, restore, role)| Rules {
             deletes,
@@ -204,5 +219,10 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         1 => (repository(), manifest()).prop_map(|(repository, manifest)| Step::Pull { repository, manifest }),
         2 => rules().prop_map(Step::SetPolicy),
         1 => (1..4_u32).prop_map(|limit| Step::Walk { limit }),
+        3 => (repository(), 1..4_u32).prop_map(|(repository, limit)| Step::Evict { repository, limit }),
+        2 => (0..3_usize, any::<bool>()).prop_map(|(debts, follow)| Step::Hear { debts, follow }),
+        2 => (vec(0..8_u64, 0..3), vec(0..8_u64, 0..3))
+            .prop_map(|(settled, failed)| Step::Settle { settled, failed }),
+        1 => (1..4_u32).prop_map(|limit| Step::Forget { limit }),
     ]
 }
