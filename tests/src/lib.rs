@@ -26,6 +26,7 @@ mod node;
 pub mod operator;
 pub mod ports;
 pub mod process;
+pub mod pushes;
 pub mod raw;
 pub mod regions;
 pub mod registry;

@@ -4,10 +4,11 @@
 //!
 //! What holds: a cut ends no connection and loses nothing, as when packets are dropped and sent again: neither side hears
 //! of it. The delay is that of one direction; each byte is held for as long, whatever goes before it. Connecting itself
-//! takes no time, but its first byte does.
+//! takes no time, but its first byte does. What has arrived over each line is counted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -33,10 +34,34 @@ struct State {
     cut: BTreeSet<String>,
 }
 
+/// Bytes that have arrived over each line, by its two ends in order.
+#[derive(Clone, Debug, Default)]
+struct Carried(Arc<Mutex<BTreeMap<[String; 2], u64>>>);
+
+impl Carried {
+    fn add(&self, line: &[String; 2], bytes: usize) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *counts.entry(line.clone()).or_default() += bytes as u64;
+    }
+
+    fn of(&self, line: &[String; 2]) -> u64 {
+        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.get(line).copied().unwrap_or_default()
+    }
+}
+
+/// The two ends of a line, in order.
+fn ends(one: &str, other: &str) -> [String; 2] {
+    let mut ends = [one.to_owned(), other.to_owned()];
+    ends.sort();
+    ends
+}
+
 /// The doors of all nodes.
 #[derive(Debug, Default)]
 pub struct Links {
     state: watch::Sender<State>,
+    carried: Carried,
     doors: Vec<Port>,
 }
 
@@ -50,7 +75,9 @@ impl Links {
         let address = door.address();
         self.doors.push(door);
         let listener = TcpListener::bind(address).await.context("opening a door")?;
-        tokio::spawn(admit(listener, region_of(node).to_owned(), peer_port, self.state.subscribe()));
+        let line =
+            Lines { region: region_of(node).to_owned(), state: self.state.subscribe(), carried: self.carried.clone() };
+        tokio::spawn(admit(listener, line, peer_port));
         Ok(address)
     }
 
@@ -66,6 +93,12 @@ impl Links {
         });
     }
 
+    /// Bytes that have arrived over the line between two regions so far, in both directions together.
+    #[must_use]
+    pub fn carried(&self, one: &str, other: &str) -> u64 {
+        self.carried.of(&ends(one, other))
+    }
+
     /// Mends all lines: what was sent meanwhile arrives.
     pub fn mend(&self) {
         self.state.send_modify(|state| state.cut.clear());
@@ -78,16 +111,30 @@ pub(crate) fn region_of(node: &str) -> &str {
 }
 
 /// Takes connections to a node for as long as the test runs.
-async fn admit(listener: TcpListener, region: String, peer_port: SocketAddr, state: watch::Receiver<State>) {
+async fn admit(listener: TcpListener, lines: Lines, peer_port: SocketAddr) {
     while let Ok((stream, caller)) = listener.accept().await {
-        let (region, state) = (region.clone(), state.clone());
+        let lines = lines.clone();
         tokio::spawn(async move {
             // Who cannot be told has closed the connection already.
             let Some(name) = process::name_behind(caller) else { return };
-            let caller = region_of(&name).to_owned();
-            let far = (caller != region).then(|| Line { ends: [caller, region], state });
-            connect(stream, peer_port, far).await;
+            connect(stream, peer_port, lines.to(region_of(&name))).await;
         });
+    }
+}
+
+/// The lines of a region.
+#[derive(Clone, Debug)]
+struct Lines {
+    region: String,
+    state: watch::Receiver<State>,
+    carried: Carried,
+}
+
+impl Lines {
+    /// The one to a region; none within the own one.
+    fn to(self, other: &str) -> Option<Line> {
+        let Self { region, state, carried } = self;
+        (other != region).then(|| Line { ends: ends(other, &region), state, carried })
     }
 }
 
@@ -96,6 +143,7 @@ async fn admit(listener: TcpListener, region: String, peer_port: SocketAddr, sta
 struct Line {
     ends: [String; 2],
     state: watch::Receiver<State>,
+    carried: Carried,
 }
 
 impl Line {
@@ -139,6 +187,7 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut far: Option<L
         while let Some((sent, frame)) = receive.recv().await {
             if let Some(line) = &mut far {
                 line.cross(sent).await;
+                line.carried.add(&line.ends, frame.len());
             }
             let written = if frame.is_empty() { to.shutdown().await } else { to.write_all(&frame).await };
             if written.is_err() {
@@ -155,7 +204,7 @@ mod tests {
 
     /// A line whose ends are regions that no test cuts by mistake.
     fn line(links: &Links) -> Line {
-        Line { ends: ["a".to_owned(), "b".to_owned()], state: links.state.subscribe() }
+        Line { ends: ends("b", "a"), state: links.state.subscribe(), carried: links.carried.clone() }
     }
 
     #[tokio::test]
@@ -171,6 +220,15 @@ mod tests {
         assert!(crossed.await.is_err(), "nothing arrives");
         links.mend();
         cut.cross(begin).await;
+    }
+
+    #[test]
+    fn what_a_line_has_carried_is_counted_for_both_ends() {
+        let links = Links::default();
+        let line = line(&links);
+        line.carried.add(&line.ends, 5);
+        line.carried.add(&line.ends, 2);
+        assert_eq!([links.carried("a", "b"), links.carried("b", "a"), links.carried("a", "c")], [7, 7, 0]);
     }
 
     #[test]

@@ -94,8 +94,21 @@ impl Regions {
     /// # Errors
     /// When that does not come.
     pub async fn wait_home(&self, prefix: &str, home: &str) -> Result<()> {
+        self.wait_home_at(self.nodes(), prefix, home).await
+    }
+
+    /// The same of some nodes.
+    ///
+    /// # Errors
+    /// When that does not come.
+    pub async fn wait_home_at(
+        &self,
+        nodes: impl IntoIterator<Item = &Node> + Clone,
+        prefix: &str,
+        home: &str,
+    ) -> Result<()> {
         eventually("the home is known everywhere", NOTICE, async || {
-            for node in self.nodes() {
+            for node in nodes.clone() {
                 let shown = query(node.data(), &["namespace", "show", prefix]).await?;
                 let known = shown["place"]["home"] == home && shown["place"]["moving"].is_null();
                 ensure!(known && shown["in_force"] == true, "{}: {shown}", node.name());
