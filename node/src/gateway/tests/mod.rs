@@ -4,6 +4,7 @@ mod background;
 mod blobs;
 mod collection;
 mod copies;
+mod copies_leftover;
 mod copies_rounds;
 mod failures;
 mod homes;

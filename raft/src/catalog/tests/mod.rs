@@ -10,6 +10,7 @@ mod evict;
 mod golden;
 mod invariants;
 mod job;
+mod left_over;
 mod location;
 mod manifest;
 mod model;
