@@ -21,7 +21,9 @@ const fn path(name: &'static str, about: &'static str) -> RarePath {
 pub const RARE: &[RarePath] = &[
     path("background.collect.hurry", "garbage that is due is looked for again at once"),
     path("background.drain.hurry", "nodes and disks that are being emptied are looked at again at once"),
+    path("background.evict.hurry", "what is foreign to the region is looked for again at once"),
     path("background.expire.hurry", "sessions are looked through for expired ones again after a tenth of a second"),
+    path("background.fences.hurry", "fences of homes that move are looked at again at once"),
     path("background.jobs.hurry", "deletion jobs are looked for again at once"),
     path("background.ledger.hurry", "nodes and disks that are gone are looked for again at once"),
     path("background.outgrown.hurry", "extents of an outgrown profile are looked for again at once"),

@@ -63,6 +63,9 @@ mod tests {
 
     use super::*;
 
+    /// First byte of the keys of upload sessions.
+    const UPLOADS: u8 = 17;
+
     fn begun(directory: &Path) -> Arc<dyn Engine> {
         let options = EngineOptions { columns: Machine::COLUMNS, journal: false };
         let engine = MemoryEngines::new(Arc::new(RealFiles)).open(&directory.join("state"), &options).unwrap();
@@ -90,11 +93,11 @@ mod tests {
         let judge = Catalog::new(court.clone());
         judge.weigh(1, &engine).unwrap();
         assert_eq!(court.first(), None);
-        // The last row of the blobs' column is the session's.
         let blobs = *Machine::COLUMNS.iter().find(|column| column.0 == "blobs").unwrap();
-        let rows = engine.scan(&Scan::prefix(blobs, &[], usize::MAX)).unwrap();
+        let rows = engine.scan(&Scan::prefix(blobs, &[UPLOADS], usize::MAX)).unwrap();
+        assert_eq!(rows.len(), 1);
         let mut batch = Batch::default();
-        batch.delete(blobs, rows[rows.len() - 1].0.clone());
+        batch.delete(blobs, rows[0].0.clone());
         engine.write(batch).unwrap();
         judge.weigh(1, &engine).unwrap();
         let violations = court.all();
