@@ -1,5 +1,7 @@
 //! Speaks to the node on this machine through the socket in its data directory.
 
+mod access;
+mod audit;
 mod deletion;
 mod moving;
 mod region;
@@ -24,6 +26,8 @@ use tokio::net::UnixStream;
 use crate::exit::{Code, Exit};
 use crate::http::request;
 
+pub(crate) use access::*;
+pub(crate) use audit::*;
 pub(crate) use deletion::*;
 pub(crate) use moving::*;
 pub(crate) use region::*;

@@ -1,7 +1,12 @@
 //! The command line: every command, option and default, as `--help` shows them. What operators do to a running cluster
 //! is in `operations`.
 
+mod access;
+mod audit;
 mod deletion;
+mod group;
+mod identity_text;
+mod issuer;
 mod moving;
 mod namespace;
 mod operations;
@@ -9,13 +14,19 @@ mod policy_text;
 mod region;
 mod replication;
 mod residency;
+mod robot;
+mod user;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use access::*;
+pub(crate) use audit::*;
 pub(crate) use deletion::*;
+pub(crate) use group::*;
+pub(crate) use issuer::*;
 pub(crate) use moving::*;
 pub(crate) use namespace::*;
 pub(crate) use operations::*;
@@ -23,13 +34,16 @@ pub(crate) use policy_text::{Target, root_or};
 pub(crate) use region::*;
 pub(crate) use replication::*;
 pub(crate) use residency::*;
+pub(crate) use robot::*;
+pub(crate) use user::*;
 
 /// Text behind the help of the whole program.
 const AFTER_HELP: &str = "\
 Exit codes:
   0  done; for `status`: healthy
-  1  the command failed; the message says why and what to do; `residency verify`: data rests where it may not
-  2  the command line or the configuration is wrong; `residency verify`: not everything could be looked at
+  1  the command failed; the message says why and what to do; `residency verify`: data rests where it may not;
+     `access explain`: denied; `audit verify`: records were altered or are missing
+  2  the command line or the configuration is wrong; `residency verify`, `audit`: not everything could be looked at
   3  no node answers: it is not running, or not on this data directory
   4  `status`: the cluster serves but needs attention; `fsck`: something cannot be read
   5  `status` only: the cluster does not serve
@@ -38,8 +52,15 @@ Exit codes:
 
 First steps:
   regnode dev --nodes 3                 a local cluster to try things with
-  regnode init                          found a cluster on the first machine
+  regnode init                          found a cluster on the first machine; shows how to log in, once
   regnode join HOST:7000 --token TOKEN  add this machine to it
+
+Who may do what (nobody may anything that is not granted):
+  regnode user add alice                            a person, who logs in with docker login -u alice
+  regnode robot add ci --expires 90d                a program; its secret is shown once
+  regnode access grant user:alice writer acme       alice may pull, push and tag what is below acme/
+  regnode access grant anonymous reader public      everybody may pull what is below public/
+  regnode access explain user:alice push acme/app   whether she may, and which rule decides
 
 When machines and disks fail (the handbook has a page for each):
   regnode status                                    what is wrong, and what to do
@@ -109,6 +130,20 @@ pub(crate) enum Command {
     Residency(Residency),
     /// Set what holds below a prefix of repository names: deleting, immutable tags, retention, quotas.
     Namespace(Namespace),
+    /// Add, change and remove users, and their personal access keys.
+    User(User),
+    /// Add, change and remove robots: programs that log in.
+    Robot(Robot),
+    /// Add and remove groups, and say who belongs to them.
+    Group(Group),
+    /// Say what may be done at once.
+    Role(Role),
+    /// Grant and deny, list the rules, and say which one decides.
+    Access(Access),
+    /// Say whose tokens from outside are believed.
+    Issuer(Issuer),
+    /// List and rotate the keys that the cluster's own tokens are signed with.
+    TokenKey(TokenKey),
     /// Say what is to be freed and when.
     Gc(Gc),
     /// Say what namespaces and repositories hold, and what they may.
@@ -123,6 +158,8 @@ pub(crate) enum Command {
     History(History),
     /// Restore a deleted tag or manifest.
     Undelete(Undelete),
+    /// Who did what: follow, search, export and verify the audit logs of all nodes.
+    Audit(Audit),
     /// Show, check and explain the configuration.
     Config(Config),
     /// Print shell completions, for example: regnode completions bash > /etc/bash_completion.d/regnode
@@ -183,10 +220,33 @@ pub(crate) struct Dev {
     /// Print commands to try once all nodes serve.
     #[arg(long)]
     pub(crate) show_examples: bool,
+    /// Let everybody who reaches the cluster do what this role allows, without a login. Counts when the cluster is new.
+    #[arg(long, value_name = "ROLE", value_parser = built_in_role)]
+    pub(crate) anonymous: Option<String>,
 }
+
+fn built_in_role(text: &str) -> Result<String, String> {
+    if raft::directory::built_in_role(text).is_some() {
+        return Ok(text.to_owned());
+    }
+    let names = raft::directory::BUILT_IN_ROLES.map(|(name, _)| name);
+    Err(format!("one of {} is expected", names.join(", ")))
+}
+
+/// Text behind the help of `regnode init`.
+const INIT_HELP: &str = "\
+The cluster is closed: the operator's account may everything, and nobody else may anything until it is granted to him. The
+operator's password is made up and shown once, unless it is read from a file; it is written nowhere. Whoever may use the
+socket in the data directory gives the account another one with regnode user password.
+
+Examples:
+  regnode init --data-dir /var/lib/regnode --listen 10.0.0.1:5000 --peer-listen 10.0.0.1:7000
+  regnode init --operator carol --operator-password-file /run/secrets/carol
+  regnode init --anonymous reader       everybody may pull, also without a login";
 
 /// `regnode init`.
 #[derive(Debug, Args)]
+#[command(after_help = INIT_HELP)]
 pub(crate) struct Init {
     /// How the node runs.
     #[command(flatten)]
@@ -194,6 +254,16 @@ pub(crate) struct Init {
     /// Name of the first region.
     #[arg(long, value_name = "REGION", default_value = "main")]
     pub(crate) region: String,
+    /// Name of the operator's account.
+    #[arg(long, value_name = "NAME", default_value = "admin", value_parser = identity_text::user_name)]
+    pub(crate) operator: String,
+    /// The operator's password is the line in this file. Without it, one is made up and shown once.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) operator_password_file: Option<PathBuf>,
+    /// Let everybody who reaches the cluster do what this role allows, everywhere and without a login: reader, writer,
+    /// maintainer, owner, auditor or operator.
+    #[arg(long, value_name = "ROLE", value_parser = built_in_role)]
+    pub(crate) anonymous: Option<String>,
     /// Stop once the cluster is founded, for a service manager to run `regnode serve`.
     #[arg(long)]
     pub(crate) exit: bool,

@@ -24,6 +24,8 @@ pub(crate) enum Code {
 impl Code {
     /// `residency verify`: something rests where it may not.
     pub(crate) const VIOLATED: Self = Self::Failed;
+    /// `access explain`: the caller may not.
+    pub(crate) const DENIED: Self = Self::Failed;
     /// `residency verify`: not everything could be looked at.
     pub(crate) const INCOMPLETE: Self = Self::Usage;
 }

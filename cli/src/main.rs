@@ -10,6 +10,7 @@ mod dev;
 mod exit;
 mod figures;
 mod http;
+mod password;
 mod progress;
 mod settings;
 mod watch;
@@ -61,6 +62,13 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Replication(replication) => command::replication(replication).await,
         Command::Residency(residency) => command::residency(residency).await,
         Command::Namespace(namespace) => command::namespace(namespace).await,
+        Command::User(user) => command::user(user).await,
+        Command::Robot(robot) => command::robot(robot).await,
+        Command::Group(group) => command::group(group).await,
+        Command::Role(role) => command::role(role).await,
+        Command::Access(access) => command::access(access).await,
+        Command::Issuer(issuer) => command::issuer(issuer).await,
+        Command::TokenKey(token_key) => command::token_key(token_key).await,
         Command::Gc(gc) => command::gc(gc).await,
         Command::Usage(usage) => command::usage(usage).await,
         Command::Retention(retention) => command::retention(retention).await,
@@ -68,6 +76,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Job(job) => command::job(job).await,
         Command::History(history) => command::history(history).await,
         Command::Undelete(undelete) => command::undelete(undelete).await,
+        Command::Audit(audit) => command::audit(audit).await,
         Command::Config(config) => command::config(config).await,
         Command::Completions(completions) => {
             command::completions(&completions);

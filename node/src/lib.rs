@@ -1,14 +1,20 @@
 //! One running node.
 
+pub mod access;
 pub mod admin;
 pub mod api;
+pub mod audit;
 pub mod background;
 pub mod cluster;
 pub mod config;
 pub mod deletion;
 pub mod environment;
+pub mod federation;
 pub mod gateway;
 pub mod identity;
+pub mod ldap;
+pub mod limit;
+pub mod login;
 pub mod members;
 pub mod peer;
 pub mod regions;
@@ -21,3 +27,4 @@ pub mod shards;
 pub mod start;
 pub mod status;
 pub mod telemetry;
+pub mod web;

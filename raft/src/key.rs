@@ -7,6 +7,7 @@
 use storage::shard::{Attempt, DiskId, ExtentIndex, ObjectId, ShardIndex};
 
 use crate::catalog::{Algorithm, Digest, JobId, RepositoryName, SessionId, Tag};
+use crate::directory::BindingId;
 use crate::id::{NodeId, RegionId, RequestId};
 use crate::time::Timestamp;
 
@@ -94,7 +95,8 @@ wrapped_part!(
     ExtentIndex,
     Attempt,
     ShardIndex,
-    JobId
+    JobId,
+    BindingId
 );
 
 macro_rules! name_part {

@@ -1,5 +1,6 @@
 //! Generators of names and records for property tests.
 
+mod access;
 mod policy;
 mod replication;
 mod residency;
@@ -20,6 +21,7 @@ use crate::directory::{
 use crate::id::{NodeId, RegionId, RequestId};
 use crate::time::Timestamp;
 
+pub(crate) use access::*;
 pub(crate) use policy::*;
 pub(crate) use replication::*;
 pub(crate) use residency::*;

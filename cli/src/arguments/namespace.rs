@@ -103,7 +103,7 @@ pub(crate) struct NamespaceSet {
     /// Tags that cannot be moved or deleted once they exist (* and ? are wildcards). May be repeated; replaces what was set.
     #[arg(long, value_name = "PATTERN")]
     pub(crate) immutable: Vec<Pattern>,
-    /// Who may move and delete them all the same. May be repeated.
+    /// Who may move and delete them all the same: user:NAME or robot:NAME. May be repeated.
     #[arg(long, value_name = "PRINCIPAL", requires = "immutable")]
     pub(crate) immutable_except: Vec<String>,
     /// Most bytes below the namespace, each blob counted once, for example 10GiB.

@@ -1,6 +1,7 @@
 //! `regnode dev`: a local cluster of child processes, one folder each, so that any one of them can be killed.
 
 mod child;
+mod operator;
 mod plan;
 mod supervisor;
 

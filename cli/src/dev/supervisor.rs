@@ -1,5 +1,6 @@
 //! Starts the nodes of a local cluster, tells when they serve, and ends them all on ctrl-c.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -10,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
 use super::child::NodeProcess;
+use super::operator::{self, OPERATOR};
 use super::plan::{PlannedNode, plan};
 use crate::admin_client;
 use crate::arguments::Dev;
@@ -42,13 +44,17 @@ pub(crate) async fn run(environment: &Environment, dev: Dev) -> Result<()> {
 async fn serve(environment: &Environment, dev: &Dev, processes: &mut Vec<NodeProcess>) -> Result<()> {
     let nodes = plan(environment, dev).await?;
     let new = is_new(environment, &nodes).await?;
+    let password_file = operator::password_file(&dev.data_dir)?;
     for (node, new) in nodes.iter().zip(&new) {
         // New nodes join one after the other, so that ids follow the numbers. Known ones start together, since no
         // one of them is a quorum.
         let mut token = None;
         let arguments = match (new, node.number) {
             (false, _) => vec!["serve".to_owned()],
-            (true, 1) => vec!["init".to_owned()],
+            (true, 1) => {
+                operator::make_password(environment, &password_file).await?;
+                found(&password_file, dev.anonymous.as_deref())
+            }
             (true, _) => {
                 wait_until_serving(environment, &nodes[0], processes).await?;
                 token = Some(admin_client::token(&nodes[0].data_dir, TOKEN_LIFETIME, None).await?.token);
@@ -72,11 +78,21 @@ async fn serve(environment: &Environment, dev: &Dev, processes: &mut Vec<NodePro
         1 => println!("the node serves"),
         count => println!("all {count} nodes serve"),
     }
+    if let Some(login) = operator::login(environment, &password_file, &nodes[0]).await {
+        println!("{login}");
+    }
     if dev.show_examples {
-        println!("\n{}\n", examples(&nodes));
+        println!("\n{}\n", examples(&nodes, &password_file));
     }
     println!("ctrl-c ends all; the data stays in {}", dev.data_dir.display());
     report_ends(processes, &nodes).await
+}
+
+/// What founds the cluster. Its output goes to a log, so the password comes from a file and is not shown by it.
+fn found(password_file: &Path, anonymous: Option<&str>) -> Vec<String> {
+    let operator = ["init", "--operator", OPERATOR, "--operator-password-file"].map(str::to_owned);
+    let anonymous = anonymous.into_iter().flat_map(|role| ["--anonymous".to_owned(), role.to_owned()]);
+    operator.into_iter().chain([password_file.display().to_string()]).chain(anonymous).collect()
 }
 
 fn line(process: &NodeProcess) -> String {
@@ -178,17 +194,31 @@ async fn stop(processes: Vec<NodeProcess>) {
 }
 
 /// Commands to try, for the end of the quickstart.
-fn examples(nodes: &[PlannedNode]) -> String {
+fn examples(nodes: &[PlannedNode], password_file: &Path) -> String {
     let first = nodes[0].listen;
     let last = nodes[nodes.len() - 1].listen;
+    let login = |node| {
+        let file = password_file.display();
+        format!("\x20 skopeo login --tls-verify=false --username {OPERATOR} --password-stdin {node} < {file}\n")
+    };
+    let second = if first == last { String::new() } else { login(last) };
+    let program = program();
+    let data_dir = nodes[0].data_dir.display();
     let mut text = format!(
-        "Try it (docker and podman work the same way):\n\
+        "Try it (docker and podman work the same way). Nobody may anything without a login:\n\
          \n\
+         {}\
          \x20 skopeo copy --dest-tls-verify=false docker://docker.io/library/alpine docker://{first}/library/alpine\n\
+         {second}\
          \x20 skopeo inspect --tls-verify=false docker://{last}/library/alpine\n\
-         \x20 {} status --data-dir {}",
-        program(),
-        nodes[0].data_dir.display()
+         \x20 {program} status --data-dir {data_dir}\n\
+         \n\
+         Let everybody pull, and give somebody an account:\n\
+         \n\
+         \x20 {program} access grant anonymous reader library --data-dir {data_dir}\n\
+         \x20 {program} user add alice --data-dir {data_dir}\n\
+         \x20 {program} access grant user:alice writer library --data-dir {data_dir}",
+        login(first)
     );
     if nodes.len() > 2 {
         text.push_str(
@@ -196,4 +226,38 @@ fn examples(nodes: &[PlannedNode]) -> String {
         );
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn planned(number: u16) -> PlannedNode {
+        PlannedNode {
+            number,
+            listen: format!("127.0.0.1:{}", 4999 + number).parse().unwrap(),
+            data_dir: format!("/data/node{number}").into(),
+            config: format!("/data/node{number}/regnode.toml").into(),
+            peer: "127.0.0.1:4711".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_examples_log_in_at_each_node_that_they_use() {
+        let file = Path::new("/data/operator-password");
+        let one = examples(&[planned(1)], file);
+        assert_eq!(one.matches("skopeo login").count(), 1, "{one}");
+        let three = examples(&[planned(1), planned(2), planned(3)], file);
+        for node in ["127.0.0.1:5000", "127.0.0.1:5002"] {
+            assert!(three.contains(&format!("--password-stdin {node} < /data/operator-password\n")), "{three}");
+        }
+        assert!(three.contains("kill one node") && !one.contains("kill one node"));
+    }
+
+    #[test]
+    fn a_password_is_never_on_a_command_line() {
+        let closed = found(Path::new("/data/operator-password"), None);
+        assert_eq!(closed, ["init", "--operator", "admin", "--operator-password-file", "/data/operator-password"]);
+        assert_eq!(found(Path::new("/f"), Some("reader"))[5..], ["--anonymous", "reader"]);
+    }
 }

@@ -2,6 +2,15 @@
 //! node, and may ask other nodes of the cluster through it for what concerns their machines (`remote`). No other way to
 //! it exists.
 
+mod access;
+mod access_changes;
+mod access_refusal;
+#[cfg(test)]
+mod access_tests;
+mod access_types;
+mod audit;
+mod audit_types;
+mod audited;
 mod carried;
 mod copies;
 mod damage;
@@ -9,7 +18,12 @@ mod damage_types;
 mod deletion_types;
 mod departures;
 mod garbage;
+mod groups;
 mod history;
+mod identities;
+mod identity_types;
+mod issuer_types;
+mod issuers;
 mod job_types;
 mod jobs;
 mod machine;
@@ -34,10 +48,15 @@ mod takeover;
 mod takeover_types;
 mod types;
 
+pub use access_changes::{AccessChanges, AccessError};
+pub use access_types::*;
+pub use audit_types::*;
 pub use damage_types::*;
 pub use deletion_types::*;
 pub(crate) use departures::state;
 pub(crate) use history::change;
+pub use identity_types::*;
+pub use issuer_types::*;
 pub use job_types::*;
 pub use machine_types::*;
 pub use move_types::*;

@@ -14,6 +14,7 @@ use raft::directory::NamespaceRecord;
 use raft::id::RegionId;
 use raft::policy::{NamespacePolicy, Policy, Sources};
 
+use super::audited::{Recorded, recorded, unchanged};
 use super::carried::{Elsewhere, elsewhere};
 use super::namespace_types::{
     ExplainAnswer, ExplainRequest, ExplainedTag, NamespaceAnswer, NamespaceEntry, NamespaceRequest, NamespacesAnswer,
@@ -71,7 +72,25 @@ fn page(all: Listing, after: Option<&str>) -> NamespacesAnswer {
 
 async fn set(State(admin): State<Admin>, Json(request): Json<SetNamespaceRequest>) -> Response {
     let prefix = request.prefix.clone();
-    home_changed(change(&admin, request).await, prefix)
+    let before = said(&admin, &prefix);
+    let response = home_changed(change(&admin, request).await, prefix.clone());
+    audited_change(&admin, &prefix, before, response)
+}
+
+/// What a namespace says itself, as the audit log has it; nothing if it says nothing.
+fn said(admin: &Admin, prefix: &str) -> Option<String> {
+    let record = raft::directory::View::new(admin.directory.state()).namespace(prefix).ok()??;
+    serde_json::to_string(&record).ok()
+}
+
+/// A response with what became of a namespace. One that says that a home is still moving is asked for again and again: only
+/// what changes something is worth a record.
+fn audited_change(admin: &Admin, prefix: &str, before: Option<String>, response: Response) -> Response {
+    let after = said(admin, prefix);
+    if before == after {
+        return unchanged(response);
+    }
+    recorded(response, Recorded::new("policy", String::new()).namespace(prefix).change(before, after))
 }
 
 /// Changes what is asked for: the home first, since that alone can be refused for what is there.
@@ -119,7 +138,9 @@ async fn remove(State(admin): State<Admin>, Json(request): Json<NamespaceRequest
         }
         admin.deletion.remove_namespace(&request.prefix).await.map(HomeChange::Applied)
     };
-    home_changed(removed.await, request.prefix.clone())
+    let before = said(&admin, &request.prefix);
+    let response = home_changed(removed.await, request.prefix.clone());
+    audited_change(&admin, &request.prefix, before, response)
 }
 
 fn home_changed(outcome: Result<HomeChange, DeletionError>, prefix: String) -> Response {

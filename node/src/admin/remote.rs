@@ -1,4 +1,4 @@
-//! What concerns one machine, asked at another one: `?node=NAME` on the paths of `machine`. The local socket hands such a
+//! What concerns one machine, asked at another one: `?node=NAME` on the paths of `machine` and `audit`. The local socket hands such a
 //! request to the node that is meant, and a peer's request is answered as one of the own socket would be.
 //!
 //! Nothing is handed on twice: what a peer asks is for this machine, or for this region's catalog (`carried`), whatever it
@@ -19,7 +19,7 @@ use tower::ServiceExt;
 use tracing::warn;
 
 use super::router::{Admin, refuse};
-use super::{carried, machine, moves, namespaces, replication, replication_report, residency, takeover};
+use super::{audit, carried, machine, moves, namespaces, replication, replication_report, residency, takeover};
 use crate::cluster::find_node;
 use crate::environment::BoxFuture;
 use crate::peer::{AdminAnswer, AdminRequest, Administration, PeerError, PeerIdentity, limits};
@@ -38,7 +38,7 @@ struct For {
 
 /// The paths of one machine on the local socket, for any node.
 pub(super) fn router(admin: &Admin) -> Router<Admin> {
-    machine::router().route_layer(from_fn_with_state(admin.clone(), hand_on))
+    machine::router().merge(audit::router()).route_layer(from_fn_with_state(admin.clone(), hand_on))
 }
 
 /// The paths of one machine, and of one region's catalog, for other nodes and their operators.
@@ -53,6 +53,7 @@ impl RemoteAdmin {
     pub fn new(admin: Admin) -> Self {
         let unknown = || async { refuse(StatusCode::NOT_FOUND, "other nodes are not asked for this".to_owned()) };
         let paths = machine::router()
+            .merge(audit::router())
             .merge(carried::paths())
             .merge(namespaces::of_catalog())
             .merge(moves::of_catalog())

@@ -1,9 +1,11 @@
 //! The paths of the local socket: `GET /status`, `GET /work`, `POST /token`, `GET /config`, `GET /metrics`, and those of
-//! `departures`, `regions`, `residency`, `damage`, `machine`, `namespaces`, `garbage`, `jobs` and `history`.
+//! `departures`, `regions`, `residency`, `damage`, `machine`, `namespaces`, `garbage`, `jobs`, `history`, `identities`,
+//! `groups`, `access` and `issuers`. What changes something is recorded in the audit log (`audited`).
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{FromRef, State};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -12,7 +14,12 @@ use raft::directory::Directory;
 use raft::group::Group;
 
 use super::types::{ConfigAnswer, ConfigEntry, ErrorAnswer, Status, TokenAnswer, TokenRequest, VERSION, WorkAnswer};
-use super::{carried, copies, damage, departures, garbage, moves, namespaces, regions, remote, residency, takeover};
+use super::{
+    AccessChanges, access, audited, carried, copies, damage, departures, garbage, groups, identities, issuers, moves,
+    namespaces, regions, remote, residency, takeover,
+};
+use crate::access::Access;
+use crate::audit::{Audit, AuditLog};
 use crate::cluster::{AgreedTime, Departures, RegionChanges, TokenError, create_token, region_to_join};
 use crate::config::{KEYS, Settings};
 use crate::deletion::Deletion;
@@ -47,6 +54,14 @@ pub struct Admin {
     pub scrub: Scrub,
     /// Policies, garbage and deletions.
     pub deletion: Deletion,
+    /// Users, robots, groups, roles, rules, issuers and token keys that come, change and go.
+    pub access_changes: AccessChanges,
+    /// Who may do what, as this node applies it.
+    pub access: Access,
+    /// Where changes are recorded.
+    pub audit: Audit,
+    /// The same for reading.
+    pub audit_log: AuditLog,
     /// What regions with copies ask of this one.
     pub source: Source,
     /// What this region has copies of.
@@ -69,6 +84,12 @@ pub struct Admin {
     pub metrics: Metrics,
     /// Secrets of tokens.
     pub entropy: Arc<dyn Entropy>,
+}
+
+impl FromRef<Admin> for AccessChanges {
+    fn from_ref(admin: &Admin) -> Self {
+        admin.access_changes.clone()
+    }
 }
 
 impl Admin {
@@ -130,7 +151,13 @@ pub fn router(admin: Admin) -> Router {
         .merge(moves::router())
         .merge(garbage::router())
         .merge(carried::router(&admin))
+        .merge(identities::router())
+        .merge(groups::router())
+        .merge(access::router())
+        .merge(access::explaining())
+        .merge(issuers::router())
         .fallback(|| async { refuse(StatusCode::NOT_FOUND, "there is no such path".to_owned()) })
+        .layer(from_fn_with_state(admin.audit.clone(), audited::audited))
         .with_state(admin)
 }
 
@@ -156,6 +183,13 @@ async fn token(State(admin): State<Admin>, Json(request): Json<TokenRequest>) ->
     }
 }
 
+/// Why a request was refused, for the audit log: travels with the response.
+#[derive(Clone, Debug)]
+pub(super) struct Why(pub(super) String);
+
 pub(super) fn refuse(status: StatusCode, error: String) -> Response {
-    (status, Json(ErrorAnswer { version: VERSION, error })).into_response()
+    let why = Why(error.clone());
+    let mut response = (status, Json(ErrorAnswer { version: VERSION, error })).into_response();
+    response.extensions_mut().insert(why);
+    response
 }

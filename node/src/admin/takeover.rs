@@ -8,6 +8,7 @@ use axum::{Extension, Json, Router};
 use http::StatusCode;
 use raft::group::TakeoverError;
 
+use super::audited::unchanged;
 use super::router::{Admin, refuse};
 use super::takeover_types::{TakeoverAnswer, TakeoverRequest};
 use super::types::VERSION;
@@ -42,7 +43,11 @@ async fn take_over(State(admin): State<Admin>, Json(request): Json<TakeoverReque
         Some(lost) => takeover.carry_out(&request.without, lost).await,
     };
     match outcome {
-        Ok(outlook) => Json(answer(&admin, request.give_up.is_some(), outlook)).into_response(),
+        Ok(outlook) => {
+            let done = request.give_up.is_some();
+            let response = Json(answer(&admin, done, outlook)).into_response();
+            if done { response } else { unchanged(response) }
+        }
         Err(error) => refused(&error),
     }
 }

@@ -10,6 +10,7 @@ use raft::catalog::{Digest, RepositoryName};
 use super::error::{ApiError, Code, digest_detail};
 use super::outbound::Content;
 use super::range::{Requested, requested};
+use super::record::Change;
 use super::{Answer, Api, Head, headers};
 use crate::gateway::BlobError;
 
@@ -51,6 +52,7 @@ impl Api {
             let stream = blob.read(part.clone()).await.map_err(ApiError::from)?;
             Body::new(Content::new(stream, bytes))
         };
+        self.record_pull(head, repository, digest).await;
         let mut response = Response::new(body);
         *response.status_mut() = status;
         let headers = response.headers_mut();
@@ -64,8 +66,11 @@ impl Api {
     }
 
     /// `DELETE /v2/<name>/blobs/<digest>`
-    pub(super) async fn delete_blob(&self, repository: &RepositoryName, digest: &Digest) -> Answer {
-        self.gateway.unlink_blob(repository, digest).await.map_err(|error| refuse(error, digest))?;
+    pub(super) async fn delete_blob(&self, repository: &RepositoryName, digest: &Digest, head: &Head) -> Answer {
+        let unlinked = self.gateway.unlink_blob(repository, digest, head.principal()).await;
+        let unlinked = unlinked.map_err(|error| refuse(error, digest));
+        self.record(head, Change::blob_deleted(repository, digest), None, unlinked.as_ref().copied()).await;
+        unlinked?;
         Ok(headers::empty(StatusCode::ACCEPTED))
     }
 }

@@ -3,12 +3,13 @@
 //! It is of all regions: each one is asked for its page, and the pages are merged in order. A region that does not answer
 //! is left out, and a `Warning` says so.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use axum::body::Body;
 use futures_util::future::join_all;
-use http::header::{CONTENT_TYPE, LINK, WARNING};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, LINK, WARNING};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use raft::catalog::RepositoryName;
@@ -17,9 +18,11 @@ use serde::Deserialize;
 use tokio::time::timeout;
 
 use super::paging::{append_names, invalid, next, size};
+use super::visitor::Visitor;
 use super::{Answer, Api, Head, headers};
 use crate::regions::{Region, Standing};
 use crate::registry::Page;
+use crate::serve::Client;
 
 /// Size of a page when none is asked for.
 const PAGE_DEFAULT: usize = 100;
@@ -47,13 +50,14 @@ impl Api {
         if n > PAGE_MAX {
             return Err(invalid(&n.to_string()));
         }
-        let last = query.get("last").map(std::borrow::Cow::into_owned);
+        let last = query.get("last").map(Cow::into_owned);
         let mut listed = Listed::default();
         let mut silent = Vec::new();
         let others = if own_alone { Vec::new() } else { self.regions.others() };
         if n > 0 {
-            let theirs = others.iter().map(|region| self.part_of(region, last.as_deref(), n));
-            let (own, theirs) = tokio::join!(self.registry.repositories(last.clone(), n), join_all(theirs));
+            let theirs = others.iter().map(|region| self.part_of(region, head, last.as_deref(), n));
+            let own = self.registry.repositories(last.clone(), n, shown(head));
+            let (own, theirs) = tokio::join!(own, join_all(theirs));
             let mut parts = vec![Part::from(own?)];
             for (region, part) in others.iter().zip(theirs) {
                 match part {
@@ -78,10 +82,16 @@ impl Api {
         Ok(response)
     }
 
-    /// The page of another region; `None` if it does not answer.
-    async fn part_of(&self, region: &Region, last: Option<&str>, n: usize) -> Option<Part> {
+    /// The page of another region, as that shows it to who asks here; `None` if it does not answer.
+    async fn part_of(&self, region: &Region, head: &Head, last: Option<&str>, n: usize) -> Option<Part> {
         let path = next("/v2/_catalog", last.unwrap_or_default(), Some(n));
-        let (parts, ()) = Request::builder().method(Method::GET).uri(path).body(()).ok()?.into_parts();
+        let (mut parts, ()) = Request::builder().method(Method::GET).uri(path).body(()).ok()?.into_parts();
+        if let Some(credentials) = head.parts.headers.get(AUTHORIZATION) {
+            parts.headers.insert(AUTHORIZATION, credentials.clone());
+        }
+        if let Some(client) = head.parts.extensions.get::<Client>() {
+            parts.extensions.insert(client.clone());
+        }
         let asked = async {
             let answer =
                 self.regions.forward(region, &parts, Body::empty()).await.map_err(|error| error.to_string())?;
@@ -113,6 +123,12 @@ impl Api {
             _ => true,
         }
     }
+}
+
+/// Where the names go on that who asks is shown.
+fn shown(head: &Head) -> impl Fn(&str) -> Option<String> + Send + use<> {
+    let listing = head.visitor.as_ref().map(Visitor::listing);
+    move |text| listing.as_ref()?.next(text).map(Cow::into_owned)
 }
 
 /// What a region says.

@@ -55,6 +55,10 @@ pub(super) enum Code {
     SizeInvalid,
     /// A tag is malformed.
     TagInvalid,
+    /// Too much was asked lately.
+    TooManyRequests,
+    /// Whoever asks must show who he is, or a token for it.
+    Unauthorized,
     /// The service cannot do it now.
     Unavailable,
     /// The same, of this one thing alone: too little of it can be read.
@@ -83,6 +87,8 @@ impl Code {
             Self::RangeInvalid => ("RANGE_INVALID", StatusCode::RANGE_NOT_SATISFIABLE),
             Self::SizeInvalid => ("SIZE_INVALID", StatusCode::BAD_REQUEST),
             Self::TagInvalid => ("TAG_INVALID", StatusCode::BAD_REQUEST),
+            Self::TooManyRequests => ("TOOMANYREQUESTS", StatusCode::TOO_MANY_REQUESTS),
+            Self::Unauthorized => ("UNAUTHORIZED", StatusCode::UNAUTHORIZED),
             Self::Unavailable | Self::Unreadable => ("UNAVAILABLE", StatusCode::SERVICE_UNAVAILABLE),
             Self::Unknown => ("UNKNOWN", StatusCode::INTERNAL_SERVER_ERROR),
             Self::Unsupported => ("UNSUPPORTED", StatusCode::METHOD_NOT_ALLOWED),

@@ -20,6 +20,10 @@ use tokio::time::{Instant, Sleep};
 use super::metrics::Metrics;
 use crate::gateway::BodyError;
 
+/// A client that sends so many bytes while it is waited for has made progress. Fewer are none: a byte now and then would
+/// keep a connection for ever.
+const PROGRESS_BYTES: u64 = 4 << 10;
+
 /// Most bytes of an unread body that are thrown away.
 const DRAIN_BYTES: u64 = 16 << 20;
 
@@ -34,7 +38,12 @@ pub(super) struct Inbound {
     idle: Duration,
     /// Made when the client is waited for: most requests have no body.
     timer: Option<Pin<Box<Sleep>>>,
-    waiting: bool,
+    /// Since when the client is waited for, while it is.
+    waiting: Option<Instant>,
+    /// Time for which it was waited for, since it made progress.
+    waited: Duration,
+    /// Bytes that have come since then.
+    progress_bytes: u64,
     expected_bytes: Option<u64>,
     received_bytes: u64,
     over: bool,
@@ -60,7 +69,9 @@ impl Inbound {
             metrics,
             idle,
             timer: None,
-            waiting: false,
+            waiting: None,
+            waited: Duration::ZERO,
+            progress_bytes: 0,
             expected_bytes: announced_bytes(parts),
             received_bytes: 0,
             over: false,
@@ -85,6 +96,12 @@ impl Inbound {
     /// The same body, of just this length.
     pub(super) fn expecting(mut self, bytes: u64) -> Self {
         self.expected_bytes = Some(bytes);
+        self
+    }
+
+    /// The same, its bytes taken from the body another way.
+    pub(super) fn mapped(mut self, change: impl FnOnce(Body) -> Body) -> Self {
+        self.body = change(std::mem::take(&mut self.body));
         self
     }
 
@@ -130,14 +147,17 @@ impl Stream for Inbound {
             let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) else {
                 // Only the time counts in which somebody waits for the client.
                 let timer = this.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(this.idle)));
-                if !this.waiting {
-                    this.waiting = true;
-                    timer.as_mut().reset(Instant::now() + this.idle);
+                if this.waiting.is_none() {
+                    let now = Instant::now();
+                    this.waiting = Some(now);
+                    timer.as_mut().reset(now + this.idle.saturating_sub(this.waited));
                 }
                 ready!(timer.as_mut().poll(context));
                 return this.end(BodyError::TimedOut);
             };
-            this.waiting = false;
+            if let Some(since) = this.waiting.take() {
+                this.waited += since.elapsed();
+            }
             match frame {
                 Some(Ok(frame)) => {
                     // Trailers are nothing to us.
@@ -146,6 +166,10 @@ impl Stream for Inbound {
                         continue;
                     }
                     this.received_bytes += bytes.len() as u64;
+                    this.progress_bytes += bytes.len() as u64;
+                    if this.progress_bytes >= PROGRESS_BYTES {
+                        (this.progress_bytes, this.waited) = (0, Duration::ZERO);
+                    }
                     this.metrics.received(bytes.len() as u64);
                     if this.expected_bytes.is_some_and(|expected| this.received_bytes > expected) {
                         let error = this.wrong_length();
@@ -265,5 +289,20 @@ mod tests {
         assert_eq!(body.next().await, Some(Err(BodyError::TimedOut)));
         assert!(waited_from.elapsed() >= Duration::from_millis(50));
         assert_eq!(body.next().await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_sends_a_byte_now_and_then_is_given_up_and_a_slow_one_is_not() {
+        let read = async |bytes: usize| {
+            let dripping = stream::unfold(0, move |count| async move {
+                tokio::time::sleep(Duration::from_millis(40)).await;
+                (count < 100).then(|| (Ok::<_, std::io::Error>(Bytes::from(vec![7; bytes])), count + 1))
+            });
+            let (parts, ()) = Request::new(()).into_parts();
+            let (body, metrics) = (Body::from_stream(dripping), Metrics::unregistered());
+            Inbound::new(&parts, body, Duration::from_millis(500), metrics).gather(u64::MAX).await
+        };
+        assert_eq!(read(1).await, Err(Some(BodyError::TimedOut)));
+        assert_eq!(read(500).await.map(|bytes| bytes.len()), Ok(50_000), "4 KiB in each half of a second are enough");
     }
 }

@@ -31,6 +31,9 @@ impl Api {
         if headers::is_known(&head.parts.headers, &manifest.digest) {
             return Ok(headers::not_modified(&manifest.digest));
         }
+        if !head.is_head() {
+            self.record_pull(head, repository, reference).await;
+        }
         let mut response = Response::new(Body::from(manifest.bytes));
         let headers = response.headers_mut();
         headers::set_digest(headers, &manifest.digest);
@@ -57,8 +60,14 @@ impl Api {
             Some(error) => ApiError::manifest_body(&error),
             None => ApiError::manifest_too_large(limit),
         })?;
+        let change = self.manifest_pushed(repository, reference, &tags);
+        let (content_type, principal) = (content_type.as_deref(), head.principal());
         let pushed =
-            self.registry.put_manifest(repository, reference, content_type.as_deref(), bytes, tags.clone()).await?;
+            self.registry.put_manifest(repository, reference, content_type, bytes, tags.clone(), principal).await;
+        let pushed = pushed.map_err(ApiError::from);
+        let after = pushed.as_ref().ok().map(|pushed| pushed.digest);
+        self.record(head, change, after.as_ref(), pushed.as_ref().map(|_| ())).await;
+        let pushed = pushed?;
 
         let mut response = headers::empty(StatusCode::CREATED);
         let headers = response.headers_mut();
@@ -74,8 +83,16 @@ impl Api {
     }
 
     /// `DELETE /v2/<name>/manifests/<reference>`
-    pub(super) async fn delete_manifest(&self, repository: &RepositoryName, reference: &Reference) -> Answer {
-        self.registry.delete(repository, reference).await?;
+    pub(super) async fn delete_manifest(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+        head: &Head,
+    ) -> Answer {
+        let change = self.manifest_deleted(repository, reference);
+        let deleted = self.registry.delete(repository, reference, head.principal()).await.map_err(ApiError::from);
+        self.record(head, change, None, deleted.as_ref().copied()).await;
+        deleted?;
         Ok(headers::empty(StatusCode::ACCEPTED))
     }
 }

@@ -2,13 +2,15 @@
 //!
 //! One handler takes every path below `/v2/`, since a repository's name may hold slashes. This module knows HTTP and
 //! OCI's names alone: what is done is the gateway's for bytes and the registry's for metadata. Nothing here depends
-//! on which node of a region a request reached; what becomes of it in the wrong region is said in `elsewhere`. There is no authentication here yet: every request is anonymous.
+//! on which node of a region a request reached; what becomes of it in the wrong region is said in `elsewhere`.
+//! Every request passes the `gate` first, which knows who asks and what he may.
 
 mod blobs;
 mod catalog;
 mod copies;
 mod elsewhere;
 mod error;
+mod gate;
 mod headers;
 mod inbound;
 mod insight;
@@ -20,12 +22,14 @@ mod paging;
 mod ping;
 mod query;
 mod range;
+mod record;
 mod referrers;
 mod route;
 mod tags;
 #[cfg(test)]
 mod tests;
 mod uploads;
+mod visitor;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -39,7 +43,11 @@ use http::{HeaderValue, Method, Response};
 use http_body::Body as _;
 use tracing::{Instrument as _, Span, debug_span, info_span, warn};
 
+use crate::access::Access;
+use crate::audit::Audit;
 use crate::gateway::Gateway;
+use crate::limit::Throttle;
+use crate::login::Login;
 use crate::regions::{Regions, Standing};
 use crate::registry::Registry;
 
@@ -48,6 +56,7 @@ use inbound::Inbound;
 use outbound::Recorded;
 use query::Query;
 use route::{Kind, Route, RouteError};
+use visitor::Visitor;
 
 pub use metrics::Metrics;
 pub use options::ApiOptions;
@@ -66,6 +75,14 @@ pub struct ApiParts {
     pub registry: Registry,
     /// Homes of repositories, and the way there.
     pub regions: Regions,
+    /// Who asks.
+    pub login: Login,
+    /// What he may.
+    pub access: Access,
+    /// What is recorded of it.
+    pub audit: Audit,
+    /// How much of it there may be.
+    pub throttle: Throttle,
     /// Limits.
     pub options: ApiOptions,
     /// Metrics.
@@ -77,6 +94,10 @@ struct Api {
     gateway: Gateway,
     registry: Registry,
     regions: Regions,
+    login: Login,
+    access: Access,
+    audit: Audit,
+    throttle: Throttle,
     options: ApiOptions,
     metrics: Metrics,
     requests: AtomicU64,
@@ -88,6 +109,8 @@ struct Head {
     parts: Parts,
     /// Query that a client appended to the path.
     more_query: Option<String>,
+    /// Who the gate has let in; nobody before it, and when another region copies.
+    visitor: Option<Visitor>,
 }
 
 impl Head {
@@ -98,12 +121,18 @@ impl Head {
     fn query(&self) -> Query<'_> {
         Query::new(self.parts.uri.query(), self.more_query.as_deref())
     }
+
+    /// In whose name commands are proposed.
+    fn principal(&self) -> Option<String> {
+        self.visitor.as_ref().and_then(Visitor::principal)
+    }
 }
 
 /// The API as a router, for everything below `/v2/`; other paths are answered with 404.
 pub fn router(parts: ApiParts) -> Router {
-    let ApiParts { gateway, registry, regions, options, metrics } = parts;
-    let api = Arc::new(Api { gateway, registry, regions, options, metrics, requests: AtomicU64::new(0) });
+    let ApiParts { gateway, registry, regions, login, access, audit, throttle, options, metrics } = parts;
+    let requests = AtomicU64::new(0);
+    let api = Arc::new(Api { gateway, registry, regions, login, access, audit, throttle, options, metrics, requests });
     Router::new().fallback(handle).with_state(api)
 }
 
@@ -119,8 +148,8 @@ async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response<Body>
 
     let answer = match parsed {
         Ok((route, more_query)) => {
-            let head = Head { parts, more_query };
-            Box::pin(api.answer_as(standing, route, head, body)).instrument(span.clone()).await
+            let head = Head { parts, more_query, visitor: None };
+            Box::pin(api.answer_admitted(standing, route, head, body)).instrument(span.clone()).await
         }
         Err(error) => Err(refuse(error, &parts.method)),
     };
@@ -162,6 +191,16 @@ impl Api {
         }
     }
 
+    /// Answers whoever the gate lets in.
+    async fn answer_admitted(&self, standing: Standing, route: Route, mut head: Head, body: Inbound) -> Answer {
+        let Some((visitor, permit)) = self.admit(&route, &head).await? else {
+            return self.answer_as(standing, route, head, body).await;
+        };
+        head.visitor = Some(visitor);
+        let answer = self.answer_as(standing, route, head, body.mapped(|body| permit.pace(body))).await;
+        Ok(answer?.map(|body| permit.pace(body)))
+    }
+
     /// Answers a read of what copies have too.
     async fn read(&self, route: &Route, head: &Head) -> Answer {
         match route {
@@ -187,21 +226,24 @@ impl Api {
             Route::Usage(prefix) if is_read => self.usage(prefix).await,
             Route::Manifest(name, reference) => match method {
                 Method::PUT => self.put_manifest(name, reference, &head, body).await,
-                Method::DELETE => self.delete_manifest(name, reference).await,
+                Method::DELETE => self.delete_manifest(name, reference, &head).await,
                 _ => Err(ApiError::method(route.allowed())),
             },
             Route::Blob(name, digest) => match method {
-                Method::DELETE => self.delete_blob(name, digest).await,
+                Method::DELETE => self.delete_blob(name, digest, &head).await,
                 _ => Err(ApiError::method(route.allowed())),
             },
             Route::Uploads(name) if method == Method::POST => self.start_upload(name, &head, body).await,
-            Route::Upload(name, session) => match method {
-                Method::GET | Method::HEAD => self.upload_status(name, *session).await,
-                Method::PATCH => self.patch_upload(name, *session, &head, body).await,
-                Method::PUT => self.finish_upload(name, *session, &head, body).await,
-                Method::DELETE => self.cancel_upload(name, *session).await,
-                _ => Err(ApiError::method(route.allowed())),
-            },
+            Route::Upload(name, session) => {
+                self.gateway.check_owner(name, *session, head.principal().as_deref()).await?;
+                match method {
+                    Method::GET | Method::HEAD => self.upload_status(name, *session).await,
+                    Method::PATCH => self.patch_upload(name, *session, &head, body).await,
+                    Method::PUT => self.finish_upload(name, *session, &head, body).await,
+                    Method::DELETE => self.cancel_upload(name, *session).await,
+                    _ => Err(ApiError::method(route.allowed())),
+                }
+            }
             _ => Err(ApiError::method(route.allowed())),
         }
     }

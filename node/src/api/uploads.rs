@@ -7,13 +7,19 @@
 use http::header::CONTENT_RANGE;
 use http::{HeaderMap, StatusCode};
 use raft::catalog::{Algorithm, Digest, InvalidName, RepositoryName, SessionId};
+use raft::directory::Action;
 
 use super::error::{ApiError, Code};
 use super::inbound::Inbound;
 use super::range::{InvalidChunk, chunk};
+use super::record::Change;
+use super::visitor::Visitor;
 use super::{Answer, Api, Head, headers};
 use crate::gateway::{Gateway, UploadError};
 use crate::registry::compute;
+
+/// Most repositories that are looked at for one that a blob can be mounted from, when the client names none.
+const SOURCES_MAX: usize = 100;
 
 impl Api {
     /// `POST /v2/<name>/blobs/uploads/`, with `?mount=&from=`, `?digest=` or `?digest-algorithm=`
@@ -29,10 +35,11 @@ impl Api {
         match digest {
             // Without a body it is the beginning of an upload whose digest is known already.
             Some(digest) if !body.is_empty() || digest == compute(digest.algorithm(), b"") => {
-                self.push_at_once(repository, digest, body).await
+                self.push_at_once(repository, digest, head, body).await
             }
             _ => {
-                let upload = self.gateway.start_upload(repository, algorithm, None).await.map_err(ApiError::from)?;
+                let begun = self.gateway.start_upload(repository, algorithm, head.principal()).await;
+                let upload = begun.map_err(ApiError::from)?;
                 Ok(stands(StatusCode::ACCEPTED, repository, upload.session, upload.offset_bytes))
             }
         }
@@ -75,10 +82,10 @@ impl Api {
         };
         let (at, body) = self.chunk(repository, session, head, body).await?;
         self.check_room(repository, at, &body)?;
-        self.gateway
-            .finish(repository, session, at, digest, Box::pin(body))
-            .await
-            .map_err(|error| refuse(error, repository, session))?;
+        let finished = self.gateway.finish(repository, session, at, digest, Box::pin(body)).await;
+        let finished = finished.map_err(|error| refuse(error, repository, session));
+        self.record_blob(head, repository, &digest, "", finished.as_ref().map(|_| ())).await;
+        finished?;
         Ok(created(repository, &digest))
     }
 
@@ -88,27 +95,58 @@ impl Api {
         Ok(headers::empty(StatusCode::NO_CONTENT))
     }
 
-    /// Whether the blob could be mounted. From a repository that cannot exist, it cannot: the client uploads it then.
+    /// Whether the blob could be mounted. From a repository that cannot exist, it cannot: the client uploads it then. From
+    /// one that he may not read it is as if that did not exist, and without one only those count that he may read.
     async fn mount(&self, repository: &RepositoryName, digest: &Digest, head: &Head) -> Result<bool, ApiError> {
+        let Some(visitor) = &head.visitor else { return Ok(false) };
         let from = match head.query().get("from").map(|from| from.parse::<RepositoryName>()) {
             Some(Err(_)) => return Ok(false),
-            Some(Ok(from)) => Some(from),
-            None => None,
+            Some(Ok(from)) => visitor.may(Action::Pull, &from).then_some(from),
+            None => self.readable_source(visitor, digest).await?,
         };
-        Ok(self.gateway.mount_blob(repository, digest, from.as_ref(), None).await?.is_some())
+        let Some(from) = from else { return Ok(false) };
+        let principal = visitor.principal();
+        let mounted = self.gateway.mount_blob(repository, digest, Some(&from), principal.as_deref()).await;
+        let mounted = mounted.map_err(ApiError::from);
+        if !matches!(mounted, Ok(None)) {
+            let detail = format!("mounted from {from}");
+            self.record_blob(head, repository, digest, &detail, mounted.as_ref().map(|_| ())).await;
+        }
+        Ok(mounted?.is_some())
+    }
+
+    /// A repository that has the blob and that the visitor may read. Of a blob that very many have, not all are looked at:
+    /// the client uploads it then.
+    async fn readable_source(&self, visitor: &Visitor, digest: &Digest) -> Result<Option<RepositoryName>, ApiError> {
+        let found = self.gateway.repositories_with(digest, SOURCES_MAX).await?;
+        Ok(found.into_iter().find(|name| visitor.may(Action::Pull, name)))
+    }
+
+    async fn record_blob(
+        &self,
+        head: &Head,
+        repository: &RepositoryName,
+        digest: &Digest,
+        detail: &str,
+        outcome: Result<(), &ApiError>,
+    ) {
+        self.record(head, Change::blob(repository, digest, detail), Some(digest), outcome).await;
     }
 
     /// Begins and finishes an upload with one body.
-    async fn push_at_once(&self, repository: &RepositoryName, digest: Digest, body: Inbound) -> Answer {
+    async fn push_at_once(&self, repository: &RepositoryName, digest: Digest, head: &Head, body: Inbound) -> Answer {
         self.check_room(repository, None, &body)?;
-        let upload = self.gateway.start_upload(repository, digest.algorithm(), None).await.map_err(ApiError::from)?;
+        let begun = self.gateway.start_upload(repository, digest.algorithm(), head.principal()).await;
+        let upload = begun.map_err(ApiError::from)?;
         // Nobody knows this session: if the push fails or the client goes away, it has to go as well.
         let mut abandoned = Abandoned::new(self.gateway.clone(), repository.clone(), upload.session);
         let finished = self.gateway.finish(repository, upload.session, Some(0), digest, Box::pin(body)).await;
         if finished.is_ok() {
             abandoned.keep();
         }
-        finished.map_err(ApiError::from)?;
+        let finished = finished.map_err(ApiError::from);
+        self.record_blob(head, repository, &digest, "", finished.as_ref().map(|_| ())).await;
+        finished?;
         Ok(created(repository, &digest))
     }
 

@@ -67,7 +67,9 @@ impl Admitter {
         let (node, region, founds) = match response.map_err(|error| JoinError::Unavailable(error.to_string()))? {
             Response::Admitted { node, region, founds } => (node, region, founds),
             Response::Refused(refusal) => return Err(refused(refusal.to_string())),
-            Response::Done => return Err(JoinError::Unavailable("the directory gave no id".to_owned())),
+            Response::Done | Response::Bound { .. } => {
+                return Err(JoinError::Unavailable("the directory gave no id".to_owned()));
+            }
         };
         info!(%node, %region, founds, "node admitted");
         let certificates = match &self.cluster_key {

@@ -57,6 +57,7 @@ pub async fn found(
         feature_level: FEATURE_LEVEL,
         region: founding.region,
         node: info,
+        access: founding.access,
     };
     // There is one founding of a cluster: its id serves as the request's.
     let request = RequestId(identity.cluster.0);

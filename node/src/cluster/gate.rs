@@ -84,7 +84,7 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::time::Duration;
 
-    use raft::directory::{Command, NodeInfo, Response};
+    use raft::directory::{Command, FirstAccess, NodeInfo, Response};
     use raft::group::{GroupOptions, GroupResources, LogStore, Timing};
     use raft::id::{GroupId, NodeId, RegionId};
     use raft::time::{Clock, Timestamp};
@@ -156,6 +156,7 @@ mod tests {
             feature_level: 1,
             region: "main".to_owned(),
             node: info("n1"),
+            access: FirstAccess::default(),
         };
         group.propose(RequestId([1; 16]), found).await.unwrap();
         group

@@ -37,7 +37,7 @@ pub use departure::{Departing, DepartureError, Departures, DiskWish};
 pub use found::{FoundError, found};
 pub use found_region::found_region;
 pub use info::{keep_info, node_info};
-pub use init::{InitOutcome, init};
+pub use init::{InitAccess, InitOutcome, init};
 pub use join::{JoinOutcome, join};
 pub use leave::{DirectoryVoters, Facts as LeaveFacts, Objection, Other, objections};
 pub use loss::{Loss, loss};

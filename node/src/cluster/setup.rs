@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::config::Settings;
 use crate::environment::{Entropy, Environment};
 use crate::identity::{AuthorityError, Identity, IdentityError, InvalidToken, Store};
+use crate::login::PasswordRule;
 
 /// Whether nodes know each other by certificates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +57,17 @@ pub enum SetupError {
         "{0:?} is not a name of a region (--region): 1 to 63 lower-case letters, digits and '-' are expected, '-' inside only"
     )]
     RegionName(String),
+    /// The operator's name is malformed.
+    #[error(
+        "{0:?} is not a name of a user (--operator): lower-case letters, digits, '.', '_', '-' and, inside, '@' are expected"
+    )]
+    OperatorName(String),
+    /// The operator's password is none.
+    #[error("the operator's password cannot be used: {0}")]
+    OperatorPassword(#[from] PasswordRule),
+    /// What everybody is to have is no role.
+    #[error("there is no role {0:?} (--anonymous): reader, writer, maintainer, owner, auditor and operator are there")]
+    AnonymousRole(String),
     /// Keys or certificates failed.
     #[error(transparent)]
     Authority(#[from] AuthorityError),

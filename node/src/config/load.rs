@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 use super::error::{ConfigError, Source};
 use super::schema::{Given, Key};
 use super::settings::{KEYS, Settings};
+use crate::ldap::LdapOptions;
 
 /// Prefix of the environment variables.
 const PREFIX: &str = "REGNODE_";
@@ -151,9 +152,18 @@ impl Resolved {
             let expected = "more than raft.directory_election_min_milliseconds";
             return self.refuse("raft.directory_election_max_milliseconds", expected);
         }
+        if let Err(invalid) = LdapOptions::new(&settings.ldap) {
+            return self.refuse(invalid.key, invalid.expected);
+        }
         match (&settings.api.tls_certificate, &settings.api.tls_key) {
             (Some(_), None) => self.refuse("api.tls_key", "the key of api.tls_certificate"),
             (None, Some(_)) => self.refuse("api.tls_certificate", "the certificate of api.tls_key"),
+            _ if settings.api.client_ca.is_some() && !settings.api_is_tls() => {
+                self.refuse("api.client_ca", "\"\" without api.tls_certificate or api.tls_directory")
+            }
+            _ if settings.api.proxy_protocol && settings.api.trusted_proxies.is_empty() => {
+                self.refuse("api.proxy_protocol", "false without api.trusted_proxies")
+            }
             _ => Ok(()),
         }
     }
@@ -277,6 +287,15 @@ mod tests {
             message(&file("[api]\ntls_certificate = \"a.pem\"")),
             "default: api.tls_key = \"\" is not valid: the key of api.tls_certificate expected"
         );
+        assert_eq!(
+            message(&file("[api]\nallow = [\"10.0.0.0/8\", \"everybody\"]")),
+            "regnode.toml:2: api.allow = [\"10.0.0.0/8\", \"everybody\"] is not valid: a list of networks such as \
+             10.0.0.0/8, or addresses expected"
+        );
+        assert!(message(&file("[api]\nproxy_protocol = true")).contains("false without api.trusted_proxies expected"));
+        assert!(message(&file("[api]\nclient_ca = \"ca.pem\"")).contains("\"\" without api.tls_certificate"));
+        let ldap = message(&file("[ldap]\nservers = [\"ldaps://a.test\"]"));
+        assert!(ldap.contains("ldap.user_base = \"\" is not valid: the distinguished name"), "{ldap}");
         assert!(message(&file("[api\n")).starts_with("regnode.toml:1: not valid TOML"));
     }
 

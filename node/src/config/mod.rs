@@ -5,6 +5,7 @@
 
 mod error;
 mod load;
+mod networks;
 mod reference;
 mod schema;
 mod settings;
@@ -12,11 +13,12 @@ mod value;
 
 pub use error::{ConfigError, Source};
 pub use load::{Resolved, Sources, load, resolve};
+pub use networks::{InvalidNetwork, Networks};
 pub use reference::{example_toml, reference};
 pub use schema::Key;
 pub use settings::{
-    ApiSettings, ClockSettings, KEYS, LogSettings, ManifestSettings, MetricsSettings, NodeSettings, PeerSettings,
-    RaftSettings, RebalanceSettings, RepairSettings, ScrubSettings, Settings, ShutdownSettings, StorageSettings,
-    UploadSettings,
+    AccessSettings, ApiSettings, AuditSettings, ClockSettings, KEYS, LdapSettings, LimitSettings, LogSettings,
+    ManifestSettings, MetricsSettings, NodeSettings, PeerSettings, RaftSettings, RebalanceSettings, RepairSettings,
+    ScrubSettings, Settings, ShutdownSettings, StorageSettings, UploadSettings,
 };
-pub use value::LogFormat;
+pub use value::{LogFormat, ProxyHeaders};

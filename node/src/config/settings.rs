@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::networks::Networks;
 use super::schema::{Key, read, settings};
-use super::value::{LogFormat, Value};
+use super::value::{LogFormat, ProxyHeaders, Value};
+use crate::web::{Plaintext, check_url};
 
 settings! {
     top {
@@ -46,6 +48,24 @@ settings! {
         tls_certificate: Option<PathBuf> = None;
         /// Private key of the certificate, PEM. Read again when it changes.
         tls_key: Option<PathBuf> = None;
+        /// Directory of more certificates: each `NAME.crt` with its `NAME.key`, PEM, for the domains that the certificate
+        /// itself names, wildcards as well. Clients that ask for another domain, or for none, see `api.tls_certificate`, or
+        /// the first of these. Followed while the node runs: pairs may come, change and go.
+        tls_directory: Option<PathBuf> = None;
+        /// Authorities whose certificates clients may log in with, PEM. Nobody has to show one. Read again when it changes.
+        client_ca: Option<PathBuf> = None;
+        /// Time for which browsers are told to use only TLS with this host (HSTS), on all its ports. 0: they are not told.
+        hsts_seconds: u64 = 0, expected "a whole number from 0 to 315360000" where |seconds: &u64| *seconds <= 315_360_000;
+        /// Networks of the proxies in front: what they tell of a client counts, from all others it is ignored. Only such
+        /// proxies that set the headers of `api.proxy_headers` themselves on every request.
+        trusted_proxies: Networks = Networks::default();
+        /// Headers in which trusted proxies tell of the client: those of `X-Forwarded-*`, or `Forwarded` (RFC 7239). The
+        /// others are ignored, since a proxy passes on what it does not know.
+        proxy_headers: ProxyHeaders = ProxyHeaders::XForwarded;
+        /// Trusted proxies begin each connection with the PROXY protocol, version 1 or 2. Then all of them must.
+        proxy_protocol: bool = false;
+        /// Networks that clients may come from, and trusted proxies. Others are let go before anything is said. Empty: all.
+        allow: Networks = Networks::default();
         /// Serve plain HTTP although `api.listen` is not a loopback address, for instance behind a proxy that ends
         /// TLS.
         allow_plaintext: bool = false;
@@ -55,6 +75,47 @@ settings! {
         /// A request whose body makes no progress for so long is ended.
         idle_body_timeout_seconds: u64 = 60, expected "a whole number from 1 to 3600" where
             |seconds: &u64| (1..=3600).contains(seconds);
+    }
+
+    /// People whose passwords are kept elsewhere.
+    access: AccessSettings {
+        /// File of names and bcrypt hashes, as `htpasswd -B` writes it: who is in it may log in. Read again when it changes.
+        htpasswd: Option<PathBuf> = None;
+    }
+
+    /// People of an LDAP directory. The same on all nodes.
+    ldap: LdapSettings {
+        /// Its servers, `ldaps://host[:port]`, or `ldap://host[:port]`, which is upgraded to TLS (StartTLS). One that does
+        /// not answer is passed over for the next. Empty: nobody logs in by LDAP.
+        servers: Vec<String> = Vec::new();
+        /// Authorities that sign the servers' certificates, PEM. Empty: those that the system trusts.
+        authority: Option<PathBuf> = None;
+        /// The node's own account there, which finds people and their groups. Empty: it asks without one.
+        bind_dn: String = String::new();
+        /// File with the password of `ldap.bind_dn`.
+        bind_password_file: Option<PathBuf> = None;
+        /// Entry below which people are.
+        user_base: String = String::new();
+        /// Filter that finds a person, `{name}` is the name that he has typed.
+        user_filter: String = "(uid={name})".to_owned();
+        /// Attribute with a person's name as people read it.
+        display_attribute: String = "cn".to_owned();
+        /// Entry below which groups are. Empty: nobody's groups are asked for.
+        group_base: String = String::new();
+        /// Filter that finds the groups of a person or a group: `{dn}` is its distinguished name, `{name}` the name that the
+        /// person has typed. Active Directory finds groups inside groups by
+        /// `(member:1.2.840.113556.1.4.1941:={dn})`; `ldap.group_depth` is 1 then.
+        group_filter: String = "(member={dn})".to_owned();
+        /// Attribute with the name of a group.
+        group_attribute: String = "cn".to_owned();
+        /// Groups inside each other that are followed. 1: only those that a person is in himself.
+        group_depth: u32 = 5, expected "a whole number from 1 to 20" where |depth: &u32| (1..=20).contains(depth);
+        /// Which of their groups is which of the cluster's: `THEIRS=OURS`, where theirs is a distinguished name or a value
+        /// of `ldap.group_attribute`. `["*"]`: each is the cluster's group of the same name. In a variable, semicolons stand
+        /// between them. Empty: none.
+        groups: Vec<String> = Vec::new();
+        /// Time that a server has for one login. Then the next is asked.
+        timeout_seconds: u64 = 5, expected "a whole number from 1 to 60" where |seconds: &u64| (1..=60).contains(seconds);
     }
 
     /// The other nodes.
@@ -73,6 +134,29 @@ settings! {
         /// on `api.listen`.
         listen: String = String::new(), expected "host:port, or \"\"" where
             |address: &String| address.is_empty() || is_address(address);
+        /// Networks from which connections to `metrics.listen` are taken. Empty: all.
+        allow: Networks = Networks::default();
+    }
+
+    /// What one caller may ask of this node. 0: no limit. An anonymous caller's identity is his address; an IPv6 network of
+    /// 64 bits is one address.
+    limits: LimitSettings {
+        /// Requests of one identity in each second. Five seconds' worth may come at once.
+        requests_per_second: u32 = 0;
+        /// Uploads of one identity that bring bytes at the same time.
+        uploads: u32 = 0;
+        /// Bytes of one identity in each second, pushed and pulled.
+        bytes_per_second: u64 = 0, expected "0, or a whole number of at least 65536" where
+            |bytes: &u64| *bytes == 0 || *bytes >= 64 << 10;
+        /// Requests from one address in each second, whoever sends them. Five seconds' worth may come at once.
+        address_requests_per_second: u32 = 0;
+        /// Uploads from one address that bring bytes at the same time.
+        address_uploads: u32 = 0;
+        /// Bytes from and to one address in each second.
+        address_bytes_per_second: u64 = 0, expected "0, or a whole number of at least 65536" where
+            |bytes: &u64| *bytes == 0 || *bytes >= 64 << 10;
+        /// Connections from one address at the same time; trusted proxies have as many as they like.
+        address_connections: u32 = 1024;
     }
 
     /// Logs, on standard error.
@@ -81,6 +165,15 @@ settings! {
         format: LogFormat = LogFormat::Text;
         /// Least level that is written, for all (`info`) or by module (`info,node::gateway=debug`).
         level: String = "info".to_owned();
+    }
+
+    /// Tokens that clients are given.
+    tokens: TokensSettings {
+        /// An access token counts for so long. Clients ask for a new one by themselves.
+        lifetime_seconds: u64 = 300, expected "a whole number from 60 to 3600" where
+            |seconds: &u64| (60..=3600).contains(seconds);
+        /// A refresh token, which `docker login` may keep instead of the password, counts for so long.
+        refresh_days: u64 = 30, expected "a whole number from 1 to 365" where |days: &u64| (1..=365).contains(days);
     }
 
     /// Uploads.
@@ -181,6 +274,32 @@ settings! {
         audit_hours: u32 = 24, expected "a whole number from 0 to 8760" where |hours: &u32| *hours <= 8760;
     }
 
+    /// Who did what: the audit log, `audit` in `data_dir`.
+    audit: AuditSettings {
+        /// Records older than so many days are removed, up to a day later.
+        retention_days: u32 = 90, expected "a whole number from 1 to 36500" where |days: &u32| (1..=36_500).contains(days);
+        /// Most bytes that the log takes; the oldest records go first. 10 GiB at first.
+        max_bytes: u64 = 10 << 30, expected "a whole number of at least 16777216" where |bytes: &u64| *bytes >= 16 << 20;
+        /// Whether each pull is a record too.
+        pulls: bool = true;
+        /// What happens while the log cannot be written, for instance on a full disk. `false`: requests go on without records, which
+        /// are counted and reported. `true`: requests wait or are refused, and nothing happens unrecorded.
+        required: bool = false;
+        /// Syslog receiver of all records: `tls://host:port` (RFC 5425) or `tcp://host:port`. Empty: none.
+        syslog: String = String::new(), expected "tls://host:port, tcp://host:port, or \"\"" where
+            |text: &String| text.is_empty() || is_syslog(text);
+        /// Authorities that the syslog receiver's certificate may come from, PEM, instead of the system's.
+        syslog_authority: Option<PathBuf> = None;
+        /// URL that gets all records by POST, in batches of JSON lines. Empty: none.
+        http: String = String::new(), expected "https://…, http://…, or \"\"" where
+            |url: &String| url.is_empty() || check_url(url, Plaintext::Allowed).is_ok();
+        /// Authorities that the HTTP receiver's certificate may come from, PEM, instead of the system's.
+        http_authority: Option<PathBuf> = None;
+        /// File with header fields for the HTTP receiver, `Name: value` in each line, for instance `Authorization`. Read again each
+        /// time.
+        http_header_file: Option<PathBuf> = None;
+    }
+
     /// Clocks.
     clock: ClockSettings {
         /// A leader whose clock is so far from those of the other nodes hands over its office and says so.
@@ -206,12 +325,23 @@ impl Settings {
         }
     }
 
+    /// Whether clients are served over TLS.
+    #[must_use]
+    pub const fn api_is_tls(&self) -> bool {
+        self.api.tls_certificate.is_some() || self.api.tls_directory.is_some()
+    }
+
+    /// `https` or `http`, as clients are served here.
+    #[must_use]
+    pub const fn api_scheme(&self) -> &'static str {
+        if self.api_is_tls() { "https" } else { "http" }
+    }
+
     /// URL at which clients reach this node, as far as the settings tell it.
     #[must_use]
     pub fn api_url(&self) -> String {
         if self.api.public_url.is_empty() {
-            let scheme = if self.api.tls_certificate.is_some() { "https" } else { "http" };
-            format!("{scheme}://{}", self.api.listen)
+            format!("{}://{}", self.api_scheme(), self.api.listen)
         } else {
             self.api.public_url.clone()
         }
@@ -236,6 +366,10 @@ fn is_name(text: &str) -> bool {
 
 fn is_name_or_empty(text: &str) -> bool {
     text.len() <= 63 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+}
+
+fn is_syslog(text: &str) -> bool {
+    text.strip_prefix("tls://").or_else(|| text.strip_prefix("tcp://")).is_some_and(is_address)
 }
 
 fn is_address(text: &str) -> bool {

@@ -54,6 +54,41 @@ impl Value for LogFormat {
     }
 }
 
+/// Headers in which trusted proxies tell of the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyHeaders {
+    /// `X-Forwarded-For`, `X-Forwarded-Proto`, `X-Forwarded-Host`.
+    XForwarded,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+}
+
+impl Value for ProxyHeaders {
+    const EXPECTED: &'static str = "\"x-forwarded\" or \"forwarded\"";
+
+    fn from_toml(value: &DeValue<'_>) -> Option<Self> {
+        Self::from_text(value.as_str()?)
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        match text {
+            "x-forwarded" => Some(Self::XForwarded),
+            "forwarded" => Some(Self::Forwarded),
+            _ => None,
+        }
+    }
+
+    fn to_toml(&self) -> toml::Value {
+        toml::Value::String(
+            match self {
+                Self::XForwarded => "x-forwarded",
+                Self::Forwarded => "forwarded",
+            }
+            .to_owned(),
+        )
+    }
+}
+
 impl Value for String {
     const EXPECTED: &'static str = "a text";
 
@@ -116,6 +151,23 @@ impl Value for Vec<PathBuf> {
 
     fn to_toml(&self) -> toml::Value {
         toml::Value::Array(self.iter().map(PathBuf::to_toml).collect())
+    }
+}
+
+impl Value for Vec<String> {
+    const EXPECTED: &'static str = "a list of texts";
+
+    fn from_toml(value: &DeValue<'_>) -> Option<Self> {
+        value.as_array()?.iter().map(|text| String::from_toml(text.get_ref())).collect()
+    }
+
+    /// Texts separated by semicolons: names in directories have commas inside.
+    fn from_text(text: &str) -> Option<Self> {
+        Some(text.split(';').map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned).collect())
+    }
+
+    fn to_toml(&self) -> toml::Value {
+        toml::Value::Array(self.iter().map(String::to_toml).collect())
     }
 }
 

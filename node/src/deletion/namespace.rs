@@ -156,7 +156,7 @@ impl Deletion {
                 Err(DeletionError::Unavailable(refusal.to_string()))
             }
             Response::Refused(refusal) => Err(DeletionError::Invalid(refusal.to_string())),
-            response @ Response::Admitted { .. } => {
+            response @ (Response::Admitted { .. } | Response::Bound { .. }) => {
                 Err(DeletionError::Internal(format!("unexpected response {response:?}")))
             }
         }

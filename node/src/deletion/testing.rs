@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use raft::directory::{Command, Directory, NodeInfo, Response, View};
+use raft::directory::{Command, Directory, FirstAccess, NodeInfo, Response, View};
 use raft::group::{ProposeError, ReadError};
 use raft::id::RequestId;
 use raft::machine::{Machine, Stamp, Transaction};
@@ -52,6 +52,7 @@ pub(crate) fn directory() -> Arc<dyn DirectoryRecords> {
         feature_level: 1,
         region: "main".to_owned(),
         node,
+        access: FirstAccess::default(),
     };
     assert!(matches!(memory.apply(RequestId([1; 16]), found), Response::Admitted { .. }));
     Arc::new(memory)

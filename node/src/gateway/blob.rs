@@ -74,12 +74,35 @@ impl Gateway {
         }
     }
 
+    /// Repositories that have a blob, in order, at most `limit`. None is said after asking the leader.
+    ///
+    /// # Errors
+    /// [`BlobError::Unavailable`].
+    pub async fn repositories_with(&self, digest: &Digest, limit: usize) -> Result<Vec<RepositoryName>, BlobError> {
+        let found = self.linking(digest, limit).await?;
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        self.core.records.barrier().await?;
+        Ok(self.linking(digest, limit).await?)
+    }
+
+    async fn linking(&self, digest: &Digest, limit: usize) -> Result<Vec<RepositoryName>, CatalogError> {
+        let (view, digest) = (self.core.records.view(), *digest);
+        Ok(self.core.exec.run(move || view.repositories_of(&digest, None, limit)).await?)
+    }
+
     /// Removes the repository's link to a blob.
     ///
     /// # Errors
     /// [`BlobError::Unknown`], [`BlobError::InUse`], [`BlobError::Refused`] and [`BlobError::Unavailable`].
-    pub async fn unlink_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<(), BlobError> {
-        let command = Command::UnlinkBlob { repository: repository.clone(), digest: *digest, principal: None };
+    pub async fn unlink_blob(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        principal: Option<String>,
+    ) -> Result<(), BlobError> {
+        let command = Command::UnlinkBlob { repository: repository.clone(), digest: *digest, principal };
         match self.core.propose(command).await? {
             Response::Done => Ok(()),
             Response::BlobUnknown => Err(BlobError::Unknown),

@@ -16,8 +16,8 @@ pub enum BodyError {
     /// The client went away.
     #[error("the client went away in the middle of the body")]
     Disconnected,
-    /// The client sent nothing for too long.
-    #[error("the client sent nothing for too long")]
+    /// The client sent nothing, or next to nothing, for too long.
+    #[error("the client sent nothing, or next to nothing, for too long")]
     TimedOut,
     /// The bytes do not form a body.
     #[error("malformed body: {message}")]

@@ -175,6 +175,26 @@ impl Gateway {
         }
     }
 
+    /// Whether this principal has begun the session: nobody else learns of it or goes on with it. That never changes, so
+    /// that what this replica knows is enough.
+    ///
+    /// # Errors
+    /// [`UploadError::Unknown`] for somebody else's session as for one that does not exist, and
+    /// [`UploadError::Unavailable`].
+    pub async fn check_owner(
+        &self,
+        repository: &RepositoryName,
+        session: SessionId,
+        principal: Option<&str>,
+    ) -> Result<(), UploadError> {
+        let local = self.core.records.view().upload(session).map_err(CatalogError::from)?;
+        let record = match local {
+            Some(record) if record.repository == *repository => record,
+            _ => self.session(repository, session).await?,
+        };
+        if record.principal.as_deref() == principal { Ok(()) } else { Err(UploadError::Unknown) }
+    }
+
     /// Ends a session; its bytes are removed.
     ///
     /// # Errors

@@ -30,12 +30,12 @@ pub enum AuthorityError {
     /// A key, request or certificate was refused.
     #[error("certificate work failed")]
     Certificate(#[from] rcgen::Error),
-    /// The wrapped key does not open: wrong cluster key, or damage.
-    #[error("the CA's key cannot be unwrapped with this node's cluster key (identity/cluster.key)")]
+    /// A wrapped key does not open: wrong cluster key, or damage.
+    #[error("a key of the directory cannot be unwrapped with this node's cluster key (identity/cluster.key)")]
     Unwrap,
 }
 
-/// The key that wraps the CA's key. Every node has it in its data directory; it is never stored in the directory.
+/// The key that wraps the CA's key and the keys that sign tokens. Every node has it in its data directory; it is never stored in the directory.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ClusterKey(pub [u8; 32]);
 
@@ -58,18 +58,20 @@ impl ClusterKey {
         LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &self.0).expect("the key has the algorithm's length"))
     }
 
-    /// `[version][nonce][ciphertext and tag]`, bound to the cluster.
-    fn wrap(&self, entropy: &dyn Entropy, cluster: ClusterId, secret: &[u8]) -> Vec<u8> {
+    /// `[version][nonce][ciphertext and tag]`, bound to a context: what was wrapped as one thing opens as no other. The CA's
+    /// key has the cluster's id alone, everything else the id and more.
+    pub(crate) fn wrap(&self, entropy: &dyn Entropy, context: &[u8], secret: &[u8]) -> Vec<u8> {
         let mut nonce = [0; NONCE_LEN];
         entropy.fill(&mut nonce);
         let mut sealed = secret.to_vec();
         self.cipher()
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(cluster.0), &mut sealed)
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(context), &mut sealed)
             .expect("a key of some hundred bytes is below the cipher's limit");
         [&[WRAPPED_VERSION], nonce.as_slice(), &sealed].concat()
     }
 
-    fn unwrap(&self, cluster: ClusterId, wrapped: &[u8]) -> Result<Vec<u8>, AuthorityError> {
+    /// Opens what was wrapped in this context.
+    pub(crate) fn unwrap(&self, context: &[u8], wrapped: &[u8]) -> Result<Vec<u8>, AuthorityError> {
         let (version, rest) = wrapped.split_first().ok_or(AuthorityError::Unwrap)?;
         if *version != WRAPPED_VERSION || rest.len() < NONCE_LEN {
             return Err(AuthorityError::Unwrap);
@@ -77,10 +79,8 @@ impl ClusterKey {
         let (nonce, sealed) = rest.split_at(NONCE_LEN);
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| AuthorityError::Unwrap)?;
         let mut sealed = sealed.to_vec();
-        let secret = self
-            .cipher()
-            .open_in_place(nonce, Aad::from(cluster.0), &mut sealed)
-            .map_err(|_| AuthorityError::Unwrap)?;
+        let secret =
+            self.cipher().open_in_place(nonce, Aad::from(context), &mut sealed).map_err(|_| AuthorityError::Unwrap)?;
         Ok(secret.to_vec())
     }
 }
@@ -135,14 +135,14 @@ impl Authority {
         certificate: &[u8],
         wrapped: &[u8],
     ) -> Result<Self, AuthorityError> {
-        let key = KeyPair::try_from(cluster_key.unwrap(cluster, wrapped)?)?;
+        let key = KeyPair::try_from(cluster_key.unwrap(&cluster.0, wrapped)?)?;
         Ok(Self { cluster, key, certificate: CertificateDer::from(certificate.to_vec()) })
     }
 
     /// Its key, wrapped.
     #[must_use]
     pub fn wrap(&self, entropy: &dyn Entropy, cluster_key: &ClusterKey) -> Vec<u8> {
-        cluster_key.wrap(entropy, self.cluster, self.key.serialized_der())
+        cluster_key.wrap(entropy, &self.cluster.0, self.key.serialized_der())
     }
 
     /// Its certificate.

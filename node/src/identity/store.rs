@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use storage::disk::{Files, KnownDisks};
 use storage::shard::DiskId;
 
+use super::founding::{Founding, FoundingFile};
 use super::{ClusterId, ClusterKey, Credentials};
 
 /// Version of the text files that this program writes and reads.
@@ -75,15 +76,6 @@ pub struct Identity {
     pub name: String,
 }
 
-/// What the first node has yet to propose once its groups run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Founding {
-    /// Name of the first region.
-    pub region: String,
-    /// The CA's key, wrapped; empty without certificates.
-    pub wrapped_authority_key: Vec<u8>,
-}
-
 /// A join that has been begun.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Joining {
@@ -101,14 +93,6 @@ struct NodeFile {
     node: u64,
     region: u32,
     name: String,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FoundingFile {
-    version: u32,
-    region: String,
-    wrapped_authority_key: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -195,21 +179,12 @@ impl Store {
     /// What is still to be proposed to found the cluster.
     pub fn founding(&self) -> Result<Option<Founding>, IdentityError> {
         let Some(file) = self.read_toml::<FoundingFile>(FOUNDING)? else { return Ok(None) };
-        let wrapped = hex::decode(&file.wrapped_authority_key)
-            .map_err(|error| self.damaged(FOUNDING, format!("wrapped_authority_key: {error}")))?;
-        Ok(Some(Founding { region: file.region, wrapped_authority_key: wrapped }))
+        file.read().map(Some).map_err(|message| self.damaged(FOUNDING, message))
     }
 
-    /// Remembers what is to be proposed.
+    /// Remembers what is to be proposed. Only the owner of the process can read it.
     pub fn write_founding(&self, founding: &Founding) -> Result<(), IdentityError> {
-        self.write_toml(
-            FOUNDING,
-            &FoundingFile {
-                version: VERSION,
-                region: founding.region.clone(),
-                wrapped_authority_key: hex::encode(&founding.wrapped_authority_key),
-            },
-        )
+        self.write_toml(FOUNDING, &FoundingFile::new(VERSION, founding))
     }
 
     /// The cluster is founded.
@@ -407,6 +382,7 @@ fn pem(certificate: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use raft::directory::FirstAccess;
     use storage::disk::RealFiles;
 
     use super::*;
@@ -415,6 +391,13 @@ mod tests {
         let store = Store::new(Arc::new(RealFiles), directory.path());
         store.prepare().unwrap();
         store
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "looks at what the system says of a file")]
+    fn mode(path: &Path) -> u32 {
+        use std::os::unix::fs::PermissionsExt;
+
+        std::fs::metadata(path).unwrap().permissions().mode() & 0o777
     }
 
     #[test]
@@ -427,8 +410,10 @@ mod tests {
         store.write_identity(&identity).unwrap();
         assert_eq!(store.identity().unwrap(), Some(identity));
 
-        let founding = Founding { region: "main".to_owned(), wrapped_authority_key: vec![1, 2] };
+        let access = FirstAccess { anonymous: Some("reader".to_owned()), ..FirstAccess::default() };
+        let founding = Founding { region: "main".to_owned(), wrapped_authority_key: vec![1, 2], access };
         store.write_founding(&founding).unwrap();
+        assert_eq!(mode(&directory.path().join("identity/founding.toml")), 0o600, "a password's hash is nobody else's");
         assert_eq!(store.founding().unwrap(), Some(founding));
         store.remove_founding().unwrap();
         store.remove_founding().unwrap();

@@ -18,9 +18,11 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use super::body::{Received, Untouched};
+use super::client::tell;
 use super::metrics::Traffic;
 use super::{Region, Regions};
 use crate::peer::{AdminAnswer, AdminRequest, PeerError, Refusal};
+use crate::serve::Client;
 
 /// Most requests that another region answers for this node's clients at one time: each may fill the window of its stream
 /// while its client is slow.
@@ -185,7 +187,8 @@ fn is_read(method: &Method) -> bool {
     *method == Method::GET || *method == Method::HEAD
 }
 
-/// A client's request as it is passed on. Who it came from, and what is the peers' own, is not.
+/// A client's request as it is passed on, with its credentials: who answers it asks anew who it is from. What is the
+/// peers' own is not; where it came from is told instead.
 fn request(parts: &Parts, body: Body) -> Request<Body> {
     let mut request = Request::new(body);
     *request.method_mut() = parts.method.clone();
@@ -199,6 +202,9 @@ fn request(parts: &Parts, body: Body) -> Request<Body> {
     let own: Vec<HeaderName> = headers.keys().filter(|name| name.as_str().starts_with("regnode-")).cloned().collect();
     for name in own {
         headers.remove(name);
+    }
+    if let Some(client) = parts.extensions.get::<Client>() {
+        tell(&mut headers, client);
     }
     *request.headers_mut() = headers;
     request
@@ -238,6 +244,7 @@ fn end_of_hop(headers: &mut HeaderMap) {
 mod tests {
     use http::HeaderValue;
 
+    use super::super::client::told;
     use super::*;
 
     fn headers(list: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -262,7 +269,12 @@ mod tests {
             ("content-length", "7"),
             ("authorization", "Bearer x"),
         ]);
+        parts.headers.insert("regnode-client", HeaderValue::from_static(r#"{"address":"127.0.0.1"}"#));
         let passed = request(&parts, Body::empty());
+        assert_eq!(told(passed.headers()), None, "a client's own word");
+        let client = Client::at("192.0.2.7".parse().unwrap());
+        parts.extensions.insert(client.clone());
+        assert_eq!(told(request(&parts, Body::empty()).headers()), Some(client));
         assert_eq!(passed.uri(), "/v2/a/b?digest=x%3Ay&n=1");
         let expected = headers(&[("range", "bytes=0-1"), ("content-length", "7"), ("authorization", "Bearer x")]);
         assert_eq!((passed.method(), passed.headers()), (&Method::PUT, &expected));

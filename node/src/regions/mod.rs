@@ -7,6 +7,7 @@
 //! What holds: a request that was handed on is never handed on again; nothing of it rests on this node.
 
 mod body;
+mod client;
 mod fetch;
 mod forward;
 mod homes;
@@ -32,6 +33,7 @@ use crate::deletion::DirectoryRecords;
 use crate::members::Members;
 use crate::peer::Peers;
 
+pub(crate) use client::told;
 pub(crate) use fetch::{FetchRequest, REPLICATION, UNREADABLE};
 pub use forward::ForwardError;
 use homes::Homes;

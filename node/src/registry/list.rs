@@ -45,27 +45,137 @@ impl Registry {
         .await
     }
 
-    /// Repositories with content behind `last`, at most `limit`.
+    /// Repositories with content behind `last` that are shown, at most `limit`. `shown` says of a text which is the smallest
+    /// one, itself or behind it, from which on names may be shown: a name that it says of itself is. So what is hidden
+    /// costs as little as there are gaps, whatever they hold.
     ///
     /// # Errors
     /// That the catalog cannot be reached.
-    pub async fn repositories(
+    pub async fn repositories<F>(
         &self,
         last: Option<String>,
         limit: usize,
-    ) -> Result<Page<RepositoryName>, RegistryError> {
+        shown: F,
+    ) -> Result<Page<RepositoryName>, RegistryError>
+    where
+        F: Fn(&str) -> Option<String> + Send + 'static,
+    {
         self.barrier().await?;
         self.scan(move |view| {
-            let names = view.repositories(last.as_deref(), limit.saturating_add(1)).map_err(RegistryError::state)?;
-            Ok(Page::cut(names, limit))
+            let read = |place: &Place, most: usize| match place {
+                Place::Behind(last) => view.repositories(last.as_deref(), most),
+                Place::From(first) => view.repositories_from(first, most),
+            };
+            shown_page(last, limit, read, shown).map_err(RegistryError::state)
         })
         .await
     }
 }
 
+/// Where a list goes on.
+enum Place {
+    Behind(Option<String>),
+    From(String),
+}
+
+/// A page of the names that are shown. `read` gives names in order, as many as it is asked for as long as there are so
+/// many.
+fn shown_page<E>(
+    last: Option<String>,
+    limit: usize,
+    read: impl Fn(&Place, usize) -> Result<Vec<RepositoryName>, E>,
+    shown: impl Fn(&str) -> Option<String>,
+) -> Result<Page<RepositoryName>, E> {
+    let most = limit.saturating_add(1);
+    let mut items = Vec::new();
+    let mut place = Place::Behind(last);
+    while items.len() < most {
+        let wanted = most - items.len();
+        let names = read(&place, wanted)?;
+        let is_end = names.len() < wanted;
+        let mut gap = None;
+        for name in names {
+            match shown(name.as_str()) {
+                Some(next) if next == name.as_str() => items.push(name),
+                next => {
+                    // It leads on in any case.
+                    gap = Some(next.filter(|next| next.as_str() > name.as_str()));
+                    break;
+                }
+            }
+        }
+        place = match gap {
+            Some(Some(next)) => Place::From(next),
+            Some(None) => break,
+            None if is_end => break,
+            None => Place::Behind(items.last().map(ToString::to_string)),
+        };
+    }
+    Ok(Page::cut(items, limit))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Page;
+    use std::cell::Cell;
+    use std::convert::Infallible;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A page of these names, of which those below `hidden` prefixes are not shown, and how often was read.
+    fn page(names: &[String], hidden: &[String], last: Option<&str>, limit: usize) -> (Page<RepositoryName>, usize) {
+        let reads = Cell::new(0);
+        let read = |place: &Place, most: usize| {
+            reads.set(reads.get() + 1);
+            let behind = |name: &&String| match place {
+                Place::Behind(last) => last.as_deref().is_none_or(|last| name.as_str() > last),
+                Place::From(first) => name.as_str() >= first.as_str(),
+            };
+            Ok::<_, Infallible>(names.iter().filter(behind).take(most).map(|name| name.parse().unwrap()).collect())
+        };
+        let shown = |text: &str| {
+            let covering = hidden.iter().find(|prefix| text.starts_with(&format!("{prefix}/")));
+            Some(covering.map_or_else(|| text.to_owned(), |prefix| format!("{prefix}0")))
+        };
+        let page = shown_page(last.map(ToOwned::to_owned), limit, read, shown).unwrap_or_else(|never| match never {});
+        (page, reads.get())
+    }
+
+    #[test]
+    fn what_is_hidden_is_jumped_over_whatever_it_holds() {
+        let mut names: Vec<String> = (0..1000).map(|number| format!("b/x{number}")).collect();
+        names.extend(["a/1", "c/1", "c/2"].map(ToOwned::to_owned));
+        names.sort();
+        let (found, reads) = page(&names, &["b".to_owned()], None, 2);
+        assert_eq!((found.items.len(), found.more), (2, true));
+        assert_eq!(found.items[1].as_str(), "c/1");
+        assert!(reads <= 3, "{reads}");
+    }
+
+    proptest! {
+        #[test]
+        fn pages_join_to_all_that_is_shown(
+            names in prop::collection::btree_set("[abc](/[abc]){0,2}", 0..30),
+            hidden in prop::collection::vec("[abc](/[abc]){0,1}", 0..4),
+            limit in 1_usize..6,
+        ) {
+            let names: Vec<String> = names.into_iter().collect();
+            let is_shown = |name: &&String| !hidden.iter().any(|prefix| name.starts_with(&format!("{prefix}/")));
+            let expected: Vec<&String> = names.iter().filter(is_shown).collect();
+            let mut found: Vec<String> = Vec::new();
+            loop {
+                let (next, _) = page(&names, &hidden, found.last().map(String::as_str), limit);
+                found.extend(next.items.iter().map(ToString::to_string));
+                prop_assert_eq!(next.more, found.len() < expected.len());
+                if !next.more {
+                    break;
+                }
+                prop_assert_eq!(next.items.len(), limit);
+            }
+            prop_assert_eq!(found.iter().collect::<Vec<_>>(), expected);
+        }
+    }
 
     #[test]
     fn a_page_knows_whether_more_follows() {

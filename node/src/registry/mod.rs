@@ -181,6 +181,7 @@ impl Registry {
         content_type: Option<&str>,
         bytes: Bytes,
         mut tags: Vec<Tag>,
+        principal: Option<String>,
     ) -> Result<PushedManifest, RegistryError> {
         let (manifest, digest) = self.check(reference, content_type, &bytes).await?;
         if let Reference::Tag(tag) = reference
@@ -201,7 +202,7 @@ impl Registry {
             subject,
             artifact_type: manifest.artifact_type,
             annotations: manifest.annotations,
-            principal: None,
+            principal,
             owed: None,
             made: None,
         };
@@ -217,19 +218,30 @@ impl Registry {
         }
     }
 
+    /// What a tag points to, as far as this replica knows: for records of what a change made of what.
+    #[must_use]
+    pub fn tagged(&self, repository: &RepositoryName, tag: &Tag) -> Option<Digest> {
+        self.view().tag(repository, tag).ok().flatten().map(|record| record.digest)
+    }
+
     /// Removes a tag, not its manifest; or a manifest with the tags that point to it.
     ///
     /// # Errors
     /// [`RegistryError::ManifestUnknown`], that the policy of its namespace keeps it, or that the catalog cannot be
     /// reached.
-    pub async fn delete(&self, repository: &RepositoryName, reference: &Reference) -> Result<(), RegistryError> {
+    pub async fn delete(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+        principal: Option<String>,
+    ) -> Result<(), RegistryError> {
         let repository = repository.clone();
         let command = match reference {
             Reference::Tag(tag) => {
-                Command::DeleteTag { repository: repository.clone(), tag: tag.clone(), principal: None, owed: None }
+                Command::DeleteTag { repository: repository.clone(), tag: tag.clone(), principal, owed: None }
             }
             Reference::Digest(digest) => {
-                Command::DeleteManifest { repository: repository.clone(), digest: *digest, principal: None, owed: None }
+                Command::DeleteManifest { repository: repository.clone(), digest: *digest, principal, owed: None }
             }
         };
         if switch::broken("registry.delete.acknowledge_early") {

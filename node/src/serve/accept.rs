@@ -15,7 +15,10 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
 use super::connection::{Protection, Shared, serve_connection};
+use super::crowd::{Crowd, CrowdPlace};
+use super::front::Front;
 use super::limits::Limits;
+use super::metrics::Reason;
 use super::strangers::Strangers;
 use crate::environment::Listener;
 
@@ -33,6 +36,8 @@ pub struct Server {
     pub router: Router,
     /// How connections are secured.
     pub protection: Protection,
+    /// Who may come, and which proxies are believed.
+    pub front: Front,
     /// Its limits.
     pub limits: Limits,
 }
@@ -86,11 +91,14 @@ impl Drop for StopOnDrop {
 
 /// Serves until it is drained. Dropping the future ends every connection at once.
 pub async fn serve(server: Server, clock: Arc<dyn Clock>, drain: Drain) {
-    let Server { name, listener, router, protection, limits } = server;
+    let Server { name, listener, router, protection, front, limits } = server;
     let tasks = Tasks { tracker: TaskTracker::new(), stop: CancellationToken::new() };
     let _stop = StopOnDrop(tasks.stop.clone());
     let shared = Arc::new(Shared {
+        name,
         router,
+        crowd: Crowd::new(front.connections_per_address),
+        front,
         protection,
         limits,
         handshakes: Strangers::new(limits.max_handshakes),
@@ -106,8 +114,11 @@ pub async fn serve(server: Server, clock: Arc<dyn Clock>, drain: Drain) {
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             accepted = listener.accept(), if connections.len() < limits.max_connections => match accepted {
                 Ok((stream, address)) => {
-                    debug!(server = name, %address, "connection accepted");
-                    connections.spawn(serve_connection(Arc::clone(&shared), stream, address, drain.begin.clone()));
+                    if let Some(place) = admit(&shared, address) {
+                        debug!(server = name, %address, "connection accepted");
+                        let (shared, drain) = (Arc::clone(&shared), drain.begin.clone());
+                        connections.spawn(serve_connection(shared, stream, address, place, drain));
+                    }
                 }
                 Err(error) => {
                     warn!(server = name, %error, "a connection could not be accepted");
@@ -128,6 +139,25 @@ pub async fn serve(server: Server, clock: Arc<dyn Clock>, drain: Drain) {
     tasks.stop.cancel();
     connections.shutdown().await;
     tasks.tracker.wait().await;
+}
+
+/// Whether a connection from there is taken, and its place, if connections from there are counted. A proxy speaks for
+/// many.
+#[expect(clippy::option_option, reason = "taken without a place, or not taken")]
+fn admit(shared: &Shared, address: SocketAddr) -> Option<Option<CrowdPlace>> {
+    let (front, address) = (&shared.front, address.ip());
+    let reason = if !front.admits(address) {
+        Reason::Address
+    } else if front.trusts(address) {
+        return Some(None);
+    } else if let Some(place) = shared.crowd.enter(address) {
+        return Some(Some(place));
+    } else {
+        Reason::Crowd
+    };
+    debug!(server = shared.name, %address, ?reason, "connection let go");
+    front.metrics.refused(shared.name, reason);
+    None
 }
 
 impl Server {

@@ -9,15 +9,15 @@ use std::time::{Duration, UNIX_EPOCH};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use http::header::DATE;
-use http::{HeaderValue, Request, Response};
+use http::header::{CONNECTION, DATE};
+use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use raft::time::{Clock, Timestamp};
 use rustls::ServerConfig;
 use rustls_pki_types::CertificateDer;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Interval, interval, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
@@ -25,9 +25,18 @@ use tower::ServiceExt;
 use tracing::debug;
 
 use super::accept::Tasks;
+use super::activity::{Activity, Verdict};
+use super::client::{Client, ClientCertificate};
+use super::crowd::{Crowd, CrowdPlace};
 use super::first_bytes::{FirstBytes, Spoken};
-use super::limits::Limits;
+use super::framing;
+use super::front::Front;
+use super::limits::{Limits, Patience};
+use super::metrics::Reason;
+use super::proxies::{Told, told};
+use super::proxy_protocol::{self, Source};
 use super::strangers::Strangers;
+use super::tls::TlsConfig;
 use crate::environment::{BoxStream, Stream};
 use crate::peer::PeerIdentity;
 
@@ -39,8 +48,9 @@ pub type Identify = Arc<dyn Fn(&CertificateDer<'_>) -> Option<PeerIdentity> + Se
 pub enum Protection {
     /// Not at all.
     Plaintext,
-    /// TLS; no client certificates.
-    Tls(Arc<ServerConfig>),
+    /// TLS, for clients. One that shows a certificate which the configuration asks for and trusts is a
+    /// [`ClientCertificate`] of its [`Client`].
+    Tls(TlsConfig),
     /// TLS; a client may show a certificate, and requests then carry a [`PeerIdentity`].
     MutualTls(Arc<ServerConfig>, Identify),
 }
@@ -57,7 +67,10 @@ impl fmt::Debug for Protection {
 
 /// What all connections of a listener share.
 pub(super) struct Shared {
+    pub(super) name: &'static str,
     pub(super) router: Router,
+    pub(super) front: Front,
+    pub(super) crowd: Arc<Crowd>,
     pub(super) protection: Protection,
     pub(super) limits: Limits,
     /// Connections that may still show a certificate.
@@ -69,24 +82,38 @@ pub(super) struct Shared {
 }
 
 /// What is known of the other end.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Remote {
     address: SocketAddr,
     peer: Option<PeerIdentity>,
+    secure: bool,
+    certificate: Option<Arc<ClientCertificate>>,
+}
+
+impl Remote {
+    fn at(address: SocketAddr) -> Self {
+        Self { address, peer: None, secure: false, certificate: None }
+    }
 }
 
 /// Serves one connection to its end. `drain` lets it finish what it is at.
 pub(super) async fn serve_connection(
     shared: Arc<Shared>,
-    stream: BoxStream,
+    mut stream: BoxStream,
     address: SocketAddr,
+    place: Option<CrowdPlace>,
     drain: CancellationToken,
 ) {
-    let (remote, limits) = (Remote { address, peer: None }, shared.limits);
+    let Some((address, _place)) = introduce(&shared, &mut stream, address, place).await else { return };
+    let (remote, limits) = (Remote::at(address), shared.limits);
     match &shared.protection {
         Protection::Plaintext => serve_requests(shared, stream, remote, limits, drain).await,
         Protection::Tls(config) => {
-            if let Some(stream) = handshake(&shared, config, stream, address).await {
+            let config = config.load_full();
+            if let Some(stream) = handshake(&shared, &config, stream, address).await {
+                let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+                let certificate = shown.map(|certificate| Arc::new(ClientCertificate::read(certificate)));
+                let remote = Remote { secure: true, certificate, ..remote };
                 serve_requests(shared, stream, remote, limits, drain).await;
             }
         }
@@ -99,6 +126,7 @@ pub(super) async fn serve_connection(
             };
             drop(place);
             let Some(stream) = accepted else { return };
+            let remote = Remote { secure: true, ..remote };
             let Some(certificate) = stream.get_ref().1.peer_certificates().and_then(<[_]>::first) else {
                 return serve_stranger(shared, stream, remote, drain).await;
             };
@@ -107,6 +135,35 @@ pub(super) async fn serve_connection(
             };
             serve_requests(shared, stream, Remote { peer: Some(peer), ..remote }, limits, drain).await;
         }
+    }
+}
+
+/// Whose connection it is: that of the other end, or of whom a trusted proxy speaks for. `None`: it is let go.
+async fn introduce(
+    shared: &Shared,
+    stream: &mut BoxStream,
+    address: SocketAddr,
+    place: Option<CrowdPlace>,
+) -> Option<(SocketAddr, Option<CrowdPlace>)> {
+    let front = &shared.front;
+    if !front.proxy_protocol || !front.trusts(address.ip()) {
+        return Some((address, place));
+    }
+    let refused = |reason: Reason, said: &str| {
+        front.metrics.refused(shared.name, reason);
+        debug!(listener = shared.name, %address, said, "connection of a proxy let go");
+        None
+    };
+    match timeout(shared.limits.handshake_timeout, proxy_protocol::read(stream)).await {
+        Ok(Ok(Source::Own)) => Some((address, place)),
+        Ok(Ok(Source::Client(client))) if !front.admits(client.ip()) => refused(Reason::Address, "not on the list"),
+        Ok(Ok(Source::Client(client))) if front.trusts(client.ip()) => Some((client, None)),
+        Ok(Ok(Source::Client(client))) => match shared.crowd.enter(client.ip()) {
+            Some(place) => Some((client, Some(place))),
+            None => refused(Reason::Crowd, "too many connections of its client"),
+        },
+        Ok(Err(error)) => refused(Reason::Proxy, &error.to_string()),
+        Err(_elapsed) => refused(Reason::Proxy, "no PROXY protocol header in time"),
     }
 }
 
@@ -129,11 +186,11 @@ async fn handshake(
 /// Serves a client that could have shown a certificate: for a while, and until too many newer ones come.
 async fn serve_stranger(shared: Arc<Shared>, stream: impl Stream, remote: Remote, drain: CancellationToken) {
     let place = shared.strangers.enter();
-    let limits = shared.limits.stranger();
+    let (limits, address) = (shared.limits.stranger(), remote.address);
     tokio::select! {
         biased;
-        () = place.lost() => debug!(address = %remote.address, "connection without a certificate given up for newer ones"),
-        () = sleep(limits.stranger_lifetime) => debug!(address = %remote.address, "connection without a certificate ended"),
+        () = place.lost() => debug!(%address, "connection without a certificate given up for newer ones"),
+        () = sleep(limits.stranger_lifetime) => debug!(%address, "connection without a certificate ended"),
         () = serve_requests(shared, stream, remote, limits, drain) => {}
     }
 }
@@ -147,9 +204,15 @@ async fn serve_requests(
 ) {
     let builder = limits.builder(shared.tasks.clone());
     let header_timeout = limits.header_timeout;
+    let activity = Activity::new();
+    let (beginning, address) = (activity.clone(), remote.address);
+    let remote = Arc::new(remote);
     let service = service_fn(move |request: Request<Incoming>| {
-        let shared = Arc::clone(&shared);
-        async move { Ok::<_, Infallible>(answer(&shared, request, remote).await) }
+        let (shared, remote, under_way) = (Arc::clone(&shared), Arc::clone(&remote), beginning.begin());
+        async move {
+            let answer = answer(&shared, request, &remote).await;
+            Ok::<_, Infallible>(answer.map(|body| under_way.answer(body)))
+        }
     });
     let spoken = Spoken::default();
     let stream = FirstBytes::new(stream, spoken.clone());
@@ -157,7 +220,8 @@ async fn serve_requests(
     tokio::pin!(connection);
     let silence = sleep(header_timeout);
     tokio::pin!(silence);
-    let (mut draining, mut listening) = (false, true);
+    let mut looks = limits.patience.map(|patience| (patience, interval(patience.look())));
+    let (mut draining, mut listening, mut warned) = (false, true, false);
     let outcome = loop {
         tokio::select! {
             outcome = &mut connection => break outcome,
@@ -168,29 +232,91 @@ async fn serve_requests(
             () = &mut silence, if listening => {
                 // Asked now: the branch's condition is of the time when the wait began.
                 if !spoken.is_heard() {
-                    return debug!(address = %remote.address, "connection without a request");
+                    return debug!(%address, "connection without a request");
                 }
                 listening = false;
             }
+            patience = next_look(&mut looks) => match activity.verdict(patience.idle, patience.stall) {
+                Verdict::Stays => warned = false,
+                Verdict::Stuck => return debug!(%address, "connection ended: its answers are not read"),
+                // It was asked to end at the last look, and has not.
+                Verdict::Quiet if warned => return debug!(%address, "connection ended: nothing is asked for"),
+                Verdict::Quiet => {
+                    warned = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+            },
         }
     };
     if let Err(error) = outcome {
-        debug!(address = %remote.address, %error, "connection ended");
+        debug!(%address, %error, "connection ended");
     }
 }
 
-async fn answer(shared: &Shared, request: Request<Incoming>, remote: Remote) -> Response<Body> {
-    let mut request = request.map(Body::new);
-    request.extensions_mut().insert(ConnectInfo(remote.address));
-    if let Some(peer) = remote.peer {
-        request.extensions_mut().insert(peer);
+/// Waits for the next look at a connection, for ever when there is none.
+async fn next_look(looks: &mut Option<(Patience, Interval)>) -> Patience {
+    match looks {
+        Some((patience, interval)) => {
+            interval.tick().await;
+            *patience
+        }
+        None => std::future::pending().await,
     }
-    let mut response = match shared.router.clone().oneshot(request).await {
-        Ok(response) => response,
-        Err(never) => match never {},
+}
+
+async fn answer(shared: &Shared, request: Request<Incoming>, remote: &Remote) -> Response<Body> {
+    let mut request = request.map(Body::new);
+    let ambiguity = framing::ambiguity(&request);
+    let client = client(shared, &request, remote);
+    let secure = client.secure;
+    let refusal = if let Some(what) = ambiguity {
+        debug!(address = %remote.address, what, "request refused");
+        Some(StatusCode::BAD_REQUEST)
+    } else if client.address != remote.address.ip().to_canonical() && !shared.front.admits(client.address) {
+        shared.front.metrics.refused(shared.name, Reason::Address);
+        Some(StatusCode::FORBIDDEN)
+    } else {
+        None
+    };
+    let mut response = if let Some(status) = refusal {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = status;
+        if request.version() < http::Version::HTTP_2 {
+            // What follows on this connection may be part of the same trick.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    } else {
+        let extensions = request.extensions_mut();
+        extensions.insert(ConnectInfo(remote.address));
+        extensions.insert(client);
+        if let Some(peer) = remote.peer {
+            extensions.insert(peer);
+        }
+        match shared.router.clone().oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
     };
     response.headers_mut().insert(DATE, date(shared.clock.now()));
+    shared.front.headers.apply(response.headers_mut(), secure);
     response
+}
+
+/// Who sends a request: the other end, or whom a trusted proxy names.
+fn client(shared: &Shared, request: &Request<Body>, remote: &Remote) -> Client {
+    let (front, address) = (&shared.front, remote.address.ip());
+    let Told { address: named, secure, host } = if front.trusts(address) {
+        told(request.headers(), front.proxy_headers, &front.trusted_proxies)
+    } else {
+        Told::default()
+    };
+    Client {
+        secure: secure.unwrap_or(remote.secure),
+        host: host.or_else(|| framing::host(request)),
+        certificate: remote.certificate.clone(),
+        ..Client::at(named.unwrap_or(address))
+    }
 }
 
 /// A moment as the `Date` header has it.

@@ -7,6 +7,32 @@ use hyper_util::server::conn::auto::Builder;
 
 use crate::peer::limits as peer;
 
+/// Largest head of an HTTP/2 request.
+const HEAD_BYTES: u32 = 64 << 10;
+/// Header lines of an HTTP/1 request.
+const HEADER_LINES: usize = 100;
+/// HTTP/2 streams that a client has reset and nobody has taken up yet. One more ends the connection: so does "rapid
+/// reset" (CVE-2023-44487).
+const PENDING_RESETS: usize = 20;
+/// HTTP/2 streams that were reset for a client's errors. One more ends the connection.
+const ERROR_RESETS: usize = 100;
+
+/// How long a connection may do nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// Without a request under way.
+    pub idle: Duration,
+    /// Without reading what it has asked for.
+    pub stall: Duration,
+}
+
+impl Patience {
+    /// Time between two looks.
+    pub(super) fn look(self) -> Duration {
+        (self.idle.min(self.stall) / 4).max(Duration::from_millis(10))
+    }
+}
+
 /// Limits of one listener.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -39,6 +65,8 @@ pub struct Limits {
     pub keepalive_interval: Duration,
     /// An HTTP/2 connection that does not answer for this long is given up.
     pub keepalive_timeout: Duration,
+    /// How long a connection may do nothing; `None`: for ever.
+    pub patience: Option<Patience>,
 }
 
 impl Limits {
@@ -60,7 +88,14 @@ impl Limits {
             max_streams: 128,
             keepalive_interval: Duration::from_secs(30),
             keepalive_timeout: Duration::from_secs(20),
+            patience: Some(Patience { idle: Duration::from_mins(3), stall: Duration::from_mins(1) }),
         }
+    }
+
+    /// The same for clients that may leave an answer unread for another time.
+    #[must_use]
+    pub fn with_stall(self, stall: Duration) -> Self {
+        Self { patience: self.patience.map(|patience| Patience { stall, ..patience }), ..self }
     }
 
     /// For peers: the same figures as their clients use.
@@ -75,6 +110,7 @@ impl Limits {
             max_streams: peer::STREAMS_LIMIT,
             keepalive_interval: peer::KEEPALIVE_INTERVAL,
             keepalive_timeout: peer::KEEPALIVE_TIMEOUT,
+            patience: None,
             ..Self::clients(0)
         }
     }
@@ -106,6 +142,7 @@ impl Limits {
             .timer(TokioTimer::new())
             .auto_date_header(false)
             .header_read_timeout(self.header_timeout)
+            .max_headers(HEADER_LINES)
             .max_buf_size(self.buffer_bytes);
         builder
             .http2()
@@ -116,6 +153,9 @@ impl Limits {
             .max_frame_size(self.frame_bytes)
             .max_send_buf_size(self.send_buffer_bytes)
             .max_concurrent_streams(self.max_streams)
+            .max_header_list_size(HEAD_BYTES)
+            .max_pending_accept_reset_streams(PENDING_RESETS)
+            .max_local_error_reset_streams(ERROR_RESETS)
             .keep_alive_interval(self.keepalive_interval)
             .keep_alive_timeout(self.keepalive_timeout);
         builder

@@ -1,30 +1,40 @@
-//! The registry's own certificate, from two PEM files that are read again when they change.
+//! TLS for clients from PEM files that are read again when they change.
+//!
+//! What cannot be used is said once, and what was there before stays. A change concerns new connections only.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use raft::time::Clock;
-use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
-use rustls::server::{ClientHello, ResolvesServerCert};
-use rustls::sign::CertifiedKey;
+use rustls::server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier};
+use rustls::{RootCertStore, ServerConfig};
+use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use storage::disk::Files;
 use storage::exec::Exec;
 use tracing::{info, warn};
 
+use super::certificates::{Certificates, Pair, PairError};
+
 /// Time between two looks at the files.
-const POLL_INTERVAL: Duration = Duration::from_secs(3);
+pub(super) const POLL_INTERVAL: Duration = Duration::from_secs(3);
+
+/// Most pairs of a directory that are used.
+const PAIRS_MAX: usize = 4096;
+
+/// The configuration for new connections, always the newest.
+pub type TlsConfig = Arc<ArcSwap<ServerConfig>>;
 
 /// Why certificate files could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateFilesError {
-    /// A file cannot be read.
+    /// A file or directory cannot be read.
     #[error("{key} = {path:?} cannot be read")]
     Unreadable {
         /// Configuration key that names it.
@@ -34,200 +44,293 @@ pub enum CertificateFilesError {
         /// What the system said.
         source: io::Error,
     },
-    /// A file holds nothing usable.
-    #[error("{key} = {path:?} holds no usable {what}: PEM expected")]
-    Malformed {
+    /// A certificate and its key cannot be used.
+    #[error("{key} = {path:?} cannot be used with its key")]
+    Unusable {
         /// Configuration key that names it.
         key: &'static str,
-        /// The file.
+        /// The certificate's file.
         path: PathBuf,
-        /// What should be in it.
-        what: &'static str,
+        /// What is wrong.
+        source: PairError,
     },
-    /// Certificate and key do not work together.
-    #[error("api.tls_certificate and api.tls_key cannot be used together")]
-    Unusable(#[from] rustls::Error),
+    /// There is no certificate at all.
+    #[error(
+        "api.tls_directory = {0:?} holds no usable pair NAME.crt and NAME.key, and there is no api.tls_certificate"
+    )]
+    None(PathBuf),
+    /// The authorities for clients' certificates cannot be used.
+    #[error("api.client_ca = {0:?} holds no usable certificate: PEM expected")]
+    Authorities(PathBuf),
+    /// TLS cannot be set up.
+    #[error("TLS for clients cannot be set up")]
+    Tls(#[from] rustls::Error),
 }
 
-/// A certificate that follows its files.
+/// Where everything is.
+#[derive(Clone, Debug, Default)]
+pub struct CertificatePaths {
+    /// The default certificate and its key.
+    pub certificate: Option<(PathBuf, PathBuf)>,
+    /// Directory of pairs `NAME.crt` and `NAME.key`.
+    pub directory: Option<PathBuf>,
+    /// Authorities of clients' certificates.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// The files of the registry's TLS, and what was made of them.
 pub struct CertificateFiles {
     files: Arc<dyn Files>,
-    certificate: PathBuf,
-    key: PathBuf,
-    current: Arc<Current>,
-}
-
-struct Current {
-    key: ArcSwap<CertifiedKey>,
-}
-
-impl fmt::Debug for Current {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Current")
-    }
+    paths: CertificatePaths,
+    clock: Arc<dyn Clock>,
+    /// What was read last and could be used.
+    state: State,
+    config: TlsConfig,
 }
 
 impl fmt::Debug for CertificateFiles {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("CertificateFiles").field("certificate", &self.certificate).finish_non_exhaustive()
+        formatter.debug_struct("CertificateFiles").field("paths", &self.paths).finish_non_exhaustive()
     }
 }
 
-impl ResolvesServerCert for Current {
-    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.key.load_full())
-    }
-}
-
-/// What the files held when they were read.
-#[derive(PartialEq, Eq)]
+/// Bytes of a certificate's and its key's file.
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Content {
     certificate: Vec<u8>,
     key: Vec<u8>,
 }
 
+#[derive(Clone, Default)]
+struct State {
+    /// By the certificate's file; the default one apart, since it goes first.
+    main: Option<Kept>,
+    others: BTreeMap<PathBuf, Kept>,
+    authorities: Option<(Vec<u8>, Arc<RootCertStore>)>,
+    /// What could not be used when it was looked at last, and was said.
+    complaints: BTreeMap<PathBuf, String>,
+}
+
+#[derive(Clone)]
+struct Kept {
+    content: Content,
+    pair: Pair,
+}
+
+/// A look at all files: what changed in them, with its complaints.
+struct Look {
+    state: State,
+    /// Whether a new configuration is needed.
+    changed: bool,
+    /// What went wrong first.
+    error: Option<CertificateFilesError>,
+}
+
 impl CertificateFiles {
-    /// Reads both files. Blocks.
-    pub fn open(files: Arc<dyn Files>, certificate: PathBuf, key: PathBuf) -> Result<Self, CertificateFilesError> {
-        let content = read(files.as_ref(), &certificate, &key)?;
-        let certified = certified_key(&content, &certificate, &key)?;
-        let current = Arc::new(Current { key: ArcSwap::from_pointee(certified) });
-        Ok(Self { files, certificate, key, current })
+    /// Reads all files. Blocks.
+    ///
+    /// # Errors
+    /// The default certificate, or the authorities, cannot be used; or there is no usable certificate. A pair of the
+    /// directory that cannot be used is left out and said in the log.
+    pub fn open(
+        files: Arc<dyn Files>,
+        paths: CertificatePaths,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, CertificateFilesError> {
+        let look = look(files.as_ref(), &paths, State::default());
+        if let Some(error) = look.error {
+            return Err(error);
+        }
+        let config = Arc::new(ArcSwap::new(server_config(&look.state, &paths, &clock)?));
+        Ok(Self { files, paths, clock, state: look.state, config })
     }
 
-    /// TLS 1.2 and 1.3 with HTTP/2 and HTTP/1.1, always with the newest certificate.
-    pub fn server_config(&self, clock: &Arc<dyn Clock>) -> Result<Arc<ServerConfig>, rustls::Error> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let time = Arc::new(crate::identity::TlsClock::new(clock));
-        let mut config = ServerConfig::builder_with_details(provider, time)
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::clone(&self.current) as Arc<dyn ResolvesServerCert>);
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Arc::new(config))
+    /// TLS 1.2 and 1.3 with HTTP/2 and HTTP/1.1, always with the newest certificates.
+    #[must_use]
+    pub fn config(&self) -> TlsConfig {
+        Arc::clone(&self.config)
     }
 
-    /// Follows the files for ever. What cannot be used is reported once and the present certificate stays.
-    pub async fn follow(self, exec: Exec) {
-        let this = Arc::new(self);
-        let mut seen = None;
-        let mut complained = None;
+    /// Follows the files for ever.
+    pub async fn follow(mut self, exec: Exec) {
         loop {
-            let reader = Arc::clone(&this);
-            match exec.run(move || read(reader.files.as_ref(), &reader.certificate, &reader.key)).await {
-                Ok(content) if seen.as_ref() == Some(&content) => {}
-                Ok(content) => {
-                    match certified_key(&content, &this.certificate, &this.key) {
-                        Ok(certified) => {
-                            if seen.is_some() || *certified.cert != this.current.key.load().cert {
-                                info!(path = %this.certificate.display(), "certificate read again");
-                            }
-                            this.current.key.store(Arc::new(certified));
-                            complained = None;
-                        }
-                        Err(error) => complain(&mut complained, &error),
-                    }
-                    seen = Some(content);
-                }
-                Err(error) => complain(&mut complained, &error),
-            }
             tokio::time::sleep(POLL_INTERVAL).await;
+            let (files, paths, state) = (Arc::clone(&self.files), self.paths.clone(), self.state.clone());
+            let look = exec.run(move || look(files.as_ref(), &paths, state)).await;
+            if look.changed {
+                match server_config(&look.state, &self.paths, &self.clock) {
+                    Ok(config) => self.config.store(config),
+                    Err(error) => warn!(%error, "the present certificates stay"),
+                }
+            }
+            self.state = look.state;
         }
     }
 }
 
-fn complain(last: &mut Option<String>, error: &CertificateFilesError) {
-    let source = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-    let text = format!("{error} {source}");
-    if last.as_ref() != Some(&text) {
-        warn!(%error, source, "certificate files cannot be used, the present certificate stays");
-        *last = Some(text);
+/// Looks at all files and takes over what changed and can be used.
+fn look(files: &dyn Files, paths: &CertificatePaths, before: State) -> Look {
+    let mut look = Look { state: before, changed: false, error: None };
+    if let Some((certificate, key)) = &paths.certificate {
+        let kept = look.state.main.take();
+        let (kept, failed) = look.pair(files, "api.tls_certificate", certificate, ("api.tls_key", key), kept);
+        look.state.main = kept;
+        look.error = failed;
+    }
+    if let Some(directory) = &paths.directory {
+        look.directory(files, directory);
+    }
+    if let Some(path) = &paths.client_ca
+        && let Err(error) = look.authorities(files, path)
+    {
+        look.complain(path, &error);
+        look.error = look.error.take().or(Some(error));
+    }
+    look
+}
+
+impl Look {
+    /// Reads one pair again: what is to be kept of it, and what is wrong with it now.
+    fn pair(
+        &mut self,
+        files: &dyn Files,
+        name: &'static str,
+        certificate: &Path,
+        (key_name, key): (&'static str, &Path),
+        kept: Option<Kept>,
+    ) -> (Option<Kept>, Option<CertificateFilesError>) {
+        let read = |name: &'static str, path: &Path| {
+            let unreadable = |source| CertificateFilesError::Unreadable { key: name, path: path.to_owned(), source };
+            files.read(path).map_err(unreadable)
+        };
+        let content =
+            read(name, certificate).and_then(|bytes| Ok(Content { certificate: bytes, key: read(key_name, key)? }));
+        let fresh = match content {
+            Ok(content) => {
+                if let Some(kept) = kept.as_ref().filter(|kept| kept.content == content) {
+                    self.state.complaints.remove(certificate);
+                    return (Some(kept.clone()), None);
+                }
+                let unusable =
+                    |source| CertificateFilesError::Unusable { key: name, path: certificate.to_owned(), source };
+                Pair::read(&content.certificate, &content.key).map_err(unusable).map(|pair| Kept { content, pair })
+            }
+            Err(error) => Err(error),
+        };
+        match fresh {
+            Ok(fresh) => {
+                info!(path = %certificate.display(), "certificate read");
+                self.state.complaints.remove(certificate);
+                self.changed = true;
+                (Some(fresh), None)
+            }
+            Err(error) => {
+                self.complain(certificate, &error);
+                (kept, Some(error))
+            }
+        }
+    }
+
+    /// Reads the pairs of the directory again.
+    fn directory(&mut self, files: &dyn Files, directory: &Path) {
+        let entries = match files.list(directory) {
+            Ok(entries) => entries,
+            Err(source) => {
+                let (key, path) = ("api.tls_directory", directory.to_owned());
+                let error = CertificateFilesError::Unreadable { key, path, source };
+                self.complain(directory, &error);
+                self.error = self.error.take().or(Some(error));
+                return;
+            }
+        };
+        self.state.complaints.remove(directory);
+        let mut before = std::mem::take(&mut self.state.others);
+        let names = entries.iter().filter(|entry| !entry.is_directory);
+        for name in names.filter_map(|entry| entry.name.strip_suffix(".crt")).take(PAIRS_MAX) {
+            let (certificate, key) = (directory.join(format!("{name}.crt")), directory.join(format!("{name}.key")));
+            let of = "api.tls_directory";
+            if let (Some(kept), _) = self.pair(files, of, &certificate, (of, &key), before.remove(&certificate)) {
+                self.state.others.insert(certificate, kept);
+            }
+        }
+        if self.state.main.is_none() && self.state.others.is_empty() {
+            // Nobody could be served at all.
+            let error = CertificateFilesError::None(directory.to_owned());
+            self.complain(directory, &error);
+            self.state.others = before;
+            self.error = self.error.take().or(Some(error));
+            return;
+        }
+        for path in before.into_keys() {
+            info!(path = %path.display(), "certificate is gone");
+            self.state.complaints.remove(&path);
+            self.changed = true;
+        }
+    }
+
+    /// Reads the authorities again.
+    fn authorities(&mut self, files: &dyn Files, path: &Path) -> Result<(), CertificateFilesError> {
+        let unreadable =
+            |source| CertificateFilesError::Unreadable { key: "api.client_ca", path: path.to_owned(), source };
+        let bytes = files.read(path).map_err(unreadable)?;
+        if self.state.authorities.as_ref().is_none_or(|(before, _)| *before != bytes) {
+            let unusable = || CertificateFilesError::Authorities(path.to_owned());
+            let mut roots = RootCertStore::empty();
+            for certificate in CertificateDer::pem_slice_iter(&bytes) {
+                let certificate = certificate.map_err(|_malformed| unusable())?;
+                roots.add(certificate).map_err(|_malformed| unusable())?;
+            }
+            if roots.is_empty() {
+                return Err(unusable());
+            }
+            info!(path = %path.display(), authorities = roots.len(), "authorities of clients' certificates read");
+            self.state.authorities = Some((bytes, Arc::new(roots)));
+            self.changed = true;
+        }
+        self.state.complaints.remove(path);
+        Ok(())
+    }
+
+    /// Says once what is wrong.
+    fn complain(&mut self, path: &Path, error: &CertificateFilesError) {
+        let source = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+        let text = format!("{error} {source}");
+        if self.state.complaints.get(path) != Some(&text) {
+            warn!(%error, source, "certificate files cannot be used, what was there before stays");
+            self.state.complaints.insert(path.to_owned(), text);
+        }
     }
 }
 
-fn read(files: &dyn Files, certificate: &PathBuf, key: &PathBuf) -> Result<Content, CertificateFilesError> {
-    let read = |key: &'static str, path: &PathBuf| {
-        files.read(path).map_err(|source| CertificateFilesError::Unreadable { key, path: path.clone(), source })
-    };
-    Ok(Content { certificate: read("api.tls_certificate", certificate)?, key: read("api.tls_key", key)? })
-}
-
-fn certified_key(
-    content: &Content,
-    certificate: &PathBuf,
-    key: &PathBuf,
-) -> Result<CertifiedKey, CertificateFilesError> {
-    let malformed = |key: &'static str, path: &PathBuf, what: &'static str| CertificateFilesError::Malformed {
-        key,
-        path: path.clone(),
-        what,
-    };
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(&content.certificate)
-        .collect::<Result<_, _>>()
-        .map_err(|_| malformed("api.tls_certificate", certificate, "certificate"))?;
-    if chain.is_empty() {
-        return Err(malformed("api.tls_certificate", certificate, "certificate"));
+fn server_config(
+    state: &State,
+    paths: &CertificatePaths,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<ServerConfig>, CertificateFilesError> {
+    let pairs = state.main.iter().chain(state.others.values()).map(|kept| &kept.pair);
+    let none = || CertificateFilesError::None(paths.directory.clone().unwrap_or_default());
+    let certificates = Certificates::new(pairs).ok_or_else(none)?;
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let time = Arc::new(crate::identity::TlsClock::new(clock));
+    let builder =
+        ServerConfig::builder_with_details(Arc::clone(&provider), time).with_safe_default_protocol_versions()?;
+    let mut config = match &state.authorities {
+        None => builder.with_no_client_auth(),
+        Some((_, roots)) => {
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), provider);
+            let verifier = verifier
+                .allow_unauthenticated()
+                .build()
+                .map_err(|error: VerifierBuilderError| rustls::Error::General(error.to_string()))?;
+            builder.with_client_cert_verifier(verifier)
+        }
     }
-    let private = PrivateKeyDer::from_pem_slice(&content.key).map_err(|_| malformed("api.tls_key", key, "key"))?;
-    Ok(CertifiedKey::from_der(chain, private, &aws_lc_rs::default_provider())?)
-}
-
-#[cfg(test)]
-mod tests {
-    use rcgen::{CertificateParams, KeyPair};
-    use storage::disk::RealFiles;
-
-    use super::*;
-
-    fn write(directory: &tempfile::TempDir) -> CertificateDer<'static> {
-        let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
-        RealFiles.replace(&directory.path().join("a.crt"), certificate.pem().as_bytes()).unwrap();
-        RealFiles.replace(&directory.path().join("a.key"), key.serialize_pem().as_bytes()).unwrap();
-        certificate.der().clone()
+    .with_cert_resolver(Arc::new(certificates));
+    if state.authorities.is_some() {
+        // A session that is taken up again is not verified again: a certificate would outlive its end.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
     }
-
-    fn open(directory: &tempfile::TempDir) -> Result<CertificateFiles, CertificateFilesError> {
-        let (certificate, key) = (directory.path().join("a.crt"), directory.path().join("a.key"));
-        CertificateFiles::open(Arc::new(RealFiles), certificate, key)
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_new_certificate_is_taken_and_a_bad_one_is_not() {
-        let directory = tempfile::tempdir().unwrap();
-        let first = write(&directory);
-        let files = open(&directory).unwrap();
-        let current = Arc::clone(&files.current);
-        let shown = || current.key.load().cert[0].clone();
-        let following = tokio::spawn(files.follow(Exec::inline()));
-        tokio::time::sleep(2 * POLL_INTERVAL).await;
-        assert_eq!(shown(), first);
-
-        let second = write(&directory);
-        tokio::time::sleep(2 * POLL_INTERVAL).await;
-        assert_eq!(shown(), second);
-
-        RealFiles.replace(&directory.path().join("a.crt"), b"nonsense").unwrap();
-        tokio::time::sleep(2 * POLL_INTERVAL).await;
-        assert_eq!(shown(), second);
-
-        RealFiles.remove(&directory.path().join("a.key")).unwrap();
-        tokio::time::sleep(2 * POLL_INTERVAL).await;
-        assert_eq!(shown(), second);
-
-        let third = write(&directory);
-        tokio::time::sleep(2 * POLL_INTERVAL).await;
-        assert_eq!(shown(), third);
-        following.abort();
-    }
-
-    #[test]
-    fn unusable_files_are_named() {
-        let directory = tempfile::tempdir().unwrap();
-        assert!(matches!(open(&directory), Err(CertificateFilesError::Unreadable { key: "api.tls_certificate", .. })));
-        write(&directory);
-        let foreign = KeyPair::generate().unwrap().serialize_pem();
-        RealFiles.replace(&directory.path().join("a.key"), foreign.as_bytes()).unwrap();
-        assert!(matches!(open(&directory), Err(CertificateFilesError::Unusable(_))));
-    }
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
 }

@@ -71,9 +71,6 @@ pub enum StartError {
     /// The registry's certificate cannot be used.
     #[error(transparent)]
     Certificate(#[from] CertificateFilesError),
-    /// TLS for clients cannot be set up.
-    #[error("TLS for clients cannot be set up")]
-    Tls(#[from] rustls::Error),
     /// Other nodes could not find this one.
     #[error(transparent)]
     PeerAddress(#[from] NoPeerAddress),

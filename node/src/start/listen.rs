@@ -9,7 +9,7 @@ use super::error::StartError;
 use crate::admin::SOCKET;
 use crate::config::Settings;
 use crate::environment::{Environment, Listener};
-use crate::serve::{CertificateFiles, Limits, Protection, Server, check_plaintext};
+use crate::serve::{CertificateFiles, CertificatePaths, Front, Limits, Protection, Server, check_plaintext};
 
 /// Opened listeners, before anything is served on them.
 pub(super) struct Listeners {
@@ -27,14 +27,18 @@ impl Listeners {
     /// Opens all listeners, so that a wrong address is noticed before anything else happens.
     pub(super) async fn open(environment: &Environment, settings: &Settings) -> Result<Self, StartError> {
         let api = &settings.api;
-        check_plaintext(&api.listen, api.tls_certificate.is_some(), api.allow_plaintext)?;
-        let (api_protection, api_certificate) = match (&api.tls_certificate, &api.tls_key) {
-            (Some(certificate), Some(key)) => {
-                let (files, certificate, key) = (Arc::clone(&environment.files), certificate.clone(), key.clone());
-                let opened = environment.exec.run(move || CertificateFiles::open(files, certificate, key)).await?;
-                (Protection::Tls(opened.server_config(&environment.clock)?), Some(opened))
-            }
-            _ => (Protection::Plaintext, None),
+        check_plaintext(&api.listen, settings.api_is_tls(), api.allow_plaintext)?;
+        let (api_protection, api_certificate) = if settings.api_is_tls() {
+            let paths = CertificatePaths {
+                certificate: api.tls_certificate.clone().zip(api.tls_key.clone()),
+                directory: api.tls_directory.clone(),
+                client_ca: api.client_ca.clone(),
+            };
+            let (files, clock) = (Arc::clone(&environment.files), Arc::clone(&environment.clock));
+            let opened = environment.exec.run(move || CertificateFiles::open(files, paths, clock)).await?;
+            (Protection::Tls(opened.config()), Some(opened))
+        } else {
+            (Protection::Plaintext, None)
         };
         let api = listen(environment, "api.listen", &settings.api.listen).await?;
         let api_address = api.local_address().map_err(|source| StartError::Listen {
@@ -67,6 +71,6 @@ async fn listen(environment: &Environment, key: &'static str, address: &str) -> 
 }
 
 /// A plain server for this machine's own use.
-pub(super) fn local_server(name: &'static str, listener: Box<dyn Listener>, router: Router) -> Server {
-    Server { name, listener, router, protection: Protection::Plaintext, limits: Limits::local() }
+pub(super) fn local_server(name: &'static str, listener: Box<dyn Listener>, router: Router, front: Front) -> Server {
+    Server { name, listener, router, protection: Protection::Plaintext, front, limits: Limits::local() }
 }

@@ -9,12 +9,16 @@ mod error;
 mod groups;
 mod health;
 mod inspect;
+mod keeper;
 mod launch;
 mod listen;
 mod node;
+mod outside;
 mod servers;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_audit;
 #[cfg(test)]
 mod tests_copies;
 #[cfg(test)]

@@ -17,6 +17,7 @@ use tracing::{error, info, warn};
 use super::groups::NodeGroups;
 use super::servers::Servers;
 use crate::admin::{Admin, Status, TokenAnswer};
+use crate::audit::Keeping;
 use crate::background::Background;
 use crate::cluster::TokenError;
 use crate::gateway::Gateway;
@@ -57,6 +58,7 @@ pub struct Node {
     /// Requests that other regions have handed on.
     pub(super) forwarded: TaskTracker,
     pub(super) peers: Servers,
+    pub(super) audit: Keeping,
     pub(super) tasks: JoinSet<()>,
     pub(super) groups: NodeGroups,
     pub(super) disks: Arc<Disks>,
@@ -184,6 +186,7 @@ impl Node {
             clients,
             forwarded,
             peers,
+            audit,
             mut tasks,
             ..
         } = self;
@@ -205,6 +208,7 @@ impl Node {
         }
         background.stop().await;
         scrub.stop().await;
+        audit.stop().await;
         let mut heirs: Vec<_> = members.live().iter().map(|member| member.id).collect();
         heirs.retain(|id| *id != members.own());
         // The directory may be led from any region.

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 
 use super::{Node, StartError};
 use crate::admin::{ConfigAnswer, ErrorAnswer, SOCKET, Status, TokenAnswer, Verdict};
-use crate::cluster::{Certificates, SetupError, init, join};
+use crate::cluster::{Certificates, InitAccess, SetupError, init, join};
 use crate::config::Settings;
 use crate::environment::{Environment, Stream, real};
 
@@ -148,8 +148,8 @@ async fn one_node_keeps_what_was_pushed_over_a_restart() {
     let settings = settings(directory.path(), "n1");
     let missing = Node::start(environment.clone(), settings.clone(), Certificates::Issued).await;
     assert!(matches!(missing, Err(StartError::NotSetUp(_))), "{missing:?}");
-    init(&environment, &settings, "main", Certificates::Issued).await.unwrap();
-    let again = init(&environment, &settings, "main", Certificates::Issued).await;
+    init(&environment, &settings, "main", Certificates::Issued, InitAccess::open("owner")).await.unwrap();
+    let again = init(&environment, &settings, "main", Certificates::Issued, InitAccess::open("owner")).await;
     assert!(matches!(again, Err(SetupError::AlreadySetUp { node: 1, .. })), "{again:?}");
 
     let node = start(&environment, &settings).await;
@@ -235,7 +235,7 @@ async fn three_nodes_join_by_tokens_and_serve_each_others_pushes() {
     let directory = tempfile::tempdir().unwrap();
     let environment = environment();
     let first = settings(directory.path(), "n1");
-    init(&environment, &first, "main", Certificates::Issued).await.unwrap();
+    init(&environment, &first, "main", Certificates::Issued, InitAccess::open("owner")).await.unwrap();
     let mut nodes = vec![start(&environment, &first).await];
 
     for name in ["n2", "n3"] {
@@ -339,7 +339,7 @@ async fn a_node_whose_log_cannot_be_synced_says_so_and_acknowledges_nothing() {
     let engines = FailingEngines { inner: RocksEngines::new(), failing: Arc::clone(&failing) };
     let environment = real(Arc::new(RealFiles), Arc::new(engines));
     let settings = settings(directory.path(), "n1");
-    init(&environment, &settings, "main", Certificates::Issued).await.unwrap();
+    init(&environment, &settings, "main", Certificates::Issued, InitAccess::open("owner")).await.unwrap();
     let node = start(&environment, &settings).await;
     let kept = push_blob(&node, b"kept").await;
     assert!(timeout(Duration::from_millis(500), node.failed()).await.is_err(), "a sound node does not fail");
@@ -389,7 +389,7 @@ async fn tokens_live_as_long_as_they_say_after_thirty_idle_days() {
     let clock = Arc::new(ForwardClock { real: Arc::clone(&environment.clock), forward_seconds: AtomicU64::new(0) });
     environment.clock = Arc::<ForwardClock>::clone(&clock);
     let first = settings(directory.path(), "n1");
-    init(&environment, &first, "main", Certificates::Issued).await.unwrap();
+    init(&environment, &first, "main", Certificates::Issued, InitAccess::open("owner")).await.unwrap();
     let node = start(&environment, &first).await;
     let old = node.create_token(2 * DAY).await.unwrap();
 
@@ -418,7 +418,7 @@ async fn a_join_that_breaks_off_costs_the_cluster_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let environment = environment();
     let first = settings(directory.path(), "n1");
-    init(&environment, &first, "main", Certificates::Issued).await.unwrap();
+    init(&environment, &first, "main", Certificates::Issued, InitAccess::open("owner")).await.unwrap();
     let node = start(&environment, &first).await;
     let invitation = node.create_token(600).await.unwrap();
     let second = settings(directory.path(), "n2");
@@ -446,7 +446,7 @@ async fn a_node_without_the_log_that_it_voted_in_does_not_start() {
     let directory = tempfile::tempdir().unwrap();
     let environment = environment();
     let settings = settings(directory.path(), "n1");
-    init(&environment, &settings, "main", Certificates::Issued).await.unwrap();
+    init(&environment, &settings, "main", Certificates::Issued, InitAccess::open("owner")).await.unwrap();
     timeout(DEADLINE, start(&environment, &settings).await.shutdown()).await.unwrap();
     let (log, aside) = (settings.data_dir.join("log"), settings.data_dir.join("aside"));
     std::fs::rename(&log, &aside).unwrap();
@@ -458,7 +458,7 @@ async fn a_node_without_the_log_that_it_voted_in_does_not_start() {
     }
 
     let other = self::settings(directory.path(), "other");
-    init(&environment, &other, "main", Certificates::Issued).await.unwrap();
+    init(&environment, &other, "main", Certificates::Issued, InitAccess::open("owner")).await.unwrap();
     timeout(DEADLINE, start(&environment, &other).await.shutdown()).await.unwrap();
     std::fs::remove_dir_all(&log).unwrap();
     std::fs::rename(other.data_dir.join("log"), &log).unwrap();

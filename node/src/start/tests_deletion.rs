@@ -14,14 +14,14 @@ use crate::admin::{
     NamespaceAnswer, NamespacesAnswer, PolicyChangedAnswer, PreviewAnswer, RestoredAnswer, SOCKET, TombstonesAnswer,
     UsageAnswer,
 };
-use crate::cluster::{Certificates, init};
+use crate::cluster::{Certificates, InitAccess, init};
 
 /// A job or a collection is over within this time.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 async fn begin(data_dir: &std::path::Path) -> Node {
     let (environment, settings) = (environment(), settings(data_dir, "n1"));
-    init(&environment, &settings, "main", Certificates::Issued).await.unwrap();
+    init(&environment, &settings, "main", Certificates::Issued, InitAccess::open("owner")).await.unwrap();
     start(&environment, &settings).await
 }
 

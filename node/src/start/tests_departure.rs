@@ -7,7 +7,7 @@ use tokio::time::{sleep, timeout};
 use super::Node;
 use super::tests::{DEADLINE, content, digest, environment, pull_blob, push_blob, settings, start};
 use crate::admin::{Status, Verdict};
-use crate::cluster::{Certificates, DepartureError, init, join};
+use crate::cluster::{Certificates, DepartureError, InitAccess, init, join};
 use crate::config::Settings;
 use crate::environment::Environment;
 
@@ -15,7 +15,7 @@ use crate::environment::Environment;
 const PATIENCE: Duration = Duration::from_secs(90);
 
 async fn cluster(environment: &Environment, settings: &[Settings]) -> Vec<Node> {
-    init(environment, &settings[0], "main", Certificates::Issued).await.unwrap();
+    init(environment, &settings[0], "main", Certificates::Issued, InitAccess::open("owner")).await.unwrap();
     let mut nodes = vec![start(environment, &settings[0]).await];
     for own in &settings[1..] {
         let token = nodes[0].create_token(600).await.unwrap();

@@ -8,7 +8,7 @@ use tokio::time::{sleep, timeout};
 
 use super::Node;
 use super::tests::{DEADLINE, content, digest, environment, pull_blob, push_blob, settings, start};
-use crate::cluster::{Certificates, init};
+use crate::cluster::{Certificates, InitAccess, init};
 use crate::shards::{DiskChangeError, DiskReport};
 
 async fn wait_for_disks(node: &Node, what: &str, until: impl Fn(&[DiskReport]) -> bool) -> Vec<DiskReport> {
@@ -34,7 +34,7 @@ async fn disks_come_and_go_while_a_node_serves() {
     let mut settings = settings(directory.path(), "n1");
     let path = |name: &str| directory.path().join(name);
     settings.storage.directories = vec![path("one"), path("two")];
-    init(&environment, &settings, "main", Certificates::Issued).await.unwrap();
+    init(&environment, &settings, "main", Certificates::Issued, InitAccess::open("owner")).await.unwrap();
     let node = start(&environment, &settings).await;
     let layer = content(3_000_000);
     push_blob(&node, &layer).await;

@@ -11,13 +11,13 @@ use crate::admin::{
     ExplainAnswer, HistoryAnswer, JobAnswer, JobsAnswer, NamedElsewhere, NamedResidency, NamespaceAnswer,
     NamespacesAnswer, PolicyChangedAnswer, RestoredAnswer, UsageAnswer,
 };
-use crate::cluster::{Certificates, init, join};
+use crate::cluster::{Certificates, InitAccess, init, join};
 
 /// A node in each of the regions `eu` and `us`.
 pub(super) async fn two(data_dir: &std::path::Path) -> [Node; 2] {
     let environment = environment();
     let [first, second] = ["n1", "n2"].map(|name| settings(data_dir, name));
-    init(&environment, &first, "eu", Certificates::Issued).await.unwrap();
+    init(&environment, &first, "eu", Certificates::Issued, InitAccess::open("owner")).await.unwrap();
     let eu = start(&environment, &first).await;
     eu.admin().region_changes.add("us").await.unwrap();
     let token = eu.create_token(600).await.unwrap();

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use super::Node;
 use super::tests::{DEADLINE, environment, settings, start, wait_for};
 use crate::admin::{RegionState, Status, Verdict};
-use crate::cluster::{Certificates, DepartureError, RegionError, SetupError, init, join};
+use crate::cluster::{Certificates, DepartureError, InitAccess, RegionError, SetupError, init, join};
 use crate::config::Settings;
 use crate::environment::Environment;
 
@@ -29,7 +29,7 @@ async fn a_region_that_is_cut_off_goes_on_and_starts_again() {
     let directory = tempfile::tempdir().unwrap();
     let environment = environment();
     let [first, second] = ["n1", "n2"].map(|name| settings(directory.path(), name));
-    init(&environment, &first, "eu", Certificates::Issued).await.unwrap();
+    init(&environment, &first, "eu", Certificates::Issued, InitAccess::open("owner")).await.unwrap();
     let eu = start(&environment, &first).await;
     let added = eu.admin().region_changes.add("us").await.unwrap();
     assert_eq!(added, RegionId(2));
@@ -93,7 +93,7 @@ async fn a_region_is_given_up_node_by_node() {
     let directory = tempfile::tempdir().unwrap();
     let environment = environment();
     let all = ["n1", "n2", "n3", "n4"].map(|name| settings(directory.path(), name));
-    init(&environment, &all[0], "eu", Certificates::Issued).await.unwrap();
+    init(&environment, &all[0], "eu", Certificates::Issued, InitAccess::open("owner")).await.unwrap();
     let eu = start(&environment, &all[0]).await;
     eu.admin().region_changes.add("us").await.unwrap();
     let two = join_region(&environment, &eu, &all[1], "eu", false).await;
@@ -135,7 +135,7 @@ async fn a_region_is_given_up_node_by_node() {
 async fn a_region_with_a_wrong_name_is_refused_before_anything_is_written() {
     let directory = tempfile::tempdir().unwrap();
     let own = settings(directory.path(), "n1");
-    let refused = init(&environment(), &own, "EU west", Certificates::Issued).await;
+    let refused = init(&environment(), &own, "EU west", Certificates::Issued, InitAccess::open("owner")).await;
     assert!(matches!(refused, Err(SetupError::RegionName(_))), "{refused:?}");
-    init(&environment(), &own, "eu", Certificates::Issued).await.unwrap();
+    init(&environment(), &own, "eu", Certificates::Issued, InitAccess::open("owner")).await.unwrap();
 }

@@ -13,12 +13,20 @@ use tokio::sync::watch;
 
 use super::groups::NodeGroups;
 use super::health;
+use super::outside::password_sources;
+use crate::access::Access;
+use crate::admin::AccessChanges;
 use crate::api::{self, ApiOptions, ApiParts};
+use crate::audit::{self, Audit, AuditLog, AuditParts};
 use crate::cluster::{Admitter, AgreedTime};
 use crate::config::Settings;
+use crate::deletion::DirectoryRecords;
 use crate::environment::Environment;
+use crate::federation::Federation;
 use crate::gateway::{self, Gateway, GatewayParts};
 use crate::identity::{ClusterId, ClusterKey, Identity, NodeCertificate, PeerTls, server_name};
+use crate::limit::{self, Throttle};
+use crate::login::{self, Login, LoginOptions, LoginParts};
 use crate::members::{GroupSource, Members, MembersOptions, MembersResources};
 use crate::peer::{PeerIdentity, Peers, Security, Trust};
 use crate::regions::{self, Regions, RegionsParts};
@@ -74,6 +82,10 @@ pub(super) struct Rooms {
     pub(super) regions: Regions,
     pub(super) local: LocalShards,
     pub(super) admission: Admitter,
+    pub(super) access: Access,
+    pub(super) access_changes: AccessChanges,
+    pub(super) audit: (AuditLog, audit::Keeping),
+    pub(super) login: Login,
 }
 
 /// What the rooms are made from.
@@ -85,12 +97,14 @@ pub(super) struct Ground<'a> {
     pub(super) groups: &'a NodeGroups,
     pub(super) peers: Peers,
     pub(super) cluster_key: Option<ClusterKey>,
+    pub(super) api_url: &'a str,
     pub(super) metrics: &'a Metrics,
 }
 
 /// Builds the rooms.
 pub(super) async fn rooms(ground: Ground<'_>) -> Rooms {
-    let Ground { environment, settings, identity, disks, groups, peers, metrics, .. } = ground;
+    let Ground { environment, settings, identity, groups, metrics, .. } = ground;
+    let (disks, peers) = (Arc::clone(&ground.disks), ground.peers.clone());
     let exec = environment.exec;
     let members = Members::start(
         MembersOptions { own: identity.node, region: identity.region, version: env!("CARGO_PKG_VERSION").to_owned() },
@@ -146,8 +160,66 @@ pub(super) async fn rooms(ground: Ground<'_>) -> Rooms {
         members: members.clone(),
         max_clock_offset: Duration::from_secs(settings.clock.max_offset_seconds),
     };
+    let directory: Arc<dyn DirectoryRecords> = Arc::<Group<Directory>>::clone(&groups.directory);
+    let access = Access::start(Arc::clone(&directory), exec, Arc::clone(&environment.clock))
+        .with_metrics(metrics.register(crate::access::Metrics::register));
+    let (audit_log, audit_keeping) = audit::start(AuditParts {
+        environment,
+        settings: &settings.audit,
+        data_dir: &settings.data_dir,
+        node: identity.node.0,
+        name: &identity.name,
+        directory: Arc::<Group<Directory>>::clone(&groups.directory),
+        metrics: metrics.register(audit::Metrics::register),
+    });
+    let audit = audit_log.audit().clone();
+    let login = login(&ground, &access, &directory, &audit);
+    let access_changes = AccessChanges {
+        directory,
+        entropy: Arc::clone(&environment.entropy),
+        exec,
+        own: identity.node,
+        cluster: identity.cluster,
+        cluster_key: ground.cluster_key.clone(),
+        tokens_over_after_seconds: settings.tokens.lifetime_seconds.max(settings.tokens.refresh_days * 86_400) + 60,
+    };
     let admission = Admitter::new(Arc::clone(&groups.directory), time.clone(), environment.clone(), ground.cluster_key);
-    Rooms { members, time, gateway, registry, regions, local, admission }
+    Rooms {
+        members,
+        time,
+        gateway,
+        registry,
+        regions,
+        local,
+        admission,
+        access,
+        access_changes,
+        audit: (audit_log, audit_keeping),
+        login,
+    }
+}
+
+/// Who somebody is, and the tokens that say so.
+fn login(ground: &Ground<'_>, access: &Access, directory: &Arc<dyn DirectoryRecords>, audit: &Audit) -> Login {
+    let Ground { environment, settings, identity, .. } = *ground;
+    Login::new(LoginParts {
+        cluster: identity.cluster,
+        cluster_key: ground.cluster_key.clone(),
+        access: access.clone(),
+        directory: Arc::clone(directory),
+        audit: audit.clone(),
+        entropy: Arc::clone(&environment.entropy),
+        exec: environment.exec,
+        sources: password_sources(settings, environment),
+        outside: Some(Arc::new(Federation::new(access.clone(), environment))),
+        options: LoginOptions {
+            token_lifetime_seconds: settings.tokens.lifetime_seconds,
+            refresh_lifetime_seconds: settings.tokens.refresh_days.saturating_mul(24 * 3600),
+            upload_lifetime_seconds: settings.upload.lifetime_seconds,
+            public_url: settings.api.public_url.clone(),
+            api_url: ground.api_url.to_owned(),
+        },
+    })
 }
 
 /// The registry's API: for clients, and for those of them whose requests other regions hand on.
@@ -156,6 +228,10 @@ pub(super) fn api_router(rooms: &Rooms, settings: &Settings, metrics: &Metrics) 
         gateway: rooms.gateway.clone(),
         registry: rooms.registry.clone(),
         regions: rooms.regions.clone(),
+        login: rooms.login.clone(),
+        access: rooms.access.clone(),
+        audit: rooms.audit.0.audit().clone(),
+        throttle: Throttle::new((&settings.limits).into(), metrics.register(limit::Metrics::register)),
         options: ApiOptions {
             manifest_bytes_max: settings.manifest.max_size_bytes,
             idle_body_timeout: settings.idle_body_timeout(),
@@ -164,9 +240,10 @@ pub(super) fn api_router(rooms: &Rooms, settings: &Settings, metrics: &Metrics) 
     })
 }
 
-/// What clients are served: the API, health, and metrics unless they have an address of their own.
+/// What clients are served: the API, the token service, health, and metrics unless they have an address of their own.
 pub(super) fn client_router(
     api: Router,
+    login: Login,
     settings: &Settings,
     readiness: watch::Receiver<Readiness>,
     metrics: &Metrics,
@@ -176,5 +253,5 @@ pub(super) fn client_router(
     } else {
         health::probes(readiness)
     };
-    health.merge(api)
+    health.merge(login::router(login)).merge(api)
 }

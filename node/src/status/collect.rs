@@ -20,6 +20,7 @@ use crate::admin::{
     self, CopyStatus, DirectoryReading, DrainStatus, GroupStatus, NodeStatus, RegionStatus, RegionsAnswer, Status,
     Totals,
 };
+use crate::audit::Audit;
 use crate::background::Overview;
 use crate::cluster::{Reading, confirm_directory, regions_borne, seats, voters_of};
 use crate::identity::Identity;
@@ -45,6 +46,8 @@ pub struct Collector {
     pub catalog: Arc<Group<Catalog>>,
     /// What the background work has before it.
     pub overviews: watch::Receiver<Arc<Overview>>,
+    /// The own audit log.
+    pub audit: Audit,
     /// Share of a disk, in percent of its capacity, below which it is nearly full.
     pub low_space_percent: u8,
 }
@@ -146,6 +149,7 @@ impl Collector {
         let stalled: Vec<u64> =
             recorded.nodes.iter().filter(|(_, record)| stalled(record)).map(|(node, _)| node.0).collect();
         let lost = totals.shortfalls_by_spare.get(&ShortfallKey::LOST).copied().unwrap_or(0);
+        let audit = self.audit.state();
         let judgement = judge(&Facts {
             confirmed,
             directory: recorded.reading,
@@ -157,6 +161,7 @@ impl Collector {
             lost,
             copies: &copies,
             residency: &recorded.alarms(),
+            audit: Some(&audit).filter(|audit| audit.is_alarming(recorded.clock)),
             removals_held: recorded.evictions_held.map(|since| clock.0.saturating_sub(since.0) / 1000),
             low_space_percent: self.low_space_percent,
         });

@@ -10,6 +10,7 @@ mod metrics;
 mod readiness;
 mod regions;
 mod verdict;
+mod verdict_audit;
 mod verdict_copies;
 mod verdict_disks;
 mod verdict_regions;

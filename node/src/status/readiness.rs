@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
+use crate::access::Access;
 use crate::cluster::{Liveness, candidates, is_wanted};
 use crate::members::Members;
 
@@ -55,6 +56,8 @@ pub struct ReadinessTask {
     pub directory: Arc<Group<Directory>>,
     /// The region's catalog.
     pub catalog: Arc<Group<Catalog>>,
+    /// Who may do what.
+    pub access: Access,
     /// Why the cluster cannot be founded, if it cannot.
     pub founding: watch::Receiver<Option<String>>,
     /// Where the outcome goes.
@@ -75,6 +78,8 @@ impl ReadinessTask {
             reasons.extend(directory);
             reasons.extend(catalog);
             reasons.extend(self.membership());
+            // Without them every client would be turned away.
+            reasons.extend((!self.access.rights().is_known()).then(|| "the access rules are not read yet".to_owned()));
             reasons.extend(self.disks());
             if reasons.is_empty() {
                 reasons.extend(waiting.reason(|| self.vote(), Instant::now()));

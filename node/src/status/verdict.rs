@@ -1,10 +1,12 @@
 //! What to make of a status: a word, a sentence, and what there is to do. A pure function.
 
+use super::verdict_audit::judge_audit;
 use super::verdict_copies::judge_copies;
 use super::verdict_disks::judge_disk;
 use super::verdict_regions::{directory_without_quorum, judge_regions, judge_removals};
 use super::verdict_residency::judge_residency;
 use crate::admin::{CopyStatus, DirectoryReading, GroupStatus, NodeStatus, RegionState, RegionStatus, Verdict};
+use crate::audit::AuditState;
 use crate::residency::Alarm;
 
 /// Name of the directory's group.
@@ -36,6 +38,8 @@ pub struct Facts<'a> {
     pub copies: &'a [CopyStatus],
     /// Regions in which something rests that may not.
     pub residency: &'a [Alarm],
+    /// This node's audit log, if it has lost records of late or cannot be written.
+    pub audit: Option<&'a AuditState>,
     /// Seconds since a takeover of the directory if nothing is taken away from any region since then.
     pub removals_held: Option<u64>,
     /// Share of a disk, in percent of its capacity, below which it is nearly full.
@@ -73,6 +77,7 @@ pub fn judge(facts: &Facts<'_>) -> Judgement {
     judge_regions(facts.regions, facts.copies, &mut findings);
     judge_removals(facts.removals_held, &mut findings);
     judge_residency(facts.residency, &mut findings);
+    judge_audit(facts.audit, &mut findings);
     judge_copies(facts.copies, &mut findings);
     judge_nodes(facts, &mut findings);
     for node in facts.nodes {
@@ -341,6 +346,7 @@ mod tests {
             lost: 0,
             copies: &[],
             residency: &[],
+            audit: None,
             removals_held: None,
             low_space_percent: 10,
         }

@@ -155,6 +155,7 @@ mod tests {
             lost: 0,
             copies: &[],
             residency: &[],
+            audit: None,
             removals_held: None,
             low_space_percent: 10,
         };
@@ -228,6 +229,7 @@ mod tests {
             lost: 0,
             copies: &[],
             residency: &[],
+            audit: None,
             removals_held: None,
             low_space_percent: 10,
         };
@@ -259,6 +261,7 @@ mod tests {
             lost: 0,
             copies: &[],
             residency: &[],
+            audit: None,
             removals_held: None,
             low_space_percent: 10,
         };

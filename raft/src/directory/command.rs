@@ -4,11 +4,15 @@ use serde::{Deserialize, Serialize};
 use storage::kv::Bytes;
 use storage::shard::DiskId;
 
+use super::access::{
+    Actions, AuditHead, BindingId, Condition, Effect, FirstAccess, IssuerRecord, NewSigningKey, Subject, TrustRule,
+};
 use super::audit::ResidencyAudit;
 use super::namespace::NamespaceRecord;
 use super::record::{DiskState, NodeInfo, NodeState};
 use super::refusal::Refusal;
 use crate::id::{NodeId, RegionId};
+use crate::time::Timestamp;
 
 /// A change to the cluster's directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +34,8 @@ pub enum Command {
         region: String,
         /// The first node.
         node: NodeInfo,
+        /// Who may do what from the beginning.
+        access: FirstAccess,
     },
     /// Adds a one-time join token.
     AddJoinToken {
@@ -159,8 +165,9 @@ pub enum Command {
         audit: ResidencyAudit,
     },
     /// First command after a takeover: the region that goes on is the primary, and nothing that the lost majority may have
-    /// given out (ids of nodes and regions, versions of the policies) is given out a second time. What it may have agreed on
-    /// of homes and copies is not known, so nothing is taken away from any region until `ReleaseEvictions`.
+    /// given out (ids of nodes, regions and bindings, versions of the policies and of who may do what) is given out a
+    /// second time. What it may have agreed on of homes and copies is not known, so nothing is taken away from any region
+    /// until `ReleaseEvictions`.
     BeginAnew {
         /// The region that goes on.
         primary: RegionId,
@@ -168,6 +175,191 @@ pub enum Command {
     /// What rests in a region that is foreign to it is taken away again: somebody has looked at what the regions that
     /// returned after a takeover hold.
     ReleaseEvictions,
+    /// Adds a user. A repetition with the same content changes nothing.
+    AddUser {
+        /// His name.
+        name: String,
+        /// What people call him.
+        display: String,
+        /// His password as an argon2id hash in PHC form; none, if he has none here.
+        password: Option<String>,
+        /// Where he logs in, if not here: one of `OUTSIDE_SOURCES` or the name of an issuer for people.
+        source: Option<String>,
+        /// Groups that he is in. All must exist.
+        groups: Vec<String>,
+    },
+    /// A user has logged in elsewhere: he is added, or what is said of him there is taken over. Groups that do not exist
+    /// here are passed over. Refused if the present user of the name logs in somewhere else.
+    ProvisionUser {
+        /// His name.
+        name: String,
+        /// Where he has logged in.
+        source: String,
+        /// What people call him.
+        display: String,
+        /// Groups that he is in.
+        groups: Vec<String>,
+    },
+    /// Changes what is named of a user. Another password, or to be disabled or enabled, ends his sessions.
+    SetUser {
+        /// His name.
+        name: String,
+        /// What people call him.
+        display: Option<String>,
+        /// His password as an argon2id hash in PHC form. Refused if he logs in elsewhere.
+        password: Option<String>,
+        /// Whether he may not log in.
+        disabled: Option<bool>,
+        /// Groups that he is in. All must exist.
+        groups: Option<Vec<String>>,
+    },
+    /// Removes a user and his bindings. Done also if there is none.
+    RemoveUser {
+        /// His name.
+        name: String,
+    },
+    /// Adds a group. A repetition with the same description changes nothing.
+    AddGroup {
+        /// Its name.
+        name: String,
+        /// What it is for.
+        description: String,
+    },
+    /// Removes a group: from its members, from the issuers that name it, and its bindings. Done also if there is none.
+    RemoveGroup {
+        /// Its name.
+        name: String,
+    },
+    /// Adds a role or changes it. Refused for a built-in one.
+    SetRole {
+        /// Its name.
+        name: String,
+        /// What it is for.
+        description: String,
+        /// What it allows.
+        actions: Actions,
+    },
+    /// Removes a role. Refused for a built-in one and while a binding gives it. Done also if there is none.
+    RemoveRole {
+        /// Its name.
+        name: String,
+    },
+    /// Adds a robot. A repetition with the same content changes nothing.
+    AddRobot {
+        /// Its name.
+        name: String,
+        /// What it is for.
+        description: String,
+        /// Groups that it is in. All must exist.
+        groups: Vec<String>,
+        /// Seconds until it may no longer log in; none: until it is removed.
+        lifetime_seconds: Option<u64>,
+    },
+    /// Changes what is named of a robot. To be disabled or enabled, or to trust somebody no longer, ends its sessions.
+    SetRobot {
+        /// Its name.
+        name: String,
+        /// What it is for.
+        description: Option<String>,
+        /// Groups that it is in. All must exist.
+        groups: Option<Vec<String>>,
+        /// Whether it may not log in.
+        disabled: Option<bool>,
+        /// Who else is it.
+        trusts: Option<Vec<TrustRule>>,
+    },
+    /// Removes a robot and its bindings. Done also if there is none.
+    RemoveRobot {
+        /// Its name.
+        name: String,
+    },
+    /// Adds a secret to a user or a robot; those that have ended go. A repetition changes nothing.
+    AddSecret {
+        /// Whose.
+        subject: Subject,
+        /// Its random id.
+        id: [u8; 8],
+        /// BLAKE3 of its 32 random bytes.
+        hash: [u8; 32],
+        /// What it is for.
+        name: String,
+        /// Seconds until it ends; none: when it is removed.
+        lifetime_seconds: Option<u64>,
+        /// Seconds after which the subject's other secrets end at the latest, for a rotation; none: they stay as they are.
+        others_end_after_seconds: Option<u64>,
+    },
+    /// Removes a secret and ends the sessions of its subject, which may come from it. Done also if there is none.
+    RemoveSecret {
+        /// Whose.
+        subject: Subject,
+        /// Its id.
+        id: [u8; 8],
+    },
+    /// Says when secrets were last used. Only ever moves that on; secrets that are not there are passed over.
+    NoteSecretUses {
+        /// Whose, its id, and when.
+        uses: Vec<(Subject, [u8; 8], Timestamp)>,
+    },
+    /// Ends the sessions of a user or a robot: tokens that it was given until now do not count.
+    EndSessions {
+        /// Whose.
+        subject: Subject,
+    },
+    /// Binds a subject to a role, or denies it actions, at a namespace and below. Answered with [`Response::Bound`]; a
+    /// repetition of the request gets the same answer.
+    AddBinding {
+        /// Whom it is about. A user, robot or group must exist.
+        subject: Subject,
+        /// What it does.
+        effect: Effect,
+        /// Prefix that it holds for, empty for the root.
+        namespace: String,
+        /// When it holds.
+        condition: Condition,
+        /// What it is for.
+        note: String,
+        /// Who makes it, as he stands in the audit log.
+        by: String,
+    },
+    /// Removes a binding. Done also if it was removed before.
+    RemoveBinding {
+        /// Its id.
+        id: BindingId,
+    },
+    /// Adds an issuer or sets it as a whole. When it was added stays.
+    SetIssuer {
+        /// Its name.
+        name: String,
+        /// What is to be known of it.
+        record: IssuerRecord,
+    },
+    /// Removes an issuer. Refused while a robot trusts it. Done also if there is none.
+    RemoveIssuer {
+        /// Its name.
+        name: String,
+    },
+    /// Adds a key that the cluster's tokens are signed with; those that have ended go. Refused if nobody would sign for a
+    /// while. A repetition changes nothing.
+    AddSigningKey {
+        /// The key.
+        key: NewSigningKey,
+        /// Seconds until it signs: by then every node must know it.
+        signs_after_seconds: u64,
+        /// Seconds after which the other keys end at the latest.
+        others_retire_after_seconds: u64,
+    },
+    /// Removes a signing key at once. Refused if nobody would sign without it. Done also if there is none.
+    RemoveSigningKey {
+        /// Its id.
+        id: [u8; 8],
+    },
+    /// Says how far a node's audit log has come. Only ever moves on.
+    NoteAuditHead {
+        /// The node.
+        node: NodeId,
+        /// Its newest record.
+        head: AuditHead,
+    },
 }
 
 /// What became of a command.
@@ -186,6 +378,11 @@ pub enum Response {
     },
     /// Refused; nothing was done.
     Refused(Refusal),
+    /// The binding holds.
+    Bound {
+        /// Its id.
+        id: BindingId,
+    },
 }
 
 crate::versioned! {

@@ -1,8 +1,9 @@
-//! The directory: the cluster-wide group. Nodes, regions, join tokens, namespaces.
+//! The directory: the cluster-wide group. Nodes, regions, join tokens, namespaces, and who may do what.
 //!
 //! `command` says what can be asked, `apply` what it does, `table` what is kept under which key, `record` what the rows
 //! hold, `place` where the data of a repository rests, `view` how they are read, `limit` every constant.
 
+mod access;
 mod apply;
 mod audit;
 mod command;
@@ -17,6 +18,7 @@ mod view;
 #[cfg(test)]
 mod tests;
 
+pub use access::*;
 pub use apply::{Directory, is_region_name};
 pub use audit::ResidencyAudit;
 pub use command::{Command, Response};

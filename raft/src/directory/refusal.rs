@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use storage::shard::DiskId;
 
+use super::access::AccessRefusal;
 use crate::id::NodeId;
 use crate::policy::PolicyError;
 
@@ -228,6 +229,15 @@ pub enum Refusal {
         /// The most that may.
         most: u64,
     },
+    /// A change of who may do what is refused.
+    #[error(transparent)]
+    Access(AccessRefusal),
+}
+
+impl From<AccessRefusal> for Refusal {
+    fn from(refusal: AccessRefusal) -> Self {
+        Self::Access(refusal)
+    }
 }
 
 /// A prefix as operators write it.

@@ -20,7 +20,7 @@ use crate::time::Timestamp;
 /// Reads of the directory.
 #[derive(Clone, Debug)]
 pub struct View<S> {
-    state: S,
+    pub(super) state: S,
 }
 
 impl<S: State> View<S> {

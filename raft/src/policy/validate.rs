@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::OPERATOR;
 use super::limit::{PRINCIPAL_LENGTH_MAX, RETENTION_EVERY_SECONDS_MIN, RULES_MAX, SECONDS_MAX};
 use super::namespace::{ImmutableRule, NamespacePolicy, Quota, QuotaResource, Retention, RetentionRule, Untagged};
 
@@ -65,6 +66,15 @@ fn principals(field: &str, rule: &ImmutableRule) -> Checked {
         let field = format!("{field}[{index}]");
         if principal.trim().is_empty() {
             return Err(PolicyError::new(field, "a principal without a name: remove it, or write who is meant"));
+        }
+        let is_somebody = principal == OPERATOR
+            || principal
+                .strip_prefix("user:")
+                .or_else(|| principal.strip_prefix("robot:"))
+                .is_some_and(|name| !name.is_empty());
+        if !is_somebody {
+            let problem = format!("{principal:?} is nobody: user:NAME, robot:NAME or {OPERATOR} is expected");
+            return Err(PolicyError::new(field, problem));
         }
         if principal.chars().count() > PRINCIPAL_LENGTH_MAX {
             let problem = format!("a principal's name has at most {PRINCIPAL_LENGTH_MAX} characters");

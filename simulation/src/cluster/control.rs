@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use node::start::Node;
 use raft::group::{GroupStatus, Role};
 use raft::id::GroupId;
@@ -217,12 +217,15 @@ impl Control {
         tokio::time::timeout(deadline, poll).await.with_context(|| format!("waited {deadline:?} for {what}"))
     }
 
-    /// Notes that a node's process has ended by itself.
-    pub(super) fn ended(&self, number: usize, reason: String) {
-        let report = &mut self.shared().reports[number - 1];
+    /// Notes that a node's process has ended by itself, and why if that was not in order.
+    pub(super) fn ended(&self, number: usize, reason: Option<String>) {
+        let mut shared = self.shared();
+        let report = &mut shared.reports[number - 1];
         report.running = false;
         report.ready = false;
-        report.ended = Some(reason);
+        report.ended = reason;
+        // Whoever gave one of them learns by this that nobody will carry it out.
+        shared.orders.remove(&number);
     }
 
     /// Does something to the simulation from outside, between two of its steps, and returns once it is done.
@@ -305,7 +308,11 @@ impl Control {
                 *held.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
             })
         });
-        self.shared().orders.entry(number).or_default().push(carried);
+        {
+            let mut shared = self.shared();
+            ensure!(shared.reports[number - 1].running, "the process of node {number} does not run");
+            shared.orders.entry(number).or_default().push(carried);
+        }
         loop {
             if let Some(answer) = slot.lock().unwrap_or_else(PoisonError::into_inner).take() {
                 return Ok(answer);
@@ -356,5 +363,24 @@ impl Control {
     /// When it takes longer than `deadline`.
     pub async fn redundant(&self, number: usize, deadline: Duration) -> Result<()> {
         self.until(deadline, "full redundancy", || self.report(number).under_replicated == 0).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seed::Seed;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_order_is_not_waited_for_once_the_process_has_ended() {
+        let control = Control::new(vec![Computer::new(Seed(1), 1, 1 << 20)], 1, Trace::default(), Court::default());
+        let order = || {
+            let order = control.order(1, |_| Box::pin(async {}));
+            tokio::time::timeout(Duration::from_mins(1), order)
+        };
+        assert!(order().await.unwrap().is_err(), "it does not run");
+        control.shared().reports[0].running = true;
+        let (ordered, ()) = tokio::join!(order(), async { control.ended(1, None) });
+        assert!(ordered.unwrap().is_err(), "it ended before it looked for orders");
     }
 }

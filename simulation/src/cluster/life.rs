@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use node::cluster::{self, Certificates, RegionError};
+use node::cluster::{self, Certificates, InitAccess, RegionError};
 use node::config::Settings;
 use node::environment::Environment;
 use node::identity::Store;
@@ -72,13 +72,13 @@ impl Life {
         let end = self.serve(number, control).await.unwrap_or_else(|error| End::Failed(format!("{error:#}")));
         control.trace.note(&format!("node {number}: its process ended: {end:?}"));
         match end {
-            End::InOrder => control.shared().reports[number - 1].running = false,
+            End::InOrder => control.ended(number, None),
             End::Failed(reason) => {
                 if !control.computer(number).is_failed_by_a_disk(turmoil::sim_elapsed().unwrap_or_default()) {
                     let text = format!("node {number} ended, although no disk failed it: {reason}");
                     control.court.accuse("process", text);
                 }
-                control.ended(number, reason);
+                control.ended(number, Some(reason));
             }
         }
         // turmoil does not run a host any more whose software has returned, so that its connections would hang instead
@@ -133,7 +133,9 @@ impl Life {
         let founds = number == 1 && !control.shared().founded;
         let region = region_name(self.cluster.region_of(number));
         if founds {
-            cluster::init(environment, settings, &region, Certificates::None).await.context("founding")?;
+            // The workload's clients have no credentials: whether the rules hold is judged by other tests.
+            let access = InitAccess::open("owner");
+            cluster::init(environment, settings, &region, Certificates::None, access).await.context("founding")?;
             let mut shared = control.shared();
             shared.founded = true;
             shared.regions.insert(region);

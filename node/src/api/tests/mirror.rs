@@ -34,7 +34,7 @@ async fn the_namespace_of_a_mirror_changes_nothing() {
         (format!("/v2/acme/app/referrers/{digest}"), 200),
         ("/v2/acme/app/tags/list".to_owned(), 200),
         ("/v2/acme/app/tags/list?n=1".to_owned(), 200),
-        ("/v2/".to_owned(), 200),
+        ("/v2/".to_owned(), 401),
         ("/v2/acme/app/manifests/v3".to_owned(), 404),
         (format!("/v2/acme/app/blobs/{missing}"), 404),
         ("/v2/acme/App/manifests/v1".to_owned(), 400),

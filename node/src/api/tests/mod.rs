@@ -1,6 +1,12 @@
-//! Tests of the whole API over a catalog and a gateway of one node.
+//! Tests of the whole API over a catalog and a gateway of one node. Everything is everybody's, but in those of the gate
+//! (`gate…`), which say who may what.
 
+mod callers;
 mod copies;
+mod gate;
+mod gate_lists;
+mod gate_regions;
+mod gate_uploads;
 mod insight;
 mod manifests;
 mod mirror;
@@ -29,15 +35,20 @@ use storage::kv::{Engines, MemoryEngines};
 use tower::ServiceExt as _;
 
 use super::{ApiOptions, ApiParts, Metrics, router};
+use crate::access::Rights;
 use crate::deletion::DirectoryRecords;
 use crate::deletion::testing::directory;
 use crate::environment::real;
 use crate::gateway::{Gateway, GatewayParts};
+use crate::login;
 use crate::members::testing::FixedSource;
 use crate::peer::Trust;
 use crate::peer::testing::{MemoryNetwork, TestNode, address};
 use crate::regions::{Regions, RegionsParts};
 use crate::registry::{Registry, compute};
+use crate::serve::Client;
+
+use callers::{LOCAL, Ward};
 
 /// A registry of one node.
 struct Rig {
@@ -45,6 +56,7 @@ struct Rig {
     catalog: Arc<Group<Catalog>>,
     registry: Registry,
     regions: Regions,
+    ward: Ward,
     node: TestNode,
 }
 
@@ -91,8 +103,29 @@ impl Rig {
         Self::of(node, RegionId(1), directory(), options).await
     }
 
+    /// A registry in which these rights hold.
+    async fn guarded(rights: Rights) -> Self {
+        Self::behind(Ward::new(rights)).await
+    }
+
+    /// A registry with this at its gate.
+    async fn behind(ward: Ward) -> Self {
+        let node = TestNode::start(&MemoryNetwork::default(), &FixedSource::of(&[1]), 1, Trust::Claim).await;
+        Self::of_ward(node, RegionId(1), directory(), ApiOptions::default(), ward).await
+    }
+
     /// A registry of this node of a region.
     async fn of(node: TestNode, region: RegionId, namespaces: Arc<dyn DirectoryRecords>, options: ApiOptions) -> Self {
+        Self::of_ward(node, region, namespaces, options, Ward::new(Rights::open())).await
+    }
+
+    async fn of_ward(
+        node: TestNode,
+        region: RegionId,
+        namespaces: Arc<dyn DirectoryRecords>,
+        options: ApiOptions,
+        ward: Ward,
+    ) -> Self {
         let files = Arc::new(RealFiles);
         let engines: Arc<dyn Engines> = Arc::new(MemoryEngines::new(files.clone()));
         let environment = real(files.clone(), engines.clone());
@@ -133,13 +166,28 @@ impl Rig {
         let regions = Regions::start(parts, namespaces).await;
         tokio::spawn(regions.keep());
         let (held, way) = (registry.clone(), regions.clone());
-        let router = router(ApiParts { gateway, registry, regions, options, metrics: Metrics::unregistered() });
-        Self { router, catalog, registry: held, regions: way, node }
+        let (login, access, audit) = (ward.login.clone(), ward.access.clone(), ward.audit.clone());
+        let tokens = login::router(login.clone());
+        let (throttle, metrics) = (ward.throttle.clone(), Metrics::unregistered());
+        let router = router(ApiParts { gateway, registry, regions, login, access, audit, throttle, options, metrics });
+        Self { router: tokens.merge(router), catalog, registry: held, regions: way, ward, node }
     }
 
     /// Sends a request. Every answer has the header that clients look for.
     async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Reply {
-        let mut request = Request::builder().method(method).uri(path);
+        self.send_from(&Client::at(LOCAL), method, path, headers, body).await
+    }
+
+    /// The same from another client.
+    async fn send_from(
+        &self,
+        client: &Client,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Reply {
+        let mut request = Request::builder().method(method).uri(path).extension(client.clone());
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

@@ -1,20 +1,10 @@
-//! The ping, blobs read in part, deletes, and requests that make no sense.
+//! Blobs read in part, deletes, and requests that make no sense.
 
 use axum::body::Body;
 use http::Method;
 use raft::policy::{ImmutableRule, NamespacePolicy, Quota};
 
 use super::{Rig, content, sha256};
-
-#[tokio::test]
-async fn the_ping_is_answered() {
-    let rig = Rig::start().await;
-    for path in ["/v2/", "/v2", "/v2/?ns=docker.io"] {
-        let reply = rig.get(path).await.expect(200);
-        assert_eq!((reply.body.as_ref(), reply.header("content-type")), (b"{}".as_slice(), "application/json"));
-        rig.head(path).await.expect(200);
-    }
-}
 
 #[tokio::test]
 async fn ranges_are_exact() {

@@ -14,7 +14,9 @@ use raft::id::{RegionId, RequestId};
 use raft::policy::Role;
 use tokio::time::{sleep, timeout};
 
+use super::callers::Ward;
 use super::{Rig, content, sha256};
+use crate::access::Rights;
 use crate::api::ApiOptions;
 use crate::deletion::DirectoryRecords;
 use crate::deletion::testing::directory;
@@ -83,18 +85,24 @@ impl Two {
 
     /// Two regions of which the second has this directory.
     pub(super) async fn with(operator: Operator, others: Arc<dyn DirectoryRecords>) -> Self {
+        Self::guarded(operator, others, [(); 2].map(|()| Ward::new(Rights::open()))).await
+    }
+
+    /// The same, with what stands at the gate of each.
+    pub(super) async fn guarded(operator: Operator, others: Arc<dyn DirectoryRecords>, wards: [Ward; 2]) -> Self {
         let (network, source) = (MemoryNetwork::default(), FixedSource::of(&[1, 2]));
         source.change(2, |record| record.region = US);
         let options = || ApiOptions { idle_body_timeout: Duration::from_millis(500), ..ApiOptions::default() };
-        let rig = async |id, region, directory| {
+        let rig = async |id, region, directory, ward| {
             let node = TestNode::prepare(&network, &source, id, Trust::Claim, 1_000_000).await;
-            let mut rig = Rig::of(node, region, directory, options()).await;
+            let mut rig = Rig::of_ward(node, region, directory, options(), ward).await;
             rig.node.api = rig.router.clone();
             rig.node.serve().await;
             rig
         };
-        let eu = rig(1, EU, Arc::clone(&operator.0)).await;
-        let us = rig(2, US, others).await;
+        let [eu, us] = wards;
+        let eu = rig(1, EU, Arc::clone(&operator.0), eu).await;
+        let us = rig(2, US, others, us).await;
         until(|| eu.node.members.is_live(us.node.id) && us.node.members.is_live(eu.node.id)).await;
         Self { eu, us, operator }
     }
@@ -282,7 +290,7 @@ async fn a_home_that_does_not_answer_is_named() {
 async fn a_node_that_does_not_know_its_own_region_yet_answers_nothing() {
     let node = TestNode::start(&MemoryNetwork::default(), &FixedSource::of(&[1]), 1, Trust::Claim).await;
     let rig = Rig::of(node, US, directory(), ApiOptions::default()).await;
-    rig.get("/v2/").await.expect(200);
+    rig.get("/v2/").await.expect(401);
     rig.get("/v2/a/tags/list").await.expect_error(503, "UNAVAILABLE");
     rig.send(Method::POST, "/v2/a/blobs/uploads/", &[], Body::empty()).await.expect_error(503, "UNAVAILABLE");
 }

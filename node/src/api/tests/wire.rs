@@ -6,12 +6,15 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
+use super::callers::LOCAL;
 use super::{Rig, content, sha256};
+use crate::serve::Client;
 
 impl Rig {
     fn connect(&self) -> DuplexStream {
         let (near, far) = tokio::io::duplex(16 << 10);
-        let service = TowerToHyperService::new(self.router.clone());
+        let router = self.router.clone().layer(axum::Extension(Client::at(LOCAL)));
+        let service = TowerToHyperService::new(router);
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .serve_connection(TokioIo::new(far), service);

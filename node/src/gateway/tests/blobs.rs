@@ -34,8 +34,8 @@ async fn blobs_are_mounted_and_unlinked() {
     assert_eq!(gateway.mount_blob(&other, &sha256(b"no"), None, None).await, Ok(None));
     assert_eq!(gateway.mount_blob(&other, &digest, Some(&repository()), None).await, Ok(Some(100)));
     assert_eq!(gateway.stat_blob(&other, &digest).await, Ok(100));
-    assert_eq!(gateway.unlink_blob(&repository(), &digest).await, Ok(()));
-    assert_eq!(gateway.unlink_blob(&repository(), &digest).await, Err(BlobError::Unknown));
+    assert_eq!(gateway.unlink_blob(&repository(), &digest, None).await, Ok(()));
+    assert_eq!(gateway.unlink_blob(&repository(), &digest, None).await, Err(BlobError::Unknown));
     assert_eq!(gateway.open_blob(&other, &digest).await.unwrap().length_bytes(), 100);
 }
 

@@ -111,7 +111,7 @@ async fn deletes_off_and_immutable_tags_are_refused() {
     let digest = push(&gateway, &content(50)).await.unwrap();
     office.deletion.set_namespace("acme", root_policy()).await.unwrap();
     let refused = BlobError::Refused(Box::new(Refusal::DeletesOff { namespace: "acme".to_owned() }));
-    assert_eq!(gateway.unlink_blob(&repository(), &digest).await, Err(refused));
+    assert_eq!(gateway.unlink_blob(&repository(), &digest, None).await, Err(refused));
     let rule = ImmutableRule { tags: "v*".parse().unwrap(), except: Vec::new() };
     let policy = NamespacePolicy { immutable: Some(vec![rule]), ..NamespacePolicy::default() };
     office.deletion.set_namespace("acme", policy).await.unwrap();

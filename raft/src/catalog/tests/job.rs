@@ -113,14 +113,14 @@ fn tags_that_have_moved_or_gone_meanwhile_are_let_be() {
 #[test]
 fn immutable_tags_are_passed_over_and_counted() {
     let mut store = Store::new();
-    store.configure("acme", "immutable = [{ tags = \"v*\", except = [\"ci\"] }]");
+    store.configure("acme", "immutable = [{ tags = \"v*\", except = [\"robot:ci\"] }]");
     store.put(manifest("acme/a", 10, &["v1", "v2", "x"], &[]));
     let delete = vec![target("acme/a", "v1", 10), target("acme/a", "x", 10)];
     let job = store.begin(tags_job(below("acme"), "*", Some(OPERATOR)));
     assert_eq!(store.apply(Command::JobStep(step(job, None, None, 0, delete.clone()))), count(1));
     assert_eq!((store.job(job).protected, store.job(job).deleted), (1, 1));
     assert_eq!(store.points("acme/a", "v1"), Some(digest(10)));
-    let job = store.begin(tags_job(below("acme"), "*", Some("ci")));
+    let job = store.begin(tags_job(below("acme"), "*", Some("robot:ci")));
     assert_eq!(store.apply(Command::JobStep(step(job, None, None, 0, delete))), count(1));
     assert_eq!(store.points("acme/a", "v1"), None, "the policy names him");
 }

@@ -179,6 +179,13 @@ fn tags_and_repositories_are_listed_in_lexical_order_behind_any_text() {
     assert_eq!(names(Some("a/")), ["a/c", "b"]);
     assert_eq!(names(Some("B")), ["a", "a-b", "a/c", "b"]);
     assert_eq!(names(Some("ü\0")), [""; 0]);
+    let from = |first| {
+        let names = store.view().repositories_from(first, 9).unwrap();
+        names.iter().map(|name| name.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!([from(""), from("A")], [["a", "a-b", "a/c", "b"]; 2]);
+    assert_eq!((from("a-b"), from("a/"), from("a0")), (names(Some("a")), names(Some("a/")), names(Some("a/c"))));
+    assert_eq!(from("ü"), [""; 0]);
     let tags = |last| {
         let tags = store.view().tags(&repository("a"), last, 3).unwrap();
         tags.iter().map(|tag| tag.as_str().to_owned()).collect::<Vec<_>>()

@@ -99,7 +99,7 @@ fn where_deletes_are_off_only_the_operator_deletes() {
 #[test]
 fn an_immutable_tag_is_neither_moved_nor_deleted_but_may_be_pushed_again() {
     let mut store = Store::new();
-    store.configure("acme", "immutable = [{ tags = \"v*\", except = [\"ci\"] }]");
+    store.configure("acme", "immutable = [{ tags = \"v*\", except = [\"robot:ci\"] }]");
     store.put(manifest("acme/app", 10, &["v1", "latest"], &[]));
     let immutable = Response::Immutable {
         tag: tag("v1"),
@@ -114,7 +114,7 @@ fn an_immutable_tag_is_neither_moved_nor_deleted_but_may_be_pushed_again() {
     assert_eq!(store.apply(delete_manifest("acme/app", 10)), immutable);
     assert_eq!(store.put(manifest("acme/app", 10, &["v1"], &[])), Response::ManifestStored { created: false });
     assert_eq!(store.put(manifest("acme/app", 11, &["latest", "v2"], &[])), Response::ManifestStored { created: true });
-    let named = PutManifest { principal: Some("ci".to_owned()), ..manifest("acme/app", 11, &["v1"], &[]) };
+    let named = PutManifest { principal: Some("robot:ci".to_owned()), ..manifest("acme/app", 11, &["v1"], &[]) };
     assert_eq!(store.put(named), Response::ManifestStored { created: false });
     assert_eq!(store.put(manifest("acmex", 12, &["v1"], &[])), Response::ManifestStored { created: true });
     assert_eq!(store.put(manifest("acmex", 13, &["v1"], &[])), Response::ManifestStored { created: true });

@@ -23,6 +23,13 @@ impl<S: State> View<S> {
         Ok(Repositories::rows(&self.state, &scan)?.into_iter().map(|(name, _)| name).collect())
     }
 
+    /// Repositories with content in lexical order, from `first` on, which may be any text.
+    pub fn repositories_from(&self, first: &str, limit: usize) -> Result<Vec<RepositoryName>, StateError> {
+        let mut scan = Scan::prefix(Repositories::COLUMN, &Repositories::key::<()>(()), limit);
+        scan.start = [scan.start.as_ref(), first.as_bytes()].concat().into();
+        Ok(Repositories::rows(&self.state, &scan)?.into_iter().map(|(name, _)| name).collect())
+    }
+
     /// A tag.
     pub fn tag(&self, repository: &RepositoryName, tag: &Tag) -> Result<Option<TagRecord>, StateError> {
         Tags::get(&self.state, (repository, tag))

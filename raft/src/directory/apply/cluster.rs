@@ -2,7 +2,8 @@
 
 use storage::kv::Bytes;
 
-use super::{Context, Outcome, node, region};
+use super::{Context, Outcome, access, node, region};
+use crate::directory::access::FirstAccess;
 use crate::directory::command::Response;
 use crate::directory::namespace::{NamespaceRecord, PolicyVersionRecord, Residency};
 use crate::directory::record::{ClusterRecord, NodeInfo, NodeRecord, NodeState, RegionRecord};
@@ -15,7 +16,7 @@ const FIRST_NODE: NodeId = NodeId(1);
 const FIRST_REGION: RegionId = RegionId(1);
 /// Ids of nodes, and of regions, that a lost majority may have given out unheard.
 const IDS_PASSED_OVER: u32 = 1000;
-/// Changes of the policies that it may have made unheard.
+/// Changes of the policies, and of who may do what, that it may have made unheard.
 const VERSIONS_PASSED_OVER: u64 = 1 << 20;
 
 /// The cluster's certificate authority.
@@ -26,14 +27,14 @@ pub(super) struct Trust {
     pub(super) wrapped_ca_key: Bytes,
 }
 
-/// Founds the cluster with its first region, node and the root namespace.
+/// Founds the cluster with its first region, node, the root namespace, and who may do what.
 pub(super) fn found(
     context: &mut Context<'_, '_>,
     cluster: [u8; 16],
     trust: Trust,
     feature_level: u32,
-    name: String,
-    info: NodeInfo,
+    (name, info): (String, NodeInfo),
+    first: FirstAccess,
 ) -> Outcome {
     let admitted = Response::Admitted { node: FIRST_NODE, region: FIRST_REGION, founds: true };
     if Cluster::contains(context.state, ())? {
@@ -46,6 +47,9 @@ pub(super) fn found(
     }
     if !region::is_region_name(&name) {
         return Ok(Err(Refusal::RegionInvalid(name)));
+    }
+    if let Err(refusal) = access::check_first(&first) {
+        return Ok(Err(refusal.into()));
     }
     let record = ClusterRecord {
         id: cluster,
@@ -66,6 +70,7 @@ pub(super) fn found(
     Namespaces::put(context.state, &String::new(), &root);
     let record = NodeRecord::new(info, FIRST_REGION, NodeState::Active, context.now, context.request);
     node::store_new(context, FIRST_NODE, &record);
+    access::make_first(context, first)?;
     Ok(Ok(admitted))
 }
 
@@ -102,6 +107,7 @@ pub(super) fn begin_anew(context: &mut Context<'_, '_>, primary: RegionId) -> Ou
     let PolicyVersionRecord { version } = PolicyVersion::get(context.state, ())?.unwrap_or_default();
     let version = version.checked_add(VERSIONS_PASSED_OVER).ok_or_else(exhausted)?;
     PolicyVersion::put(context.state, (), &PolicyVersionRecord { version });
+    access::pass_over(context, VERSIONS_PASSED_OVER)?;
     Ok(Ok(Response::Done))
 }
 

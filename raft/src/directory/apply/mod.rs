@@ -3,6 +3,7 @@
 //! Pure and deterministic. A refused command changes nothing but the clock. Nodes, regions and namespaces are few, so a
 //! command may look at all nodes.
 
+mod access;
 mod admission;
 mod aside;
 mod audit;
@@ -16,6 +17,7 @@ mod token;
 
 use storage::kv::Column;
 
+use super::access::{BindingRecord, RoleRecord};
 use super::command::{Command, Response};
 use super::refusal::Refusal;
 use super::table::{self, DirectoryClock};
@@ -62,9 +64,9 @@ impl Machine for Directory {
 fn dispatch(context: &mut Context<'_, '_>, command: Command) -> Outcome {
     match command {
         Command::Tick => Ok(Ok(Response::Done)),
-        Command::Found { cluster, ca_certificate, wrapped_ca_key, feature_level, region, node } => {
+        Command::Found { cluster, ca_certificate, wrapped_ca_key, feature_level, region, node, access } => {
             let trust = cluster::Trust { ca_certificate, wrapped_ca_key };
-            cluster::found(context, cluster, trust, feature_level, region, node)
+            cluster::found(context, cluster, trust, feature_level, (region, node), access)
         }
         Command::AddJoinToken { token, secret_hash, lifetime_seconds } => {
             token::add(context, token, secret_hash, lifetime_seconds)
@@ -90,5 +92,48 @@ fn dispatch(context: &mut Context<'_, '_>, command: Command) -> Outcome {
         Command::RecordResidency { audit } => audit::record(context, audit),
         Command::BeginAnew { primary } => cluster::begin_anew(context, primary),
         Command::ReleaseEvictions => cluster::release_evictions(context),
+        Command::AddUser { name, display, password, source, groups } => {
+            access::add_user(context, name, access::NewUser { display, password, source, groups })
+        }
+        Command::ProvisionUser { name, source, display, groups } => {
+            access::provision_user(context, name, source, &display, groups)
+        }
+        Command::SetUser { name, display, password, disabled, groups } => {
+            access::set_user(context, name, access::UserChange { display, password, disabled, groups })
+        }
+        Command::RemoveUser { name } => access::remove_user(context, name),
+        Command::AddGroup { name, description } => access::add_group(context, name, description),
+        Command::RemoveGroup { name } => access::remove_group(context, name),
+        Command::SetRole { name, description, actions } => {
+            access::set_role(context, &name, &RoleRecord { description, actions })
+        }
+        Command::RemoveRole { name } => access::remove_role(context, name),
+        Command::AddRobot { name, description, groups, lifetime_seconds } => {
+            access::add_robot(context, name, access::NewRobot { description, groups, lifetime_seconds })
+        }
+        Command::SetRobot { name, description, groups, disabled, trusts } => {
+            access::set_robot(context, name, access::RobotChange { description, groups, disabled, trusts })
+        }
+        Command::RemoveRobot { name } => access::remove_robot(context, name),
+        Command::AddSecret { subject, id, hash, name, lifetime_seconds, others_end_after_seconds } => {
+            let new = access::NewSecret { id, hash, name, lifetime_seconds, others_end_after_seconds };
+            access::add_secret(context, subject, new)
+        }
+        Command::RemoveSecret { subject, id } => access::remove_secret(context, &subject, id),
+        Command::NoteSecretUses { uses } => access::note_secret_uses(context, &uses),
+        Command::EndSessions { subject } => access::end_sessions(context, &subject),
+        Command::AddBinding { subject, effect, namespace, condition, note, by } => {
+            let (created, created_by) = (context.now, by);
+            let binding = BindingRecord { subject, effect, namespace, condition, note, created, created_by };
+            access::add_binding(context, binding)
+        }
+        Command::RemoveBinding { id } => access::remove_binding(context, id),
+        Command::SetIssuer { name, record } => access::set_issuer(context, name, record),
+        Command::RemoveIssuer { name } => access::remove_issuer(context, name),
+        Command::AddSigningKey { key, signs_after_seconds, others_retire_after_seconds } => {
+            access::add_signing_key(context, key, signs_after_seconds, others_retire_after_seconds)
+        }
+        Command::RemoveSigningKey { id } => access::remove_signing_key(context, id),
+        Command::NoteAuditHead { node, head } => access::note_audit_head(context, node, &head),
     }
 }

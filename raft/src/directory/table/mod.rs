@@ -2,8 +2,14 @@
 //!
 //! All of it is small and stands in one column; kind bytes are unique and never given to another kind.
 
+mod access_state;
+mod audit_head;
+mod binding;
+mod binding_request;
 mod clock;
 mod cluster;
+mod group;
+mod issuer;
 mod join_token;
 mod namespace;
 mod node;
@@ -11,11 +17,21 @@ mod node_name;
 mod policy_version;
 mod region;
 mod residency_audit;
+mod robot;
+mod role;
+mod signing_key;
+mod user;
 
 use storage::kv::Column;
 
+pub(crate) use access_state::AccessState;
+pub(crate) use audit_head::AuditHeads;
+pub(crate) use binding::Bindings;
+pub(crate) use binding_request::BindingRequests;
 pub(crate) use clock::DirectoryClock;
 pub(crate) use cluster::Cluster;
+pub(crate) use group::Groups;
+pub(crate) use issuer::Issuers;
 pub(crate) use join_token::JoinTokens;
 pub(crate) use namespace::Namespaces;
 pub(crate) use node::Nodes;
@@ -23,6 +39,10 @@ pub(crate) use node_name::NodeNames;
 pub(crate) use policy_version::PolicyVersion;
 pub(crate) use region::Regions;
 pub(crate) use residency_audit::ResidencyAudits;
+pub(crate) use robot::Robots;
+pub(crate) use role::Roles;
+pub(crate) use signing_key::SigningKeys;
+pub(crate) use user::Users;
 
 /// The one column.
 const DIRECTORY: Column = Column("directory");
@@ -47,6 +67,16 @@ mod tests {
             DirectoryClock::KIND,
             PolicyVersion::KIND,
             ResidencyAudits::KIND,
+            AccessState::KIND,
+            Users::KIND,
+            Robots::KIND,
+            Groups::KIND,
+            Roles::KIND,
+            Bindings::KIND,
+            BindingRequests::KIND,
+            Issuers::KIND,
+            SigningKeys::KIND,
+            AuditHeads::KIND,
         ];
         let unique: std::collections::BTreeSet<u8> = kinds.into_iter().collect();
         assert_eq!(unique.len(), kinds.len());

@@ -1,5 +1,6 @@
 //! Tests of the directory as a whole: each command's meaning in plain words, and the formats.
 
+mod access;
 mod aside;
 mod audit;
 mod cluster;

@@ -130,6 +130,7 @@ pub(super) fn found(name: &str) -> Command {
         feature_level: 1,
         region: "home".to_owned(),
         node: info(name),
+        access: FirstAccess::default(),
     }
 }
 

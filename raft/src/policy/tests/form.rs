@@ -13,7 +13,7 @@ restore_seconds = 0
 
 [[immutable]]
 tags = "v*"
-except = ["ci"]
+except = ["robot:ci"]
 
 [retention]
 always_keep = ["latest"]
@@ -43,7 +43,7 @@ fn a_whole_policy_reads_as_it_is_written() {
         untagged: Some(Untagged::Collect { after_seconds: 3600 }),
         grace_seconds: Some(7200),
         restore_seconds: Some(0),
-        immutable: Some(vec![ImmutableRule { tags: "v*".parse().unwrap(), except: vec!["ci".to_owned()] }]),
+        immutable: Some(vec![ImmutableRule { tags: "v*".parse().unwrap(), except: vec!["robot:ci".to_owned()] }]),
         retention: Some(Retention {
             rules: vec![rule],
             always_keep: vec!["latest".parse().unwrap()],

@@ -19,7 +19,15 @@ fn an_error_names_the_field_and_the_way_out() {
         (format!("untagged = {{ collect = {{ after_seconds = {too_long} }} }}"), "untagged.collect.after_seconds: "),
         ("quota = { bytes = 0 }".to_owned(), "quota.bytes: 0 would refuse every push: set at least 1, or leave it out"),
         ("quota = { repositories = 0 }".to_owned(), "quota.repositories: 0"),
-        ("immutable = [{ tags = \"*\", except = [\"ci\", \" \"] }]".to_owned(), "immutable[0].except[1]: a principal"),
+        (
+            "immutable = [{ tags = \"*\", except = [\"robot:ci\", \" \"] }]".to_owned(),
+            "immutable[0].except[1]: a principal",
+        ),
+        ("immutable = [{ tags = \"*\", except = [\"ci\"] }]".to_owned(), "immutable[0].except[0]: \"ci\" is nobody"),
+        (
+            "immutable = [{ tags = \"*\", except = [\"user:\"] }]".to_owned(),
+            "immutable[0].except[0]: \"user:\" is nobody",
+        ),
         ("retention = { rules = [{ tags = \"*\" }] }".to_owned(), "retention.rules[0]: it keeps nothing, so every tag"),
         (
             "retention = { rules = [{ tags = \"*\", keep_last = 0 }] }".to_owned(),

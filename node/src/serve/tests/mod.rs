@@ -1,5 +1,11 @@
 //! The accept loop over real sockets.
 
+mod framing;
+mod hostile;
+mod mutual;
+mod proxies;
+mod tls;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,13 +22,13 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::{CertificateFiles, Drain, Limits, Protection, Server, serve};
+use super::{CertificateFiles, CertificatePaths, Drain, Front, Limits, Protection, Server, serve};
 use crate::environment::{Listener, real};
 
-const DEADLINE: Duration = Duration::from_secs(20);
+pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 
 #[derive(Debug)]
-struct Fixed(Timestamp);
+pub(super) struct Fixed(pub(super) Timestamp);
 
 impl Clock for Fixed {
     fn now(&self) -> Timestamp {
@@ -30,10 +36,17 @@ impl Clock for Fixed {
     }
 }
 
-struct Running {
-    address: SocketAddr,
+pub(super) struct Running {
+    pub(super) address: SocketAddr,
     drain: CancellationToken,
     task: JoinHandle<()>,
+}
+
+impl Running {
+    pub(super) async fn end(self) {
+        self.drain.cancel();
+        timeout(DEADLINE, self.task).await.unwrap().unwrap();
+    }
 }
 
 async fn start(router: Router, limits: Limits, within: Duration) -> Running {
@@ -41,11 +54,21 @@ async fn start(router: Router, limits: Limits, within: Duration) -> Running {
 }
 
 async fn start_with(router: Router, limits: Limits, within: Duration, protection: Protection) -> Running {
+    start_behind(Front::default(), router, limits, within, protection).await
+}
+
+pub(super) async fn start_behind(
+    front: Front,
+    router: Router,
+    limits: Limits,
+    within: Duration,
+    protection: Protection,
+) -> Running {
     let engines = Arc::new(storage::kv::MemoryEngines::new(Arc::new(RealFiles)));
     let environment = real(Arc::new(RealFiles), engines);
     let listener: Box<dyn Listener> = environment.network.listen("127.0.0.1:0").await.unwrap();
     let address = listener.local_address().unwrap();
-    let server = Server { name: "test", listener, router, protection, limits };
+    let server = Server { name: "test", listener, router, protection, front, limits };
     let drain = CancellationToken::new();
     let task = tokio::spawn(serve(
         server,
@@ -56,11 +79,11 @@ async fn start_with(router: Router, limits: Limits, within: Duration, protection
 }
 
 #[expect(clippy::disallowed_methods, reason = "a client, outside of any environment")]
-async fn connect(address: SocketAddr) -> TcpStream {
+pub(super) async fn connect(address: SocketAddr) -> TcpStream {
     TcpStream::connect(address).await.unwrap()
 }
 
-async fn read_all(stream: &mut TcpStream) -> io::Result<String> {
+pub(super) async fn read_all(stream: &mut TcpStream) -> io::Result<String> {
     let mut text = String::new();
     timeout(DEADLINE, stream.read_to_string(&mut text)).await.expect("the server ends the connection")?;
     Ok(text)
@@ -90,9 +113,10 @@ async fn clients_are_served_over_tls_and_a_silent_handshake_holds_up_nobody() {
     let (certificate_file, key_file) = (directory.path().join("a.crt"), directory.path().join("a.key"));
     files.replace(&certificate_file, certificate.pem().as_bytes()).unwrap();
     files.replace(&key_file, key.serialize_pem().as_bytes()).unwrap();
-    let opened = CertificateFiles::open(files, certificate_file, key_file).unwrap();
     let clock: Arc<dyn Clock> = Arc::new(Fixed(Timestamp(1_800_000_000_000)));
-    let protection = Protection::Tls(opened.server_config(&clock).unwrap());
+    let paths = CertificatePaths { certificate: Some((certificate_file, key_file)), ..CertificatePaths::default() };
+    let opened = CertificateFiles::open(files, paths, clock).unwrap();
+    let protection = Protection::Tls(opened.config());
     let router = Router::new().route("/", get(|| async { "hello" }));
     let limits = Limits { handshake_timeout: Duration::from_millis(300), ..Limits::local() };
     let server = start_with(router, limits, DEADLINE, protection).await;
@@ -211,4 +235,12 @@ async fn connections_over_the_limit_wait() {
     timeout(DEADLINE, second.read_exact(&mut byte)).await.unwrap().unwrap();
     server.drain.cancel();
     server.task.await.unwrap();
+}
+
+/// A certificate for these names and its key, as PEM.
+pub(super) fn pem(names: &[&str]) -> (String, String) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+    let certificate = rcgen::CertificateParams::new(names).unwrap().self_signed(&key).unwrap();
+    (certificate.pem(), key.serialize_pem())
 }

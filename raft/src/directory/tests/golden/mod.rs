@@ -1,5 +1,7 @@
 //! Frozen encodings of every record, command and response of the directory.
 
+mod access;
+
 use proptest::prelude::*;
 use storage::kv::Bytes;
 use storage::shard::DiskId;
@@ -32,6 +34,12 @@ fn audit() -> ResidencyAudit {
 }
 
 fn commands() -> Vec<Command> {
+    let mut commands = cluster_commands();
+    commands.extend(access::commands());
+    commands
+}
+
+fn cluster_commands() -> Vec<Command> {
     let replicated = Residency::Replicated(vec![RegionId(2), RegionId(3)]);
     vec![
         Command::Tick,
@@ -96,6 +104,28 @@ fn command_name(command: &Command) -> &'static str {
         Command::RecordResidency { .. } => "record-residency",
         Command::BeginAnew { .. } => "begin-anew",
         Command::ReleaseEvictions => "release-evictions",
+        Command::AddUser { .. } => "add-user",
+        Command::ProvisionUser { .. } => "provision-user",
+        Command::SetUser { .. } => "set-user",
+        Command::RemoveUser { .. } => "remove-user",
+        Command::AddGroup { .. } => "add-group",
+        Command::RemoveGroup { .. } => "remove-group",
+        Command::SetRole { .. } => "set-role",
+        Command::RemoveRole { .. } => "remove-role",
+        Command::AddRobot { .. } => "add-robot",
+        Command::SetRobot { .. } => "set-robot",
+        Command::RemoveRobot { .. } => "remove-robot",
+        Command::AddSecret { .. } => "add-secret",
+        Command::RemoveSecret { .. } => "remove-secret",
+        Command::NoteSecretUses { .. } => "note-secret-uses",
+        Command::EndSessions { .. } => "end-sessions",
+        Command::AddBinding { .. } => "add-binding",
+        Command::RemoveBinding { .. } => "remove-binding",
+        Command::SetIssuer { .. } => "set-issuer",
+        Command::RemoveIssuer { .. } => "remove-issuer",
+        Command::AddSigningKey { .. } => "add-signing-key",
+        Command::RemoveSigningKey { .. } => "remove-signing-key",
+        Command::NoteAuditHead { .. } => "note-audit-head",
     }
 }
 
@@ -190,6 +220,7 @@ fn refusal_name(refusal: &Refusal) -> &'static str {
         Refusal::IsAside { .. } => "is-aside",
         Refusal::NotAside { .. } => "not-aside",
         Refusal::TooManyAside { .. } => "too-many-aside",
+        Refusal::Access(refusal) => access::refusal_name(refusal),
     }
 }
 
@@ -198,6 +229,7 @@ fn response_name(response: &Response) -> String {
         Response::Done => "done".to_owned(),
         Response::Admitted { .. } => "admitted".to_owned(),
         Response::Refused(refusal) => format!("refused-{}", refusal_name(refusal)),
+        Response::Bound { .. } => "bound".to_owned(),
     }
 }
 
@@ -207,6 +239,7 @@ fn commands_are_frozen() {
     for command in commands() {
         samples.add(command_name(&command), &command);
     }
+    samples.add("found-open", &access::founding());
     samples.compare("directory/command.txt");
 }
 
@@ -215,6 +248,12 @@ fn responses_are_frozen() {
     let mut samples = Samples::new();
     let answers = [Response::Done, Response::Admitted { node: NodeId(2), region: RegionId(1), founds: true }];
     for response in answers.into_iter().chain(refusals().into_iter().map(Response::Refused)) {
+        samples.add(&response_name(&response), &response);
+    }
+    let bound = Response::Bound { id: BindingId(300) };
+    samples.add(&response_name(&bound), &bound);
+    for refusal in access::refusals() {
+        let response = Response::Refused(refusal.into());
         samples.add(&response_name(&response), &response);
     }
     samples.compare("directory/response.txt");
@@ -316,5 +355,15 @@ proptest! {
         survives::<NamespaceRecord>(&bytes);
         survives::<PolicyVersionRecord>(&bytes);
         survives::<ResidencyAudit>(&bytes);
+        survives::<UserRecord>(&bytes);
+        survives::<RobotRecord>(&bytes);
+        survives::<GroupRecord>(&bytes);
+        survives::<RoleRecord>(&bytes);
+        survives::<StoredBinding>(&bytes);
+        survives::<BindingId>(&bytes);
+        survives::<IssuerRecord>(&bytes);
+        survives::<SigningKeyRecord>(&bytes);
+        survives::<AuditHead>(&bytes);
+        survives::<AccessStateRecord>(&bytes);
     }
 }

@@ -21,13 +21,13 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 
-use super::{Drain, Limits, Protection, Server, serve};
 use crate::environment::real;
 use crate::identity::{
     Authority, CertificateRequest, ClusterId, ClusterKey, Credentials, NodeCertificate, PeerTls, generate_key,
     server_name,
 };
 use crate::peer::PeerIdentity;
+use crate::serve::{Drain, Front, Limits, Protection, Server, serve};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 const NOW: Timestamp = Timestamp(1_800_000_000_000);
@@ -75,7 +75,14 @@ async fn start(limits: Limits) -> Running {
     let who = |peer: Option<Extension<PeerIdentity>>| async move {
         peer.map_or_else(|| "stranger".to_owned(), |peer| format!("node {}", peer.node))
     };
-    let server = Server { name: "test", listener, router: Router::new().route("/", get(who)), protection, limits };
+    let server = Server {
+        name: "test",
+        listener,
+        router: Router::new().route("/", get(who)),
+        protection,
+        front: Front::default(),
+        limits,
+    };
     let drain = CancellationToken::new();
     let end = Drain { begin: drain.clone(), timeout: DEADLINE };
     let task = tokio::spawn(serve(server, Arc::new(Fixed), end));

@@ -1,0 +1,171 @@
+//! Where events are handed in: a bounded queue to the one writer of the node.
+//!
+//! A record that has room is an enqueue. While the queue is full its caller waits, so that a burst loses nothing. When the
+//! log cannot be written (a full, a failing or a hanging disk) requests go on without their records, unless
+//! `audit.required` is set: what is left out is counted, shown in `regnode status`, and written into the log itself as
+//! soon as that works again.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use raft::time::{Clock, Timestamp};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::event::AuditEvent;
+use super::metrics::Metrics;
+use super::state::{AuditState, State};
+
+/// Events that wait for the writer. A few megabytes at most, and seconds of the busiest node.
+pub(super) const QUEUE_EVENTS: usize = 8192;
+
+/// How long a caller waits for room before the writer is taken for stuck.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// An event on its way.
+#[derive(Debug)]
+pub(super) struct Noted {
+    pub(super) time: Timestamp,
+    pub(super) event: AuditEvent,
+}
+
+/// What the writer is told.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// Write this. Boxed: the queue's memory is taken at once.
+    Event(Box<Noted>),
+    /// Make all before it durable, and say so.
+    Flush(oneshot::Sender<()>),
+}
+
+#[derive(Debug)]
+enum Way {
+    Writer(mpsc::Sender<Message>),
+    Memory(Mutex<Vec<AuditEvent>>),
+    Off,
+}
+
+#[derive(Debug)]
+struct Shared {
+    way: Way,
+    clock: Option<Arc<dyn Clock>>,
+    state: Arc<State>,
+    metrics: Metrics,
+    pulls: bool,
+    required: bool,
+}
+
+/// The audit log of a node, for all who have something to tell it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Audit {
+    shared: Arc<Shared>,
+}
+
+impl Audit {
+    /// A log that a writer keeps.
+    pub(super) fn of_writer(
+        sender: mpsc::Sender<Message>,
+        clock: Arc<dyn Clock>,
+        state: Arc<State>,
+        metrics: Metrics,
+        (pulls, required): (bool, bool),
+    ) -> Self {
+        let shared = Shared { way: Way::Writer(sender), clock: Some(clock), state, metrics, pulls, required };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// A log that keeps everything in memory, for tests: [`events`](Self::events) returns it.
+    #[must_use]
+    pub fn memory() -> Self {
+        Self::without_writer(Way::Memory(Mutex::default()))
+    }
+
+    /// A log that keeps nothing, for tests and for programs that are no node.
+    #[must_use]
+    pub fn off() -> Self {
+        Self::without_writer(Way::Off)
+    }
+
+    fn without_writer(way: Way) -> Self {
+        let (state, metrics) = (Arc::default(), Metrics::default());
+        Self { shared: Arc::new(Shared { way, clock: None, state, metrics, pulls: true, required: false }) }
+    }
+
+    /// What was recorded in memory so far. Empty for a log on disk.
+    #[must_use]
+    pub fn events(&self) -> Vec<AuditEvent> {
+        match &self.shared.way {
+            Way::Memory(events) => events.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            Way::Writer(_) | Way::Off => Vec::new(),
+        }
+    }
+
+    /// Puts an event into the log. Returns at once while there is room, long before it is on disk.
+    pub async fn record(&self, event: AuditEvent) {
+        let shared = &self.shared;
+        if !shared.pulls && event.is_pull() {
+            return;
+        }
+        let sender = match &shared.way {
+            Way::Writer(sender) => sender,
+            Way::Memory(events) => {
+                return events.lock().unwrap_or_else(PoisonError::into_inner).push(event.bounded());
+            }
+            Way::Off => return,
+        };
+        let time = shared.clock.as_ref().map_or_else(Timestamp::default, |clock| clock.now());
+        let message = Message::Event(Box::new(Noted { time, event: event.bounded() }));
+        let message = match sender.try_send(message) {
+            Ok(()) => return,
+            Err(mpsc::error::TrySendError::Closed(_)) => return self.lose(time),
+            Err(mpsc::error::TrySendError::Full(message)) => message,
+        };
+        shared.metrics.waits.inc();
+        if shared.required {
+            if sender.send(message).await.is_err() {
+                self.lose(time);
+            }
+            return;
+        }
+        // Only the first ones wait for a writer that is stuck.
+        if shared.state.is_stuck() {
+            return self.lose(time);
+        }
+        match timeout(PATIENCE, sender.send(message)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => self.lose(time),
+            Err(_) => {
+                shared.state.stuck(time, format!("nothing was written for {} seconds", PATIENCE.as_secs()));
+                self.lose(time);
+            }
+        }
+    }
+
+    /// Whether requests are to be refused: the log cannot be written, and `audit.required` is set. Whoever asks before
+    /// serving spares his client the wait.
+    #[must_use]
+    pub fn holds_up(&self) -> bool {
+        self.shared.required && self.shared.state.is_stuck()
+    }
+
+    /// How the log is.
+    #[must_use]
+    pub fn state(&self) -> AuditState {
+        self.shared.state.look()
+    }
+
+    /// Waits until everything that was recorded before is on disk.
+    pub async fn flush(&self) {
+        let Way::Writer(sender) = &self.shared.way else { return };
+        let (done, waits) = oneshot::channel();
+        if sender.send(Message::Flush(done)).await.is_ok() {
+            // A writer that ends has flushed.
+            let _ = waits.await;
+        }
+    }
+
+    fn lose(&self, time: Timestamp) {
+        self.shared.metrics.lost.inc();
+        self.shared.state.lose(time);
+    }
+}

@@ -1,0 +1,208 @@
+//! People and robots by name: passwords, keys, secrets, and tokens of workloads in their place. Certificates too.
+//!
+//! Login names: a user's name, `robot+NAME` for a robot.
+
+use std::net::IpAddr;
+
+use raft::directory::{SecretRecord, Subject, UserRecord, is_user_name};
+use raft::time::Timestamp;
+
+use super::lockout::Attempt;
+use super::secret::{SecretKind, ShownSecret};
+use super::source::OutsideError;
+use super::token::{Session, is_token};
+use super::verified::{Fingerprint, LIFETIME_OUTSIDE};
+use super::{Known, Login, LoginError};
+use crate::access::{Principal, Rights, Way};
+use crate::audit::{AuditEvent, Outcome};
+use crate::serve::Client;
+
+/// What robots' names begin with where they log in.
+const ROBOT_PREFIX: &str = "robot+";
+/// The name that stands for whoever an ID token says.
+const ID_TOKEN_NAME: &str = "oidc";
+
+impl Login {
+    /// Whoever shows a name and a password, or what stands in its place.
+    pub(super) async fn basic(&self, name: &str, password: &str, address: IpAddr) -> Result<Known, LoginError> {
+        let (found, claimed) = match name.strip_prefix(ROBOT_PREFIX) {
+            Some(robot) => (self.robot(robot, password, address).await, Principal::Robot(robot.to_owned())),
+            None => (self.user(name, password, address).await, Principal::User(name.to_owned())),
+        };
+        if matches!(found, Err(LoginError::Wrong)) {
+            self.record_refusal(claimed, address).await;
+        }
+        found
+    }
+
+    /// A wrong password is a record; how often there can be one is what lock-outs bound.
+    async fn record_refusal(&self, claimed: Principal, address: IpAddr) {
+        let name = match &claimed {
+            Principal::User(name) | Principal::Robot(name) => name.as_str(),
+            _ => "",
+        };
+        // What is no name may be a password that was typed in the wrong field.
+        let actor = if is_user_name(name) { claimed.to_string() } else { Principal::Anonymous.to_string() };
+        let event = AuditEvent::new("login", actor).from(address).outcome(Outcome::Refused);
+        self.shared.audit.record(event.detail("wrong name or password, or the account may not be used")).await;
+    }
+
+    async fn user(&self, name: &str, password: &str, address: IpAddr) -> Result<Known, LoginError> {
+        if let Some(shown) = ShownSecret::parse(password).filter(|shown| shown.kind == SecretKind::Key) {
+            return self.by_secret(&Principal::User(name.to_owned()), &shown, address);
+        }
+        let rights = self.rights()?;
+        let user = rights.user(name);
+        if is_token(password) && user.is_none_or(|user| user.source.is_some()) && self.shared.outside.is_some() {
+            return self.by_id_token(name, password, address).await;
+        }
+        self.by_password((name, user), password, &rights, address).await
+    }
+
+    async fn robot(&self, name: &str, password: &str, address: IpAddr) -> Result<Known, LoginError> {
+        let principal = Principal::Robot(name.to_owned());
+        if let Some(shown) = ShownSecret::parse(password).filter(|shown| shown.kind == SecretKind::Robot) {
+            return self.by_secret(&principal, &shown, address);
+        }
+        let attempt = Attempt::by_secret(address);
+        self.shared.lockout.check(&attempt)?;
+        let verified = match &self.shared.outside {
+            Some(outside) if is_token(password) => outside.robot(name, password).await,
+            _ => Err(OutsideError::Refused(String::new())),
+        };
+        match verified.map(|()| self.standing(&principal, Way::Token, false)) {
+            Ok(Ok(Some(known))) => Ok(known),
+            Ok(Err(error)) => Err(error),
+            Err(OutsideError::Unavailable(message)) => Err(LoginError::Unavailable(message)),
+            Ok(Ok(None)) | Err(OutsideError::Refused(_)) => Err(self.failed(&attempt)),
+        }
+    }
+
+    /// The robot that trusts the certificate of the connection. A robot that may not log in is not nobody: its requests
+    /// are to fail where somebody sees it.
+    pub(super) fn by_certificate(&self, client: &Client) -> Result<Option<Known>, LoginError> {
+        let (Some(certificate), Some(outside)) = (&client.certificate, &self.shared.outside) else { return Ok(None) };
+        // Whether one is trusted is not known before the rules are.
+        self.rights()?;
+        let Some(name) = outside.certificate(certificate) else { return Ok(None) };
+        self.standing(&Principal::Robot(name), Way::Certificate, false)?.map(Some).ok_or(LoginError::Wrong)
+    }
+
+    /// A secret of 32 random bytes.
+    fn by_secret(&self, principal: &Principal, shown: &ShownSecret, address: IpAddr) -> Result<Known, LoginError> {
+        let attempt = Attempt::by_secret(address);
+        self.shared.lockout.check(&attempt)?;
+        let (rights, now) = (self.rights()?, self.shared.access.now());
+        let secrets = secrets(&rights, principal);
+        let record = secrets.iter().find(|record| record.id == shown.id);
+        let Some(record) = record.filter(|record| shown.matches(&record.hash) && record.is_valid(now)) else {
+            return Err(self.failed(&attempt));
+        };
+        let Some(known) = self.standing(principal, Way::Key, true)? else { return Err(self.failed(&attempt)) };
+        self.shared.uses.note(|| subject(principal), record, now);
+        Ok(Known { session: Session { secret: Some(record.id), ..known.session }, ..known })
+    }
+
+    async fn by_password(
+        &self,
+        (name, user): (&str, Option<&UserRecord>),
+        password: &str,
+        rights: &Rights,
+        address: IpAddr,
+    ) -> Result<Known, LoginError> {
+        let shared = &self.shared;
+        let is_name = is_user_name(name);
+        let attempt = if is_name { Attempt::by_password(name, address) } else { Attempt::by_secret(address) };
+        shared.lockout.check(&attempt)?;
+        let principal = Principal::User(name.to_owned());
+        let enabled = user.filter(|user| !user.disabled);
+        let fingerprint = self.fingerprint(name, enabled, password);
+        let is_known = || enabled.is_some() && shared.verified.get(fingerprint).is_some();
+        let known = |user: &UserRecord, lasting| {
+            shared.lockout.succeeded(&attempt);
+            let session = Session { principal: principal.clone(), since: user.sessions_from, secret: None };
+            Ok(Known { session, way: Way::Password, lasting })
+        };
+        if let Some(user) = enabled.filter(|_| is_known()) {
+            return known(user, user.source.is_none());
+        }
+        let _turn = shared.verified.turn(fingerprint).await;
+        if let Some(user) = enabled.filter(|_| is_known()) {
+            return known(user, user.source.is_none());
+        }
+        // One hash for every name, whether it exists, and wherever its password is.
+        let here = enabled.filter(|user| user.source.is_none()).and_then(|user| user.password.as_deref());
+        let right = shared.passwords.verify(password, here, || shared.lockout.check(&attempt)).await?;
+        if let Some(user) = enabled.filter(|_| right) {
+            shared.verified.insert(fingerprint, ());
+            return known(user, true);
+        }
+        let is_elsewhere = is_name && user.is_none_or(|user| !user.disabled && user.source.is_some());
+        if is_elsewhere && let Some((source, outsider)) = self.ask_sources((name, user), password).await? {
+            let Some(user) = self.provision(name, &source, outsider, rights).await? else {
+                return Err(self.failed(&attempt));
+            };
+            let fingerprint = self.fingerprint(name, Some(&user), password);
+            shared.verified.insert_for(fingerprint, (), LIFETIME_OUTSIDE);
+            return known(&user, false);
+        }
+        Err(self.failed(&attempt))
+    }
+
+    /// The person of an ID token, in the place of a password.
+    async fn by_id_token(&self, name: &str, token: &str, address: IpAddr) -> Result<Known, LoginError> {
+        let attempt = Attempt::by_secret(address);
+        self.shared.lockout.check(&attempt)?;
+        match self.person(token).await {
+            Ok(known) if known.session.principal == Principal::User(name.to_owned()) || name == ID_TOKEN_NAME => {
+                Ok(known)
+            }
+            Ok(_) | Err(LoginError::Wrong | LoginError::Malformed(_)) => Err(self.failed(&attempt)),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn failed(&self, attempt: &Attempt) -> LoginError {
+        self.shared.lockout.failed(attempt);
+        LoginError::Wrong
+    }
+
+    /// Somebody whose credential was found right, if his account may be used.
+    pub(super) fn standing(&self, principal: &Principal, way: Way, lasting: bool) -> Result<Option<Known>, LoginError> {
+        let (rights, now) = (self.rights()?, self.shared.access.now());
+        let since = match principal {
+            Principal::User(name) => rights.user(name).map(|user| user.sessions_from),
+            Principal::Robot(name) => rights.robot(name).map(|robot| robot.sessions_from),
+            _ => None,
+        };
+        let since: Option<Timestamp> = since.filter(|_| rights.standing(principal, now).is_ok());
+        let session = |since| Session { principal: principal.clone(), since, secret: None };
+        Ok(since.map(|since| Known { session: session(since), way, lasting }))
+    }
+
+    /// The entry of a password among those that were found right. Another password here, another place where it is kept,
+    /// or the end of his sessions is another entry.
+    fn fingerprint(&self, name: &str, user: Option<&UserRecord>, password: &str) -> Fingerprint {
+        let kept = user.and_then(|user| user.password.as_deref()).unwrap_or_default();
+        let source = user.and_then(|user| user.source.as_deref()).unwrap_or_default();
+        let since = user.map_or(0, |user| user.sessions_from.0).to_le_bytes();
+        let parts = [name.as_bytes(), kept.as_bytes(), source.as_bytes(), &since, password.as_bytes()];
+        self.shared.verified.fingerprint(&parts)
+    }
+}
+
+fn secrets<'a>(rights: &'a Rights, principal: &Principal) -> &'a [SecretRecord] {
+    match principal {
+        Principal::User(name) => rights.user(name).map_or(&[], |user| &user.keys),
+        Principal::Robot(name) => rights.robot(name).map_or(&[], |robot| &robot.secrets),
+        _ => &[],
+    }
+}
+
+fn subject(principal: &Principal) -> Subject {
+    match principal {
+        Principal::User(name) => Subject::User(name.clone()),
+        Principal::Robot(name) => Subject::Robot(name.clone()),
+        _ => Subject::Anonymous,
+    }
+}

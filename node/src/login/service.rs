@@ -1,0 +1,309 @@
+//! The token service over HTTP: `GET /token` with Basic credentials (distribution's token specification), `POST /token` with
+//! a form (OAuth 2.0: password, refresh token, and RFC 8693's exchange of other tokens), and the public keys.
+//!
+//! Whoever shows nothing gets a token too, which says what everybody may: Docker asks for one before each pull.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::routing::get;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::request::Parts;
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Limited};
+use raft::time::Timestamp;
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::authorization::{Credentials, credentials};
+use super::form::Form;
+use super::grants::grants;
+use super::keys::Keys;
+use super::realm::TOKEN_PATH;
+use super::scope::scopes;
+use super::token::{TokenKind, sign};
+use super::{Known, Login, LoginError};
+use crate::access::{Grant, GrantKind, Principal};
+use crate::audit::AuditEvent;
+use crate::serve::Client;
+
+/// Longest form: a token of somebody else is some kilobytes.
+const FORM_BYTES_MAX: usize = 64 << 10;
+/// Bound on a form's arrival.
+const FORM_WITHIN: Duration = Duration::from_secs(10);
+/// Seconds after which it is worth trying again when it cannot be done now.
+const RETRY_SECONDS: u64 = 1;
+/// How long others may keep the public keys.
+const KEYS_KEPT: HeaderValue = HeaderValue::from_static("public, max-age=300");
+
+const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+const SUBJECT_TYPES: [&str; 2] = ["urn:ietf:params:oauth:token-type:id_token", "urn:ietf:params:oauth:token-type:jwt"];
+
+/// The token service and the public keys.
+pub fn router(login: Login) -> Router {
+    Router::new()
+        .route(TOKEN_PATH, get(by_query).post(by_form))
+        .route("/.well-known/jwks.json", get(published))
+        .with_state(login)
+}
+
+/// Why there is no token.
+enum ServiceError {
+    /// Whoever asks was not recognised.
+    Login(LoginError),
+    /// The request makes no sense.
+    Request(StatusCode, &'static str, String),
+}
+
+impl From<LoginError> for ServiceError {
+    fn from(error: LoginError) -> Self {
+        Self::Login(error)
+    }
+}
+
+fn invalid(error: &'static str, message: impl Into<String>) -> ServiceError {
+    ServiceError::Request(StatusCode::BAD_REQUEST, error, message.into())
+}
+
+/// An answer with a token.
+#[derive(Serialize)]
+struct Answer {
+    token: String,
+    access_token: String,
+    token_type: &'static str,
+    expires_in: u64,
+    issued_at: String,
+    /// What was granted, as scopes.
+    scope: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issued_token_type: Option<&'static str>,
+}
+
+async fn by_query(State(login): State<Login>, request: Request<Body>) -> Response<Body> {
+    let (parts, _) = request.into_parts();
+    let form = Form::parse(parts.uri.query().unwrap_or_default().as_bytes());
+    let client = client(&parts);
+    let known = match credentials(&parts.headers) {
+        Ok(shown) => login.known(shown, &client).await,
+        Err(error) => Err(error),
+    };
+    let outcome = match known {
+        Ok(known) => {
+            let wants_refresh = form.get("offline_token").is_some_and(|value| value == "true" || value == "1");
+            login.token((&known, &client), &form, wants_refresh && known.lasting).await
+        }
+        Err(error) => Err(error.into()),
+    };
+    login.answered(outcome, &parts, &client)
+}
+
+async fn by_form(State(login): State<Login>, request: Request<Body>) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let client = client(&parts);
+    let outcome = match timeout(FORM_WITHIN, Limited::new(body, FORM_BYTES_MAX).collect()).await {
+        Ok(Ok(body)) => login.granted(&parts, &client, &Form::parse(&body.to_bytes())).await,
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+            let message = format!("a token request has at most {FORM_BYTES_MAX} bytes");
+            Err(ServiceError::Request(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", message))
+        }
+        Ok(Err(_)) => Err(invalid("invalid_request", "the request did not arrive as a whole")),
+        Err(_late) => {
+            let message = "the request did not arrive in time".to_owned();
+            Err(ServiceError::Request(StatusCode::REQUEST_TIMEOUT, "invalid_request", message))
+        }
+    };
+    login.answered(outcome, &parts, &client)
+}
+
+async fn published(State(login): State<Login>) -> Response<Body> {
+    match login.rights() {
+        Ok(rights) => {
+            let keys = Keys::published(&rights, login.shared.access.now());
+            let mut response = answer(StatusCode::OK, keys.to_string());
+            response.headers_mut().insert(CACHE_CONTROL, KEYS_KEPT);
+            response
+        }
+        Err(error) => refused("temporarily_unavailable", &error),
+    }
+}
+
+fn client(parts: &Parts) -> Client {
+    let unknown = || Client::at(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED));
+    parts.extensions.get::<Client>().cloned().unwrap_or_else(unknown)
+}
+
+impl Login {
+    /// An OAuth 2.0 request.
+    async fn granted(&self, parts: &Parts, client: &Client, form: &Form) -> Result<Answer, ServiceError> {
+        let offline = form.get("access_type") == Some("offline") || form.get("offline_token") == Some("true");
+        match form.get("grant_type") {
+            Some("password") => {
+                let known = match (form.get("username"), form.get("password")) {
+                    (None, None) => self.known(credentials(&parts.headers)?, client).await?,
+                    (name, password) => {
+                        let shown = Credentials::Basic {
+                            name: name.unwrap_or_default().to_owned(),
+                            password: password.unwrap_or_default().to_owned(),
+                        };
+                        self.known(shown, client).await?
+                    }
+                };
+                self.token((&known, client), form, offline && known.lasting).await
+            }
+            Some("refresh_token") => {
+                let token = form.get("refresh_token");
+                let token = token.ok_or_else(|| invalid("invalid_request", "refresh_token is missing"))?;
+                let known = self.refresh(token)?;
+                let answer = self.token((&known, client), form, false).await?;
+                // The same one goes on to count: clients that ask at the same time would lose each other's.
+                Ok(Answer { refresh_token: Some(token.to_owned()), ..answer })
+            }
+            Some(EXCHANGE) => {
+                let known = self.exchanged(client, form).await?;
+                let answer = self.token((&known, client), form, false).await?;
+                Ok(Answer { issued_token_type: Some(ACCESS_TOKEN), ..answer })
+            }
+            Some(other) => {
+                let message = format!("the grant type {other:?} is not known: password, refresh_token or {EXCHANGE}");
+                Err(invalid("unsupported_grant_type", message))
+            }
+            None => Err(invalid("invalid_request", "grant_type is missing: password, refresh_token or token exchange")),
+        }
+    }
+
+    /// Whoever shows somebody else's token (RFC 8693): a robot if one is named, a person otherwise.
+    async fn exchanged(&self, client: &Client, form: &Form) -> Result<Known, ServiceError> {
+        let token = form.get("subject_token");
+        let token = token.ok_or_else(|| invalid("invalid_request", "subject_token is missing"))?;
+        if !form.get("subject_token_type").is_some_and(|kind| SUBJECT_TYPES.contains(&kind)) {
+            let message = format!("subject_token_type has to be one of {}", SUBJECT_TYPES.join(", "));
+            return Err(invalid("invalid_request", message));
+        }
+        let named = ["audience", "client_id", "username"].into_iter().filter_map(|name| form.get(name));
+        let robot = named.filter(|name| name.starts_with("robot+")).map(str::to_owned).next();
+        Ok(match robot {
+            Some(robot) => self.basic(&robot, token, client.address).await?,
+            None => self.person(token).await?,
+        })
+    }
+
+    /// A token for somebody, of what was asked for as far as he may.
+    async fn token(
+        &self,
+        (known, client): (&Known, &Client),
+        form: &Form,
+        with_refresh: bool,
+    ) -> Result<Answer, ServiceError> {
+        let shared = &self.shared;
+        if let Some(service) = form.get("service").filter(|service| *service != shared.names.service) {
+            let message = format!("this is the token service of {:?}, not of {service:?}", shared.names.service);
+            return Err(invalid("invalid_target", message));
+        }
+        let (rights, now) = (self.rights()?, shared.access.now());
+        let scopes = scopes(form.all("scope"), client.host.as_deref());
+        let granted = grants(&rights, &known.caller(&rights, client), &scopes, now);
+        let signed = |kind, access: &[Grant], lifetime_seconds| {
+            let (kind, time) = ((kind, &shared.names), (now, lifetime_seconds));
+            let token = sign(kind, (&known.session, access), time, (&shared.keys, &rights), shared.entropy.as_ref());
+            token.ok_or_else(|| {
+                let message =
+                    "there is no key to sign tokens with: the operator makes one with regnode token-key rotate";
+                LoginError::Unavailable(message.to_owned())
+            })
+        };
+        let expires_in = shared.options.token_lifetime_seconds;
+        let token = signed(TokenKind::Access, &granted, expires_in)?;
+        let refresh = shared.options.refresh_lifetime_seconds;
+        let refresh_token = with_refresh.then(|| signed(TokenKind::Refresh, &[], refresh)).transpose()?;
+        let scope = written(&granted);
+        if known.session.principal != Principal::Anonymous {
+            let event = AuditEvent::new("login", known.session.principal.to_string());
+            let detail = if scope.is_empty() { "a token".to_owned() } else { format!("a token for {scope}") };
+            shared.audit.record(event.by(known.way.name()).from(client.address).detail(detail)).await;
+        }
+        Ok(Answer {
+            access_token: token.clone(),
+            token,
+            token_type: "Bearer",
+            expires_in,
+            issued_at: moment(now),
+            scope,
+            refresh_token,
+            issued_token_type: None,
+        })
+    }
+
+    fn answered(&self, outcome: Result<Answer, ServiceError>, parts: &Parts, client: &Client) -> Response<Body> {
+        let mut response = match outcome {
+            Ok(granted) => match serde_json::to_string(&granted) {
+                Ok(body) => answer(StatusCode::OK, body),
+                Err(error) => refused("server_error", &LoginError::Unavailable(error.to_string())),
+            },
+            Err(ServiceError::Login(error)) => {
+                let mut response = refused("invalid_grant", &error);
+                if response.status() == StatusCode::UNAUTHORIZED {
+                    let text = format!("Basic realm=\"{}\"", self.realm(&parts.headers, client));
+                    let value = HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("Basic"));
+                    response.headers_mut().insert(WWW_AUTHENTICATE, value);
+                }
+                response
+            }
+            Err(ServiceError::Request(status, error, message)) => {
+                answer(status, body_of("UNSUPPORTED", error, &message).to_string())
+            }
+        };
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+}
+
+/// The scopes that were granted, as clients write them.
+fn written(granted: &[Grant]) -> String {
+    let scopes = granted.iter().map(|grant| {
+        let kind = if grant.kind == GrantKind::Registry { "registry" } else { "repository" };
+        format!("{kind}:{}:{}", grant.name, grant.actions.join(","))
+    });
+    scopes.collect::<Vec<_>>().join(" ")
+}
+
+/// A moment as RFC 3339 has it.
+fn moment(now: Timestamp) -> String {
+    // The format ends with the year 9999.
+    let milliseconds = now.0.min(253_402_300_799_000);
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_millis(milliseconds)).to_string()
+}
+
+/// An error in the words of registries, which Docker reads, and in those of OAuth 2.0.
+fn body_of(code: &str, error: &str, message: &str) -> Value {
+    json!({ "errors": [{ "code": code, "message": message }], "error": error, "error_description": message })
+}
+
+fn refused(error: &str, login: &LoginError) -> Response<Body> {
+    let (status, code, error, retry) = match login {
+        LoginError::Wrong | LoginError::Malformed(_) => (StatusCode::UNAUTHORIZED, "UNAUTHORIZED", error, None),
+        LoginError::Locked { retry_after_seconds } => {
+            (StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS", "slow_down", Some(*retry_after_seconds))
+        }
+        LoginError::Unavailable(_) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", "temporarily_unavailable", Some(RETRY_SECONDS))
+        }
+    };
+    let mut response = answer(status, body_of(code, error, &login.to_string()).to_string());
+    if let Some(seconds) = retry {
+        response.headers_mut().insert(RETRY_AFTER, seconds.into());
+    }
+    response
+}
+
+fn answer(status: StatusCode, body: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
