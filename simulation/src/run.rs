@@ -47,8 +47,8 @@ const READING: Duration = Duration::from_mins(10);
 /// Quiet at the end, after which every queue has drained: leftovers, discards and idle connections have their delays.
 const QUIET: Duration = Duration::from_secs(75);
 /// The same if a disk's orphans are to be gone, whose grace is a minute: they are noted by one inventory, which takes a
-/// quarter of that, and removed by another one.
-const STRAYS_GONE: Duration = Duration::from_mins(2);
+/// third of that, and removed by another one. The catalog's clock, by which the grace is counted, lags by as much at rest.
+const STRAYS_GONE: Duration = Duration::from_secs(150);
 /// In which what a scrub has found reaches the catalog, and all nodes.
 const REPORTED: Duration = Duration::from_secs(10);
 /// In which what a changed cluster has outgrown is found, once it has been calm for the grace of nodes.
@@ -283,7 +283,7 @@ impl Run {
         if !empty(control, self.policies()).await || !operator.scrub_all().await {
             return;
         }
-        let demands = Demands { whole: true, no_strays: true, emptied: true, ..Demands::default() };
+        let demands = Demands { whole: true, emptied: true, ..Demands::default() };
         self.look(control, STRAYS_GONE, demands).await;
     }
 
@@ -294,18 +294,26 @@ impl Run {
 
     /// Looks into all nodes after some quiet, and judges what they hold.
     async fn look(&self, control: &Control, quiet: Duration, demands: Demands) {
+        if demands.no_strays {
+            self.look_into_all().await;
+            self.inspection.grace_begins();
+        }
         sleep(quiet).await;
+        self.look_into_all().await;
+        let conclusion = self.inspection.conclude(demands);
+        control.trace.note(&format!("{conclusion:?}"));
+        self.findings().orphans = conclusion.orphans;
+    }
+
+    /// Looks into all nodes. Whoever could not be looked into by then is accused in the end.
+    async fn look_into_all(&self) {
         self.inspection.settled();
         let looked = async {
             while !self.inspection.is_complete() {
                 sleep(POLL).await;
             }
         };
-        // Whoever could not be looked into by then is accused.
         let _complete = tokio::time::timeout(LAST_LOOK, looked).await;
-        let conclusion = self.inspection.conclude(demands);
-        control.trace.note(&format!("{conclusion:?}"));
-        self.findings().orphans = conclusion.orphans;
     }
 
     /// What is known of the nodes. As long as a wiped node's former self is a member, extents wait for it: full redundancy

@@ -2,7 +2,7 @@
 //!
 //! `snapshot-<n>/state/` holds the files of the checkpoint, `snapshot-<n>/contents` the record. A snapshot is made
 //! under a temporary name and renamed when all of it is synced, so that what has its name is whole. Only the newest
-//! is kept; an older one goes when nobody reads it any more.
+//! is kept; an older one goes when nobody reads it any more, and loses its name before anything of it is removed.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -96,14 +96,31 @@ pub(super) fn find_newest(files: &dyn Files, parent: &Path, entries: &[Entry]) -
         match contents {
             Ok(contents) if newest.as_ref().is_none_or(|newest| newest.number < number) => {
                 if let Some(older) = newest.replace(StoredSnapshot { number, directory, contents }) {
-                    files.remove_directory_all(&older.directory)?;
+                    remove(files, &older.directory)?;
                 }
             }
-            Ok(_) => files.remove_directory_all(&directory)?,
+            Ok(_) => remove(files, &directory)?,
             Err(error) => warn!(?directory, error, "snapshot cannot be read and is not used"),
         }
     }
     Ok(newest)
+}
+
+/// Removes a snapshot. It loses its name first, durably: what a crash leaves of it is removed at the next start. May be
+/// repeated.
+pub(super) fn remove(files: &dyn Files, directory: &Path) -> io::Result<()> {
+    let mut temporary = directory.as_os_str().to_owned();
+    temporary.push(TEMPORARY);
+    let temporary = PathBuf::from(temporary);
+    match files.rename(directory, &temporary) {
+        // An earlier attempt came so far.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        renamed => renamed?,
+    }
+    if let Some(parent) = directory.parent() {
+        files.sync_directory(parent)?;
+    }
+    files.remove_directory_all(&temporary)
 }
 
 /// The highest number that any snapshot among the entries has, readable or not; 0 without one.

@@ -89,6 +89,14 @@ impl Retired {
             Self::State(directory, _) | Self::Snapshot(directory, _) => directory,
         }
     }
+
+    /// What a crash leaves of either is removed at the next start: a state by its number, a snapshot by its name.
+    fn remove(&self, files: &dyn Files) -> io::Result<()> {
+        match self {
+            Self::State(directory, _) => files.remove_directory_all(directory),
+            Self::Snapshot(directory, _) => snapshot::remove(files, directory),
+        }
+    }
 }
 
 /// One entry to apply, without openraft's wrapping.
@@ -434,7 +442,7 @@ impl<M: Machine> StateStore<M> {
             if retired.in_use() {
                 return true;
             }
-            match self.files.remove_directory_all(retired.directory()) {
+            match retired.remove(self.files.as_ref()) {
                 Ok(()) => false,
                 Err(error) => {
                     warn!(group = %self.group, directory = ?retired.directory(), %error, "cannot remove old state");

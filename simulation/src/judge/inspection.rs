@@ -19,7 +19,7 @@ use super::copies::Copies;
 use super::holdings::Holdings;
 use super::mending::Noticed;
 use super::replicas::Replicas;
-use super::shards::Excused;
+use super::shards::{Excused, Strays};
 use super::{Court, emptiness, mending, redundancy, shards};
 use crate::cluster::{Control, DATA_DIR};
 use crate::disk::Condition;
@@ -116,6 +116,8 @@ struct Diary {
     settled: bool,
     /// What the nodes held when they were looked into after that.
     holdings: BTreeMap<usize, Holdings>,
+    /// The strays that there were when their grace began.
+    strays: Strays,
     /// Times that readers lost their patience, by node.
     hedged_reads: BTreeMap<usize, u64>,
     reading: Option<Reading>,
@@ -264,6 +266,13 @@ impl Inspection {
         diary.settled && (self.ground.members)().into_iter().all(|number| !diary.is_awaited(number))
     }
 
+    /// The grace of the strays begins that were seen since [`settled`](Self::settled).
+    pub fn grace_begins(&self) {
+        let mut diary = self.diary();
+        diary.strays = diary.holdings.iter().map(|(number, held)| (*number, held.strays.clone())).collect();
+        diary.settled = false;
+    }
+
     /// Why the redundancy is not full, as far as was looked at since [`settled`](Self::settled).
     #[must_use]
     pub fn weakness(&self) -> Option<String> {
@@ -292,7 +301,7 @@ impl Inspection {
             mending::judge_scrubbed(&diary.holdings, &self.court);
         }
         if demands.no_strays {
-            shards::judge_strays(&diary.holdings, &self.court);
+            shards::judge_strays(&diary.holdings, &diary.strays, &self.court);
         }
         if demands.emptied {
             emptiness::judge(&diary.holdings, &self.court);
@@ -317,7 +326,7 @@ pub struct Demands {
     pub whole: bool,
     /// All disks were scrubbed, and what was found is rebuilt: nothing is damaged.
     pub scrubbed: bool,
-    /// The grace of orphans is over: none is left.
+    /// The grace is over that [`Inspection::grace_begins`] began: none of its strays is left.
     pub no_strays: bool,
     /// Everything was deleted, and its graces are over: nothing is left.
     pub emptied: bool,

@@ -8,7 +8,7 @@
 //! before its command was committed. Orphans cost space and nothing else; inventories remove them after a day, so they are
 //! counted, and bounded by the number of interruptions. Where the grace is short, none is left after it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use storage::shard::ShardName;
@@ -41,10 +41,15 @@ pub fn judge(holdings: &BTreeMap<usize, Holdings>, excused: &Excused, orphans_ma
     orphans
 }
 
-/// Accuses of files that nobody will ever ask for, although their grace is over.
-pub fn judge_strays(holdings: &BTreeMap<usize, Holdings>, court: &Court) {
+/// Strays by node.
+pub type Strays = BTreeMap<usize, BTreeSet<ShardName>>;
+
+/// Accuses of files that nobody will ever ask for, although their grace is over: they were such files before it began. A
+/// file becomes one at any time, such as when the upload expires that its object belongs to.
+pub fn judge_strays(holdings: &BTreeMap<usize, Holdings>, before: &Strays, court: &Court) {
     for (number, holdings) in holdings {
-        let strays: Vec<&ShardName> = holdings.strays.iter().collect();
+        let Some(before) = before.get(number) else { continue };
+        let strays: Vec<&ShardName> = holdings.strays.intersection(before).collect();
         accuse(court, *number, "still holds", &strays, "that the catalog does not know, although their grace is over");
     }
 }
@@ -58,8 +63,6 @@ fn accuse(court: &Court, number: usize, verb: &str, names: &[&ShardName], what: 
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use storage::shard::{ExtentIndex, ObjectId, ShardIndex};
 
     use super::super::holdings::testing::{GOOD, shard};
@@ -98,14 +101,19 @@ mod tests {
     }
 
     #[test]
-    fn strays_are_accused() {
-        let judged = |strays| {
+    fn strays_are_accused_that_were_there_before_the_grace() {
+        let judged = |strays: &[ShardName], before: &[ShardName]| {
             let court = Court::default();
-            judge_strays(&BTreeMap::from([(2, Holdings { strays, ..Holdings::default() })]), &court);
+            let holdings = Holdings { strays: strays.iter().copied().collect(), ..Holdings::default() };
+            let before = BTreeMap::from([(2, before.iter().copied().collect())]);
+            judge_strays(&BTreeMap::from([(2, holdings)]), &before, &court);
             court.first().map(|violation| violation.text)
         };
-        assert_eq!(judged(BTreeSet::new()), None);
-        assert!(judged(BTreeSet::from([shard(4, 0)])).unwrap().contains("node 2 still holds 1 shards"));
+        let (old, new) = (shard(4, 0), shard(5, 0));
+        assert_eq!(judged(&[], &[old]), None);
+        assert_eq!(judged(&[new], &[old]), None, "its upload has just expired");
+        let text = judged(&[old, new], &[old]).unwrap();
+        assert!(text.contains("node 2 still holds 1 shards") && text.contains(&old.to_string()), "{text}");
     }
 
     #[test]

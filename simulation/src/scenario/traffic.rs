@@ -123,7 +123,7 @@ impl Stage {
         ensure!(empty(&self.control, policies).await && scrub_all(&self.control).await, "not everything goes");
         sleep(STRAYS_GONE).await;
         ensure!(self.look().await?.is_none(), "nothing is left, and yet it is weak");
-        let demands = Demands { orphans_max: 0, no_strays: true, emptied: true, ..AT_REST };
+        let demands = Demands { orphans_max: 0, emptied: true, ..AT_REST };
         self.note(&format!("empty: {:?}", self.inspection.conclude(demands)));
         Ok(())
     }

@@ -28,7 +28,7 @@ impl<M: Machine> StateStore<M> {
         lock(&self.snapshot).take();
         for entry in self.files.list(&self.directory)? {
             if entry.name.starts_with(snapshot::PREFIX) {
-                self.files.remove_directory_all(&self.directory.join(&entry.name))?;
+                snapshot::remove(self.files.as_ref(), &self.directory.join(&entry.name))?;
             }
         }
         self.files.sync_directory(&self.directory)?;

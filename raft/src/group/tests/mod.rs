@@ -6,6 +6,7 @@ mod durability;
 mod golden;
 mod harness;
 mod hostile_snapshot;
+mod retired;
 mod storage_suite;
 mod takeover;
 mod toy;
