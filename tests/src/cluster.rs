@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+use crate::command::FirstAccess;
 use crate::node::{Keys, START_DEADLINE};
 use crate::registry::Registry;
 use crate::wait::eventually;
@@ -17,6 +18,10 @@ pub use crate::node::Node;
 
 /// How long a command of the program may take.
 pub(crate) const COMMAND_DEADLINE: Duration = Duration::from_mins(1);
+/// The operator of a closed cluster.
+pub const OPERATOR: &str = "admin";
+/// His password.
+pub const OPERATOR_PASSWORD: &str = "correct horse battery staple";
 /// How much of each log a failed test prints.
 const LOG_TAIL_BYTES: u64 = 12_000;
 
@@ -27,6 +32,9 @@ pub struct Settings {
     pub keys: Keys,
     /// Folder of the first node's data, when it is not to lie in the cluster's own folder.
     pub data: Option<PathBuf>,
+    /// Whether nobody may anything but the operator, [`OPERATOR`] with [`OPERATOR_PASSWORD`]. Otherwise everybody may push,
+    /// pull and delete without a login.
+    pub closed: bool,
 }
 
 /// A cluster. Ended when dropped; after a failed test its folder stays and its logs are printed.
@@ -45,6 +53,14 @@ impl Cluster {
         Self::start_with(count, Settings::default()).await
     }
 
+    /// A cluster in which nobody may anything but the operator: [`OPERATOR`] with [`OPERATOR_PASSWORD`].
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_closed(count: usize) -> Result<Self> {
+        Self::start_with(count, Settings { closed: true, ..Settings::default() }).await
+    }
+
     /// A cluster with settings.
     ///
     /// # Errors
@@ -56,6 +72,11 @@ impl Cluster {
             let data = settings.data.clone().filter(|_| number == 0);
             let name = format!("node{}", number + 1);
             nodes.push(Node::new(folder.path(), number, name, data, settings.keys.clone())?);
+        }
+        if let (true, Some(first)) = (settings.closed, nodes.first_mut()) {
+            let file = folder.path().join("operator-password");
+            std::fs::write(&file, format!("{OPERATOR_PASSWORD}\n"))?;
+            first.options.access = FirstAccess::closed(file);
         }
         let mut cluster = Self::of(nodes, folder);
         match cluster.bring_up().await {
@@ -92,12 +113,25 @@ impl Cluster {
     /// # Errors
     /// When it is refused or does not get ready.
     pub async fn join(&mut self, name: &str, replaces: Option<&str>) -> Result<usize> {
-        let number = self.nodes.len();
-        let folder = self.folder.as_ref().context("the cluster's folder was given away")?;
         let host = self.nodes.iter().find(|node| node.is_started()).context("no node runs")?;
         let invitation = process::output(command::token(host.data(), None)?, COMMAND_DEADLINE).await?;
+        self.admit(name, &command::parse_invitation(&invitation)?, replaces).await
+    }
+
+    /// One more node joins with an invitation that somebody has, and serves; its number.
+    ///
+    /// # Errors
+    /// As [`join`](Self::join).
+    pub async fn join_with(&mut self, name: &str, invitation: &command::Invitation) -> Result<usize> {
+        self.admit(name, invitation, None).await
+    }
+
+    async fn admit(&mut self, name: &str, invitation: &command::Invitation, replaces: Option<&str>) -> Result<usize> {
+        let number = self.nodes.len();
+        let folder = self.folder.as_ref().context("the cluster's folder was given away")?;
+        let host = self.nodes.first().context("a cluster of no nodes")?;
         let mut node = Node::new(folder.path(), number, name.to_owned(), None, host.options.settings.clone())?;
-        node.launch(command::join(&node.options, &command::parse_invitation(&invitation)?, replaces)?)?;
+        node.launch(command::join(&node.options, invitation, replaces)?)?;
         self.nodes.push(node);
         self.nodes[number].wait_ready().await?;
         Ok(number)

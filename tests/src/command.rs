@@ -30,6 +30,30 @@ pub struct Invitation {
     pub token: String,
 }
 
+/// Who may do what in a cluster from the beginning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FirstAccess {
+    /// File with the password of the operator, `admin`; `None`: one is made up, and nobody looks at it.
+    pub operator_password_file: Option<PathBuf>,
+    /// Role that everybody has everywhere, without a login.
+    pub anonymous: Option<String>,
+}
+
+impl Default for FirstAccess {
+    /// Everybody may do everything with images: what most tests are about is something else.
+    fn default() -> Self {
+        Self { operator_password_file: None, anonymous: Some("owner".to_owned()) }
+    }
+}
+
+impl FirstAccess {
+    /// Nobody may anything but the operator, whose password is in a file.
+    #[must_use]
+    pub fn closed(operator_password_file: PathBuf) -> Self {
+        Self { operator_password_file: Some(operator_password_file), anonymous: None }
+    }
+}
+
 /// How a node runs.
 #[derive(Clone, Debug)]
 pub struct NodeOptions {
@@ -45,6 +69,8 @@ pub struct NodeOptions {
     pub peer_listen: SocketAddr,
     /// Configuration keys and their values.
     pub settings: Vec<(String, String)>,
+    /// Who may do what in the cluster that it founds.
+    pub access: FirstAccess,
 }
 
 /// Founds a cluster and serves its first node.
@@ -54,6 +80,12 @@ pub struct NodeOptions {
 pub fn init(node: &NodeOptions) -> Result<Command> {
     let mut command = with_options("init", node)?;
     add_region(&mut command, node.region.as_deref());
+    if let Some(file) = &node.access.operator_password_file {
+        command.arg("--operator-password-file").arg(file);
+    }
+    if let Some(role) = &node.access.anonymous {
+        command.args(["--anonymous", role]);
+    }
     Ok(command)
 }
 

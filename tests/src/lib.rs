@@ -13,12 +13,16 @@
 //!
 //! The program is taken from `REGNODE_BINARY`, else from beside the test binaries. `./tests/run` builds it first.
 
+pub mod access;
+pub mod certificates;
 pub mod cluster;
 pub mod command;
 pub mod content;
 pub mod damage;
 pub mod digest;
 pub mod image;
+pub mod issuer;
+pub mod jwt;
 pub mod layout;
 pub mod links;
 pub mod metrics;
@@ -30,6 +34,7 @@ pub mod pushes;
 pub mod raw;
 pub mod regions;
 pub mod registry;
+pub mod slapd;
 pub mod small_disk;
 pub mod status;
 pub mod suite;

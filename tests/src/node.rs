@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 
-use crate::command::NodeOptions;
+use crate::command::{FirstAccess, NodeOptions};
 use crate::ports::{self, Port};
 use crate::process::{self, Process};
 use crate::registry::Registry;
@@ -48,7 +48,8 @@ impl Node {
         let (log, data) = (place.with_extension("log"), data.unwrap_or(place));
         let ports = [ports::reserve()?, ports::reserve()?];
         let [listen, peer_listen] = [ports[0].address(), ports[1].address()];
-        let options = NodeOptions { name, region: None, data, listen, peer_listen, settings };
+        let access = FirstAccess::default();
+        let options = NodeOptions { name, region: None, data, listen, peer_listen, settings, access };
         Ok(Self { number, options, log, _ports: ports, process: None })
     }
 
@@ -74,6 +75,12 @@ impl Node {
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address())
+    }
+
+    /// A client of what it tells of its health, which has an address of its own where one is set.
+    fn health(&self) -> Registry {
+        let own = self.options.settings.iter().find(|(key, _)| key == "metrics.listen");
+        own.map_or_else(|| self.registry(), |(_, address)| Registry::new(&[format!("http://{address}")]))
     }
 
     /// Folder of its data.
@@ -120,7 +127,7 @@ impl Node {
     /// # Errors
     /// When it does not answer.
     pub async fn metrics(&self) -> Result<metrics::Samples> {
-        let answer = self.registry().get("/metrics").await?.expect(200)?;
+        let answer = self.health().get("/metrics").await?.expect(200)?;
         Ok(metrics::Samples::parse(&answer.text()))
     }
 
@@ -186,7 +193,7 @@ impl Node {
     /// # Errors
     /// When it ends or does not get ready in time.
     pub async fn wait_ready(&mut self) -> Result<()> {
-        let (name, registry) = (self.options.name.clone(), self.registry());
+        let (name, registry) = (self.options.name.clone(), self.health());
         let process = self.process.as_mut().with_context(|| format!("{name} does not run"))?;
         let reason = eventually(&format!("{name} is ready"), START_DEADLINE, async || {
             if let Some(status) = process.ended()? {

@@ -1,5 +1,6 @@
 //! A client of the registry's interface: thin over HTTP, so that tests see every status and header.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -110,12 +111,22 @@ impl Answer {
     }
 }
 
+/// How a client says who it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Credentials {
+    /// A name and a password, or what stands in for one.
+    Password(String, String),
+    /// A token.
+    Token(String),
+}
+
 /// A registry behind one or several URLs; each request goes to the next.
 #[derive(Clone, Debug)]
 pub struct Registry {
     client: Client,
     urls: Arc<[String]>,
     next: Arc<AtomicUsize>,
+    credentials: Option<Credentials>,
 }
 
 impl Registry {
@@ -126,15 +137,49 @@ impl Registry {
     #[must_use]
     pub fn new(urls: &[String]) -> Self {
         assert!(!urls.is_empty(), "a registry needs a URL");
-        // Fails only when it was installed already.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let client = Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .timeout(DEADLINE)
-            .build()
-            .expect("a client without certificates builds");
-        Self { client, urls: urls.into(), next: Arc::default() }
+        Self { client: client(None), urls: urls.into(), next: Arc::default(), credentials: None }
+    }
+
+    /// The same, and every request comes from this address of the machine, for instance `127.0.0.2`.
+    #[must_use]
+    pub fn from_address(&self, address: IpAddr) -> Self {
+        Self { client: client(Some(address)), ..self.clone() }
+    }
+
+    /// The same, and every request carries this name and password.
+    #[must_use]
+    pub fn logged_in(&self, name: &str, password: &str) -> Self {
+        Self { credentials: Some(Credentials::Password(name.to_owned(), password.to_owned())), ..self.clone() }
+    }
+
+    /// The same, and every request carries this token.
+    #[must_use]
+    pub fn with_token(&self, token: &str) -> Self {
+        Self { credentials: Some(Credentials::Token(token.to_owned())), ..self.clone() }
+    }
+
+    /// The same, and no request says who asks.
+    #[must_use]
+    pub fn anonymous(&self) -> Self {
+        Self { credentials: None, ..self.clone() }
+    }
+
+    /// What the token service answers to a query, as Docker asks it.
+    ///
+    /// # Errors
+    /// When it refuses.
+    pub async fn token_answer(&self, query: &str) -> Result<Value> {
+        self.get(&format!("/token?{query}")).await?.expect(200)?.json()
+    }
+
+    /// A token for these scopes.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn token(&self, scopes: &[&str]) -> Result<String> {
+        let query: Vec<String> = scopes.iter().map(|scope| format!("scope={scope}")).collect();
+        let answer = self.token_answer(&query.join("&")).await?;
+        Ok(answer["token"].as_str().with_context(|| format!("no token in {answer}"))?.to_owned())
     }
 
     /// The URLs.
@@ -146,7 +191,8 @@ impl Registry {
     /// A client of the URL with this number alone.
     #[must_use]
     pub fn only(&self, number: usize) -> Self {
-        Self::new(std::slice::from_ref(&self.urls[number % self.urls.len()]))
+        let credentials = self.credentials.clone();
+        Self { credentials, ..Self::new(std::slice::from_ref(&self.urls[number % self.urls.len()])) }
     }
 
     /// `host:port` of the next URL, for tools.
@@ -158,7 +204,12 @@ impl Registry {
 
     /// A request to the next URL. `path` begins with a slash and may hold a query.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.client.request(method, format!("{}{path}", self.base()))
+        let request = self.client.request(method, format!("{}{path}", self.base()));
+        match &self.credentials {
+            None => request,
+            Some(Credentials::Password(name, password)) => request.basic_auth(name, Some(password)),
+            Some(Credentials::Token(token)) => request.bearer_auth(token),
+        }
     }
 
     fn base(&self) -> &str {
@@ -307,6 +358,13 @@ impl Registry {
         let answer = self.get(&format!("/v2/{repository}/tags/list")).await?.expect(200)?;
         texts(&answer.json()?["tags"])
     }
+}
+
+fn client(from: Option<IpAddr>) -> Client {
+    // Fails only when it was installed already.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let client = Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().timeout(DEADLINE);
+    client.local_address(from).build().expect("a client without certificates builds")
 }
 
 /// Sends a request and reads the whole answer.

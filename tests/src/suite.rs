@@ -9,7 +9,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use anyhow::Result;
-use futures_util::future::BoxFuture;
+use futures_util::future::LocalBoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
 use tokio::time::{Instant, timeout};
 
@@ -20,12 +20,12 @@ const DEADLINE: Duration = Duration::from_mins(1);
 
 /// A list of behaviours.
 #[derive(Default)]
-pub struct Suite(Vec<(&'static str, BoxFuture<'static, Result<()>>)>);
+pub struct Suite(Vec<(&'static str, LocalBoxFuture<'static, Result<()>>)>);
 
 impl Suite {
-    /// Adds a behaviour.
-    pub fn add(&mut self, name: &'static str, behaviour: impl Future<Output = Result<()>> + Send + 'static) {
-        self.0.push((name, behaviour.boxed()));
+    /// Adds a behaviour. It runs on the thread of the suite: those that wait by asynchronous closures could go to no other.
+    pub fn add(&mut self, name: &'static str, behaviour: impl Future<Output = Result<()>> + 'static) {
+        self.0.push((name, behaviour.boxed_local()));
     }
 
     /// Runs all and reports each on standard error.
@@ -52,7 +52,7 @@ impl Suite {
 }
 
 async fn judge(
-    (name, behaviour): (&'static str, BoxFuture<'static, Result<()>>),
+    (name, behaviour): (&'static str, LocalBoxFuture<'static, Result<()>>),
 ) -> (&'static str, Duration, Result<(), String>) {
     let begin = Instant::now();
     let verdict = match timeout(DEADLINE, AssertUnwindSafe(behaviour).catch_unwind()).await {

@@ -27,7 +27,7 @@ const NOTICE: Duration = Duration::from_secs(30);
 /// A cluster without a grace for readers: this registry's readers have ended when their bytes are to go.
 async fn start(nodes: usize) -> Result<Cluster> {
     let keys = vec![("garbage.reader_grace_seconds".to_owned(), "0".to_owned())];
-    Cluster::start_with(nodes, Settings { keys, data: None }).await
+    Cluster::start_with(nodes, Settings { keys, ..Settings::default() }).await
 }
 
 /// Sets fields of a namespace's policy.
@@ -166,7 +166,10 @@ async fn a_full_disk_is_emptied_by_deleting() {
     };
     let keys = [("storage.reserve_percent", "20"), ("garbage.reader_grace_seconds", "0")];
     let keys = keys.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
-    let mut cluster = Cluster::start_with(1, Settings { keys, data: Some(disk.path().join("data")) }).await.unwrap();
+    let mut cluster =
+        Cluster::start_with(1, Settings { keys, data: Some(disk.path().join("data")), ..Settings::default() })
+            .await
+            .unwrap();
     set_no_grace(&cluster).await.unwrap();
     set(&cluster, "kept", &["--grace", "1h"]).await.unwrap();
     let registry = cluster.registry();

@@ -28,7 +28,7 @@ const COLLECTION: Duration = Duration::from_mins(4);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_waits_for_ten_thousand_manifests_to_go() {
     let keys = vec![("garbage.reader_grace_seconds".to_owned(), "0".to_owned())];
-    let mut cluster = Cluster::start_with(3, Settings { keys, data: None }).await.unwrap();
+    let mut cluster = Cluster::start_with(3, Settings { keys, ..Settings::default() }).await.unwrap();
     let data = cluster.node(0).data().to_owned();
     let registry = cluster.registry();
     // What the deleted images and the living ones share.

@@ -15,7 +15,7 @@ const SLOW_BYTES_PER_SECOND: u64 = 8 << 20;
 fn slowly(more: &[(&str, &str)]) -> Settings {
     let slow = ("repair.bytes_per_second".to_owned(), SLOW_BYTES_PER_SECOND.to_string());
     let more = more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-    Settings { keys: [slow].into_iter().chain(more).collect(), data: None }
+    Settings { keys: [slow].into_iter().chain(more).collect(), ..Settings::default() }
 }
 
 /// One of a node's two disks is emptied and taken out at another node while a client pushes and pulls.

@@ -63,7 +63,7 @@ async fn a_node_that_died_for_good_is_replaced_under_load() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deleted_disk_is_named_and_rebuilt_under_load() {
     let keys = vec![("repair.node_grace_seconds".to_owned(), "3".to_owned())];
-    let mut cluster = Cluster::start_with(3, Settings { keys, data: None }).await.unwrap();
+    let mut cluster = Cluster::start_with(3, Settings { keys, ..Settings::default() }).await.unwrap();
     let owner = cluster.node(1).name().to_owned();
     let folder = cluster.node(1).data().with_extension("second-disk");
     let added = command::add_disk(cluster.node(0).data(), &owner, folder.to_str().unwrap());

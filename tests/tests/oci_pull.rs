@@ -28,11 +28,16 @@ behaviours!(
     docker_images_and_lists,
 );
 
-/// "Determining Support": GET /v2/ MUST be 200 for a registry that implements the specification.
+/// "Determining Support": GET /v2/ MUST be 200 for a registry that implements the specification, or 401 where it wants to
+/// know who asks first.
 async fn ping_says_that_the_api_is_there(registry: Registry) -> Result<()> {
-    let answer = registry.get("/v2/").await?.expect(200)?;
-    assert_eq!(answer.need("docker-distribution-api-version")?, "registry/2.0");
-    assert!(answer.header("set-cookie").is_none(), "never a cookie");
+    let token = registry.token(&[]).await?;
+    for (asks, status) in [(registry.with_token(&token), 200), (registry, 401)] {
+        let answer = asks.get("/v2/").await?.expect(status)?;
+        assert_eq!(answer.need("docker-distribution-api-version")?, "registry/2.0");
+        assert!(answer.header("set-cookie").is_none(), "never a cookie");
+        assert_eq!(answer.header("www-authenticate").is_some(), status == 401);
+    }
     Ok(())
 }
 

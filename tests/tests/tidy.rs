@@ -41,13 +41,21 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("openraft::", &["raft/src/group/"]),
     ("bincode::", &["raft/src/codec.rs"]),
     ("reed_solomon", &["storage/src/codec/"]),
-    ("wildmatch::", &["raft/src/policy/pattern.rs"]),
+    // Patterns of tags, and of claims, which have other letters.
+    ("wildmatch::", &["raft/src/policy/pattern.rs", "node/src/audit/search.rs", "node/src/federation/claims.rs"]),
+    ("webpki::", &["node/src/federation/chain.rs"]),
+    ("ldap3::", &["node/src/ldap/"]),
+    ("argon2::", &["node/src/login/passwords.rs"]),
+    ("jsonwebtoken::", &["node/src/login/", "node/src/federation/"]),
+    ("bcrypt::", &["node/src/federation/htpasswd.rs"]),
     ("tonic::", &["node/src/peer/", "node/build.rs"]),
     ("axum::", &["node/src/"]),
-    ("x509_parser", &["node/src/identity/"]),
-    ("rcgen::", &["node/src/identity/"]),
-    // The simulator's program draws fresh seeds by it, outside of every run.
-    ("SystemTime::now", &["node/src/environment/real.rs", "simulation/src/bin/"]),
+    // The cluster's own certificates, those that others' tokens carry, and the names in those of clients and domains.
+    ("x509_parser", &["node/src/identity/", "node/src/federation/chain.rs", "node/src/serve/client.rs"]),
+    // The cluster's own certificates, and those of the servers and clients that a test puts beside it.
+    ("rcgen::", &["node/src/identity/", "tests/src/certificates.rs"]),
+    // The simulator's program draws fresh seeds by it, outside of every run. The issuer beside a test dates its tokens.
+    ("SystemTime::now", &["node/src/environment/real.rs", "simulation/src/bin/", "tests/src/issuer.rs"]),
     ("spawn_blocking", &["storage/src/exec.rs"]),
     ("turmoil::", &["simulation/"]),
 ];

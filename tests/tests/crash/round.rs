@@ -100,7 +100,7 @@ fn settings(configuration: &Configuration) -> Settings {
         ("repair.node_grace_seconds", node.node_grace_seconds.to_string()),
         ("api.idle_body_timeout_seconds", node.idle_body_timeout_seconds.to_string()),
     ];
-    Settings { keys: keys.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(), data: None }
+    Settings { keys: keys.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(), ..Settings::default() }
 }
 
 async fn story(
