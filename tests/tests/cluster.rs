@@ -417,6 +417,10 @@ async fn dev_runs_a_cluster_of_three_processes() {
         assert_eq!(node.0, format!("http://{}", port.address()));
     }
     let registry = Registry::new(&nodes.iter().map(|node| node.0.clone()).collect::<Vec<_>>());
+    registry.start_upload("dev/image").await.expect_err("nobody gets in without the password");
+    let password = std::fs::read_to_string(folder.path().join("data/operator-password")).unwrap();
+    assert!(text.contains(password.trim()), "the password is shown: {text}");
+    let registry = registry.logged_in(tests::cluster::OPERATOR, password.trim());
     let image = Recipe::new(95).layers(2, 500_000).build().unwrap();
     image.push(&registry, "dev/image", "v1").await.unwrap();
     let victim = rustix::process::Pid::from_raw(i32::try_from(nodes[0].1).unwrap()).unwrap();

@@ -26,12 +26,15 @@ async fn damaged_shard_files_are_noticed_and_never_served() {
         [("flipped bit", damage::flip_bit), ("cut short", damage::truncate), ("removed", damage::remove)];
     for (victim, (kind, inflict)) in kinds.into_iter().enumerate() {
         let repository = format!("damage/{}", kind.replace(' ', "-"));
+        let older = damage::shard_files(cluster.node(victim).data()).unwrap();
         let mut blobs: Vec<(String, Bytes)> = Vec::new();
         for seed in 0..BLOBS {
             let bytes = content::bytes(700 + 10 * victim as u64 + seed, 1_700_000);
             blobs.push((cluster.registry().push_blob(&repository, &bytes).await.unwrap(), bytes));
         }
-        let files = damage::shard_files(cluster.node(victim).data()).unwrap();
+        // Of the older ones another node's may still be damaged: parity that no pull reads, which a scrub finds some day.
+        let mut files = damage::shard_files(cluster.node(victim).data()).unwrap();
+        files.retain(|path| !older.contains(path));
         assert!(files.len() >= blobs.len(), "{} shard files for {BLOBS} blobs", files.len());
         let before = found(&cluster).await.unwrap();
         files.iter().try_for_each(|path| inflict(path)).unwrap();
