@@ -43,7 +43,8 @@ Exit codes:
   0  done; for `status`: healthy
   1  the command failed; the message says why and what to do; `residency verify`: data rests where it may not;
      `access explain`: denied; `audit verify`: records were altered or are missing
-  2  the command line or the configuration is wrong; `residency verify`, `audit`: not everything could be looked at
+  2  the command line or the configuration is wrong; `residency verify`, `audit`: not everything could be looked at;
+     `access explain`: it could not be found out
   3  no node answers: it is not running, or not on this data directory
   4  `status`: the cluster serves but needs attention; `fsck`: something cannot be read
   5  `status` only: the cluster does not serve
@@ -238,6 +239,10 @@ const INIT_HELP: &str = "\
 The cluster is closed: the operator's account may everything, and nobody else may anything until it is granted to him. The
 operator's password is made up and shown once, unless it is read from a file; it is written nowhere. Whoever may use the
 socket in the data directory gives the account another one with regnode user password.
+
+Over the network, roles decide about images so far: pull, push, tag, delete, and usage and history. What else operators do
+(policies, rules, the audit log, nodes, keys) has no way in over the network yet, for this account neither: it is done with
+regnode on a node, by whoever may use the socket there.
 
 Examples:
   regnode init --data-dir /var/lib/regnode --listen 10.0.0.1:5000 --peer-listen 10.0.0.1:7000

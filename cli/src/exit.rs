@@ -26,7 +26,9 @@ impl Code {
     pub(crate) const VIOLATED: Self = Self::Failed;
     /// `access explain`: the caller may not.
     pub(crate) const DENIED: Self = Self::Failed;
-    /// `residency verify`: not everything could be looked at.
+    /// `access explain`: it could not be found out.
+    pub(crate) const UNKNOWN: Self = Self::Usage;
+    /// `residency verify`, `audit`: not everything could be looked at.
     pub(crate) const INCOMPLETE: Self = Self::Usage;
 }
 

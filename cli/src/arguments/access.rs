@@ -25,10 +25,13 @@ Examples:
   regnode access grant group:developers maintainer acme/app --note 'asked for by carol'
   regnode access grant robot:ci writer acme --from 10.0.0.0/8 --until 30d
   regnode access grant anonymous reader public             everybody may pull what is below public/
+  regnode group add contractors
   regnode access deny group:contractors push,tag,delete acme --daily 18:00-08:00
   regnode access list
   regnode access revoke 12
-  regnode access explain user:alice push acme/app          which rule decides; exit code 0: allowed, 1: denied";
+  regnode access explain user:alice push acme/app          which rule decides
+
+Exit codes of explain: 0 allowed, 1 denied, 2 it could not be found out, 3 no node answers.";
 
 /// `regnode access`.
 #[derive(Debug, Args)]
@@ -50,7 +53,8 @@ pub(crate) enum AccessAction {
     List(AccessList),
     /// Take a rule away.
     Revoke(AccessRevoke),
-    /// Say whether a caller may do something, which rule decides, and why the others do not.
+    /// Say whether a caller may do something, which rule decides, and why the others do not. Exit code 0: allowed, 1: denied,
+    /// 2: it could not be found out.
     Explain(AccessExplain),
 }
 

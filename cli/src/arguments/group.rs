@@ -101,6 +101,10 @@ The actions:
   audit    read the audit log, usage and history of everything
   operate  everything of the cluster: nodes, disks, regions, users, keys
 
+The first four decide about images, for every client. policy, access and operate have no way in over the network yet, nor has
+the audit log; of audit, usage and history are answered there. Until then all of that is done with regnode on a node, by
+whoever may use the socket in its data directory, whatever his roles.
+
 Example:
   regnode role set pusher push --description 'layers and digests, but no tags'";
 

@@ -12,10 +12,14 @@ use super::{Ask, IdentityList};
 const ISSUER_HELP: &str = "\
 An issuer is a system outside whose signed tokens are believed:
   workload  its programs, as robots: regnode robot trust says which claims stand for which robot
-  people    its users log in with their browser; a claim is their name here, another one their groups
+  people    its users, by their ID tokens; a claim is their name here, another one their groups
   tokens    its tokens say themselves what they allow, as a token server for registries does; rules that deny stand above
 
 Keys are looked for where OpenID Connect discovery says, unless --jwks-url, --jwks-file or --certificates says otherwise.
+
+There is no login with a browser yet. Whoever has an ID token logs in with it as the password of the name oidc (docker login
+-u oidc), or of his own name here, or exchanges it at POST /token (grant type token-exchange, RFC 8693). Once he has done so,
+an operator can make a key for him that lasts: regnode user key add NAME.
 
 Examples:
   regnode issuer set github --issuer https://token.actions.githubusercontent.com --audience regnode --for workload
@@ -49,7 +53,7 @@ pub(crate) enum IssuerAction {
 pub(crate) enum IssuerPurpose {
     /// Programs, as robots.
     Workload,
-    /// People who log in with their browser.
+    /// People, by their ID tokens.
     People,
     /// Tokens that say themselves what they allow.
     Tokens,

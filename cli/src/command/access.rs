@@ -1,6 +1,6 @@
 //! `regnode access`: rules, and why they decide as they do.
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 use node::admin::{AddRuleRequest, ConditionEntry, ExplainAccessRequest, NamedEffect, RuleRequest, RulesRequest};
 
 use super::access_text;
@@ -26,7 +26,7 @@ pub(crate) async fn access(access: Access) -> Result<()> {
         }
         AccessAction::List(list) => self::list(list).await,
         AccessAction::Revoke(revoke) => self::revoke(revoke).await,
-        AccessAction::Explain(explain) => self::explain(explain).await,
+        AccessAction::Explain(explain) => self::explain(explain).await.map_err(unknown),
     }
 }
 
@@ -77,6 +77,14 @@ async fn list(list: AccessList) -> Result<()> {
 async fn revoke(revoke: AccessRevoke) -> Result<()> {
     let answer = admin_client::remove_rule(&data_dir(&revoke.ask).await?, &RuleRequest { id: revoke.id }).await?;
     told(&revoke.ask, &answer, &access_text::removed(&answer.rule))
+}
+
+/// An error while a decision is asked for, which must not look like a denial to scripts.
+fn unknown(error: Error) -> Error {
+    if error.chain().find_map(|cause| cause.downcast_ref::<Exit>()).is_some() {
+        return error;
+    }
+    Exit::new(Code::UNKNOWN, format!("{error:#}")).into()
 }
 
 async fn explain(explain: AccessExplain) -> Result<()> {
@@ -154,6 +162,16 @@ mod tests {
             panic!("another action")
         };
         assert_eq!((deny.actions, deny.namespace.as_str()), (Actions::of(&[Action::Push, Action::Tag]), "acme"));
+    }
+
+    #[test]
+    fn an_error_is_no_denial() {
+        let code = |error: Error| error.downcast::<Exit>().unwrap().code;
+        let failed = anyhow::anyhow!("there is no user \"alice\"").context("cannot explain");
+        assert_eq!(unknown(failed).to_string(), "cannot explain: there is no user \"alice\"");
+        assert_eq!(code(unknown(anyhow::anyhow!("the node is starting"))), Code::Usage);
+        assert_eq!(code(unknown(Exit::silent(Code::DENIED).into())), Code::Failed);
+        assert_eq!(code(unknown(Exit::new(Code::NoNode, "no node answers").into())), Code::NoNode);
     }
 
     #[test]

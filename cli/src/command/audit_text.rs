@@ -105,6 +105,13 @@ pub(super) fn checked(name: &str, checked: &node::audit::Checked, faults: &[Faul
     };
     let verdict = if faults_total == 0 { "whole".to_owned() } else { count(faults_total, "fault", "faults") };
     let mut text = format!("{name}: {verdict} ({range})\n");
+    // Always: whoever owns the machine could have written this.
+    if let Some(removed) = &checked.removed {
+        let time = checked.removed_time.as_deref().unwrap_or("an unknown time");
+        let last = removed.last;
+        writeln!(text, "  records 1 to {last} were removed by retention (announced at {time})")
+            .expect("a string takes any text");
+    }
     for fault in faults {
         writeln!(text, "  {fault}").expect("a string takes any text");
     }
@@ -154,6 +161,14 @@ mod tests {
     fn a_check_names_what_it_has_found() {
         let whole = node::audit::Checked::default();
         assert_eq!(checked("n1", &whole, &[], 0), "n1: whole (no record)\n");
+        let removed = node::audit::Removed { first: 4, last: 6, hash: String::new() };
+        let time = Some("2027-01-15T08:00:00.042Z".to_owned());
+        let mut shorter = whole.clone();
+        (shorter.removed, shorter.removed_time) = (Some(removed), time);
+        assert_eq!(
+            checked("n1", &shorter, &[], 0),
+            "n1: whole (no record)\n  records 1 to 6 were removed by retention (announced at 2027-01-15T08:00:00.042Z)\n"
+        );
         let faults = [Fault::Missing { first: 3, last: 4 }];
         assert_eq!(
             checked("n1", &whole, &faults, 3),

@@ -138,11 +138,21 @@ async fn add_rule(State(changes): State<AccessChanges>, Json(request): Json<AddR
         };
         let condition = condition_of(condition);
         let by = Principal::Operator.to_string();
+        let asked = BindingRecord {
+            subject: subject.clone(),
+            effect: effect.clone(),
+            namespace: namespace.clone(),
+            condition: condition.clone(),
+            note: note.clone(),
+            created: changes.clock()?,
+            created_by: by.clone(),
+        };
         let made = changes.propose(Command::AddBinding { subject, effect, namespace, condition, note, by }).await?;
         let Answer::Bound { id } = made else {
             return Err(AccessError::Invalid(format!("the directory answers with {made:?}: use its version")));
         };
-        let rule = entry(id, changes.binding(id).await?);
+        // It is made: that it cannot be read again now is no failure.
+        let rule = entry(id, changes.binding(id).await.unwrap_or(asked));
         Ok(RuleAnswer { version: VERSION, rule })
     };
     let outcome = outcome.await;

@@ -152,6 +152,11 @@ impl AccessChanges {
         found.ok_or_else(|| AccessRefusal::GroupUnknown(name.to_owned()).into())
     }
 
+    /// Time of the last change that this node has heard of.
+    pub(super) fn clock(&self) -> Result<Timestamp, AccessError> {
+        Ok(self.directory.view().clock()?)
+    }
+
     /// A rule that is there.
     pub(super) async fn binding(&self, id: BindingId) -> Result<BindingRecord, AccessError> {
         let found = self.current().await?.binding(id)?;

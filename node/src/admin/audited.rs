@@ -9,8 +9,11 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
+use bytes::Bytes;
+use http::request::Parts;
 use http::{Method, StatusCode};
 use http_body_util::{BodyExt, Limited};
+use tracing::Instrument as _;
 
 use super::router::{Why, refuse};
 use crate::audit::{Audit, AuditEvent, Outcome};
@@ -137,6 +140,20 @@ pub(super) async fn audited(State(audit): State<Audit>, request: Request, next: 
         Ok(body) => body.to_bytes(),
         Err(error) => return refuse(StatusCode::BAD_REQUEST, format!("the request cannot be read: {error}")),
     };
+    // A task: an operator who hangs up neither stops a change halfway nor keeps it out of the log.
+    let change = change(audit, parts, body, next).in_current_span();
+    match tokio::spawn(change).await {
+        Ok(response) => response,
+        Err(failed) => match failed.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The node ends.
+            Err(error) => refuse(StatusCode::SERVICE_UNAVAILABLE, format!("the request was not finished: {error}")),
+        },
+    }
+}
+
+/// Carries a change out and records it.
+async fn change(audit: Audit, parts: Parts, body: Bytes, next: Next) -> Response {
     let path = parts.uri.path().to_owned();
     let named = names(&body, parts.uri.query());
     let mut response = next.run(Request::from_parts(parts, Body::from(body))).await;
@@ -191,9 +208,12 @@ fn names(body: &[u8], query: Option<&str>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use axum::Router;
     use axum::middleware::from_fn_with_state;
     use axum::routing::post;
+    use tokio::time::{sleep, timeout};
     use tower::ServiceExt;
 
     use super::*;
@@ -259,6 +279,21 @@ mod tests {
         assert_eq!(event.detail, "/node/leave: it holds shards");
         assert_eq!(asked(&audit, "/no/such/path", "no json").await, StatusCode::NOT_FOUND);
         assert_eq!(audit.events()[1].action, "operate");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_operator_who_hangs_up_keeps_nothing_out_of_the_log() {
+        let audit = Audit::memory();
+        let slow = || async {
+            sleep(Duration::from_secs(10)).await;
+            done()
+        };
+        let router = Router::new().route("/disk/add", post(slow)).layer(from_fn_with_state(audit.clone(), audited));
+        let request = http::Request::post("/disk/add").body(Body::from(r#"{"directory":"/srv/b"}"#)).unwrap();
+        timeout(Duration::from_secs(1), router.oneshot(request)).await.unwrap_err();
+        assert_eq!(audit.events(), []);
+        sleep(Duration::from_secs(20)).await;
+        assert_eq!(audit.events()[0].target, "directory /srv/b");
     }
 
     #[test]

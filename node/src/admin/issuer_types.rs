@@ -11,7 +11,7 @@ use super::access_types::Confirmation;
 pub enum NamedPurpose {
     /// Programs, as robots.
     Workload,
-    /// People who log in with their browser.
+    /// People, by their ID tokens.
     People {
         /// The id that this cluster has there.
         client_id: String,

@@ -67,6 +67,7 @@ impl Api {
 
     /// `DELETE /v2/<name>/blobs/<digest>`
     pub(super) async fn delete_blob(&self, repository: &RepositoryName, digest: &Digest, head: &Head) -> Answer {
+        head.onward.begin();
         let unlinked = self.gateway.unlink_blob(repository, digest, head.principal()).await;
         let unlinked = unlinked.map_err(|error| refuse(error, digest));
         self.record(head, Change::blob_deleted(repository, digest), None, unlinked.as_ref().copied()).await;

@@ -136,7 +136,10 @@ impl Api {
         let leeway = if matches!(need, Need::Session(_)) { Leeway::Upload } else { Leeway::None };
         let caller = self.login.identify(&head.parts.headers, &client, leeway).await;
         let permit = self.take(caller.as_ref().ok(), &client, &need, method)?;
-        let caller = caller.map_err(|error| self.not_recognised(&error, &need, head, &client))?;
+        let caller = match caller {
+            Ok(caller) => caller,
+            Err(error) => return Err(self.not_recognised(&error, &need, head, &client).await),
+        };
         let visitor = Visitor::new(caller, self.access.clone());
         match refused(&visitor, &need) {
             None => Ok(Some((visitor, permit))),
@@ -166,11 +169,12 @@ impl Api {
         error.with_header(WWW_AUTHENTICATE, challenge)
     }
 
-    fn not_recognised(&self, error: &LoginError, need: &Need<'_>, head: &Head, client: &Client) -> ApiError {
+    async fn not_recognised(&self, error: &LoginError, need: &Need<'_>, head: &Head, client: &Client) -> ApiError {
         let message = error.to_string();
         match error {
             LoginError::Wrong => self.challenge(ApiError::new(Code::Unauthorized, message), need, None, head, client),
             LoginError::Malformed(_) => {
+                self.login.record_bad_token(&message, client.address).await;
                 let error = ApiError::new(Code::Unauthorized, message);
                 self.challenge(error, need, Some("invalid_token"), head, client)
             }
@@ -207,10 +211,13 @@ impl Api {
             Some(Decision { beyond_token: false, binding: None, .. }) => "no rule allows it".to_owned(),
             _ => "the token is not for it".to_owned(),
         };
-        let event = visitor.event("denied").repository(need.repository()).outcome(Outcome::Refused);
-        self.audit
-            .record(event.detail(format!("{} {}: {right}: {because}", head.parts.method, head.parts.uri.path())))
-            .await;
+        // Nobody is denied all the time, and whoever likes could fill the log with it.
+        if *who != Principal::Anonymous {
+            let event = visitor.event("denied").repository(need.repository()).outcome(Outcome::Refused);
+            self.audit
+                .record(event.detail(format!("{} {}: {right}: {because}", head.parts.method, head.parts.uri.path())))
+                .await;
+        }
         if lacks_scope {
             let error = ApiError::new(Code::Unauthorized, format!("the token is not for {right} of {object}"));
             return self.challenge(error, need, Some("insufficient_scope"), head, client);

@@ -18,11 +18,12 @@ use http_body::Body as _;
 use tokio::time::{Instant, Sleep};
 
 use super::metrics::Metrics;
+use super::onward::Onward;
 use crate::gateway::BodyError;
 
-/// A client that sends so many bytes while it is waited for has made progress. Fewer are none: a byte now and then would
-/// keep a connection for ever.
-const PROGRESS_BYTES: u64 = 4 << 10;
+/// A client that sends so many bytes for each second of the time that it has makes progress. Fewer are none: a byte now and
+/// then would keep a connection for ever.
+const PROGRESS_BYTES_PER_SECOND: u128 = 64;
 
 /// Most bytes of an unread body that are thrown away.
 const DRAIN_BYTES: u64 = 16 << 20;
@@ -48,6 +49,8 @@ pub(super) struct Inbound {
     received_bytes: u64,
     over: bool,
     rest: Rest,
+    /// Told once all of it has come.
+    onward: Onward,
 }
 
 /// What becomes of a body that was not read to its end.
@@ -75,6 +78,7 @@ impl Inbound {
             expected_bytes: announced_bytes(parts),
             received_bytes: 0,
             over: false,
+            onward: Onward::default(),
             rest: match parts.version {
                 http::Version::HTTP_2 | http::Version::HTTP_3 => Rest::Leave,
                 _ if parts.headers.contains_key(EXPECT) => Rest::DrainOnceAsked,
@@ -96,6 +100,15 @@ impl Inbound {
     /// The same body, of just this length.
     pub(super) fn expecting(mut self, bytes: u64) -> Self {
         self.expected_bytes = Some(bytes);
+        self
+    }
+
+    /// The same; once all of it has come, its request is carried on without its client.
+    pub(super) fn then_onward(mut self, onward: &Onward) -> Self {
+        self.onward = onward.clone();
+        if self.is_empty() {
+            self.onward.begin();
+        }
         self
     }
 
@@ -167,7 +180,7 @@ impl Stream for Inbound {
                     }
                     this.received_bytes += bytes.len() as u64;
                     this.progress_bytes += bytes.len() as u64;
-                    if this.progress_bytes >= PROGRESS_BYTES {
+                    if u128::from(this.progress_bytes) * 1000 >= this.idle.as_millis() * PROGRESS_BYTES_PER_SECOND {
                         (this.progress_bytes, this.waited) = (0, Duration::ZERO);
                     }
                     this.metrics.received(bytes.len() as u64);
@@ -184,6 +197,7 @@ impl Stream for Inbound {
                 }
                 None => {
                     this.over = true;
+                    this.onward.begin();
                     return Poll::Ready(None);
                 }
             }
@@ -303,6 +317,6 @@ mod tests {
             Inbound::new(&parts, body, Duration::from_millis(500), metrics).gather(u64::MAX).await
         };
         assert_eq!(read(1).await, Err(Some(BodyError::TimedOut)));
-        assert_eq!(read(500).await.map(|bytes| bytes.len()), Ok(50_000), "4 KiB in each half of a second are enough");
+        assert_eq!(read(500).await.map(|bytes| bytes.len()), Ok(50_000), "12 KiB a second are enough");
     }
 }

@@ -5,6 +5,7 @@ use axum::body::Body;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response};
 use raft::catalog::{RepositoryName, Tag};
+use raft::directory::Action;
 use serde::Serialize;
 
 use super::error::ApiError;
@@ -28,9 +29,16 @@ impl Api {
         })
     }
 
-    /// What is in use below a prefix, and what is allowed there.
-    pub(super) async fn usage(&self, prefix: &str) -> Answer {
-        let (usage, bounds) = self.registry.usage(prefix).await?;
+    /// What is in use below a prefix, and what is allowed there. Of the namespaces above it that bound it, those that he who
+    /// asks may look into.
+    pub(super) async fn usage(&self, prefix: &str, head: &Head) -> Answer {
+        let (usage, mut bounds) = self.registry.usage(prefix).await?;
+        if let Some(visitor) = &head.visitor {
+            let may = |action, namespace: &str| visitor.decide(action, namespace).allowed;
+            bounds.retain(|bound| {
+                bound.namespace == prefix || may(Action::Pull, &bound.namespace) || may(Action::Audit, &bound.namespace)
+            });
+        }
         json(&NamespaceUsageAnswer { version: admin::VERSION, namespace: prefix.to_owned(), usage, bounds })
     }
 }

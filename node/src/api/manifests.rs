@@ -60,6 +60,7 @@ impl Api {
             Some(error) => ApiError::manifest_body(&error),
             None => ApiError::manifest_too_large(limit),
         })?;
+        head.onward.begin();
         let change = self.manifest_pushed(repository, reference, &tags);
         let (content_type, principal) = (content_type.as_deref(), head.principal());
         let pushed =
@@ -89,6 +90,7 @@ impl Api {
         reference: &Reference,
         head: &Head,
     ) -> Answer {
+        head.onward.begin();
         let change = self.manifest_deleted(repository, reference);
         let deleted = self.registry.delete(repository, reference, head.principal()).await.map_err(ApiError::from);
         self.record(head, change, None, deleted.as_ref().copied()).await;

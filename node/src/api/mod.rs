@@ -16,6 +16,7 @@ mod inbound;
 mod insight;
 mod manifests;
 mod metrics;
+mod onward;
 mod options;
 mod outbound;
 mod paging;
@@ -53,6 +54,7 @@ use crate::registry::Registry;
 
 use error::{ApiError, Code};
 use inbound::Inbound;
+use onward::Onward;
 use outbound::Recorded;
 use query::Query;
 use route::{Kind, Route, RouteError};
@@ -111,6 +113,8 @@ struct Head {
     more_query: Option<String>,
     /// Who the gate has let in; nobody before it, and when another region copies.
     visitor: Option<Visitor>,
+    /// Told when the request is to be carried on without its client.
+    onward: Onward,
 }
 
 impl Head {
@@ -148,8 +152,13 @@ async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response<Body>
 
     let answer = match parsed {
         Ok((route, more_query)) => {
-            let head = Head { parts, more_query, visitor: None };
-            Box::pin(api.answer_admitted(standing, route, head, body)).instrument(span.clone()).await
+            let onward = Onward::of(&parts.method);
+            let head = Head { parts, more_query, visitor: None, onward: onward.clone() };
+            let answering = {
+                let api = Arc::clone(&api);
+                async move { api.answer_admitted(standing, route, head, body).await }.instrument(span.clone())
+            };
+            onward.carry(Box::pin(answering), api.gateway.tasks()).await
         }
         Err(error) => Err(refuse(error, &parts.method)),
     };
@@ -223,7 +232,7 @@ impl Api {
                 self.read(&route, &head).await
             }
             Route::History(name, tag) if is_read => self.tag_history(name, tag, &head).await,
-            Route::Usage(prefix) if is_read => self.usage(prefix).await,
+            Route::Usage(prefix) if is_read => self.usage(prefix, &head).await,
             Route::Manifest(name, reference) => match method {
                 Method::PUT => self.put_manifest(name, reference, &head, body).await,
                 Method::DELETE => self.delete_manifest(name, reference, &head).await,

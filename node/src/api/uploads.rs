@@ -82,6 +82,7 @@ impl Api {
         };
         let (at, body) = self.chunk(repository, session, head, body).await?;
         self.check_room(repository, at, &body)?;
+        let body = body.then_onward(&head.onward);
         let finished = self.gateway.finish(repository, session, at, digest, Box::pin(body)).await;
         let finished = finished.map_err(|error| refuse(error, repository, session));
         self.record_blob(head, repository, &digest, "", finished.as_ref().map(|_| ())).await;
@@ -106,6 +107,7 @@ impl Api {
         };
         let Some(from) = from else { return Ok(false) };
         let principal = visitor.principal();
+        head.onward.begin();
         let mounted = self.gateway.mount_blob(repository, digest, Some(&from), principal.as_deref()).await;
         let mounted = mounted.map_err(ApiError::from);
         if !matches!(mounted, Ok(None)) {
@@ -140,6 +142,7 @@ impl Api {
         let upload = begun.map_err(ApiError::from)?;
         // Nobody knows this session: if the push fails or the client goes away, it has to go as well.
         let mut abandoned = Abandoned::new(self.gateway.clone(), repository.clone(), upload.session);
+        let body = body.then_onward(&head.onward);
         let finished = self.gateway.finish(repository, upload.session, Some(0), digest, Box::pin(body)).await;
         if finished.is_ok() {
             abandoned.keep();

@@ -5,12 +5,14 @@
 //! `audit.required` is set: what is left out is counted, shown in `regnode status`, and written into the log itself as
 //! soon as that works again.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use raft::time::{Clock, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
+use tracing::error;
 
 use super::event::AuditEvent;
 use super::metrics::Metrics;
@@ -121,31 +123,51 @@ impl Audit {
             Err(mpsc::error::TrySendError::Full(message)) => message,
         };
         shared.metrics.waits.inc();
-        if shared.required {
-            if sender.send(message).await.is_err() {
-                self.lose(time);
-            }
+        // Whoever is dropped while he waits has lost his event, too.
+        let waiting = Waiting { audit: self, time };
+        // Only the first ones wait for a writer that is stuck.
+        if !shared.required && shared.state.is_stuck() {
             return;
         }
-        // Only the first ones wait for a writer that is stuck.
-        if shared.state.is_stuck() {
-            return self.lose(time);
-        }
-        match timeout(PATIENCE, sender.send(message)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) => self.lose(time),
-            Err(_) => {
-                shared.state.stuck(time, format!("nothing was written for {} seconds", PATIENCE.as_secs()));
-                self.lose(time);
+        let mut sending = pin!(sender.send(message));
+        let sent = if let Ok(sent) = timeout(PATIENCE, sending.as_mut()).await {
+            sent
+        } else {
+            self.hangs();
+            if !shared.required {
+                return;
             }
+            sending.await
+        };
+        if sent.is_ok() {
+            waiting.taken();
         }
     }
 
-    /// Whether requests are to be refused: the log cannot be written, and `audit.required` is set. Whoever asks before
-    /// serving spares his client the wait.
+    /// Nothing is taken from the queue: the disk hangs, without an error that the writer would know of.
+    fn hangs(&self) {
+        let shared = &self.shared;
+        let now = shared.clock.as_ref().map_or_else(Timestamp::default, |clock| clock.now());
+        shared.metrics.stuck.set(1);
+        let why = format!("nothing was written for {} seconds", PATIENCE.as_secs());
+        if !shared.state.is_stuck() && shared.state.stuck(now, why) {
+            error!(seconds = PATIENCE.as_secs(), "the audit log is not written: its disk hangs");
+        }
+    }
+
+    /// Whether requests are to be refused: the log cannot be written, or was closed at the end of the node, and
+    /// `audit.required` is set. Whoever asks before serving spares his client the wait.
     #[must_use]
     pub fn holds_up(&self) -> bool {
-        self.shared.required && self.shared.state.is_stuck()
+        let is_closed = matches!(&self.shared.way, Way::Writer(sender) if sender.is_closed());
+        self.shared.required && (is_closed || self.shared.state.is_stuck())
+    }
+
+    /// Events that wait for the writer or for room, or that were left out and of which the log does not tell yet.
+    pub(super) fn unwritten(&self) -> u64 {
+        let Way::Writer(sender) = &self.shared.way else { return 0 };
+        let queued = sender.max_capacity() - sender.capacity();
+        self.shared.state.untold_events().saturating_add(queued as u64)
     }
 
     /// How the log is.
@@ -167,5 +189,24 @@ impl Audit {
     fn lose(&self, time: Timestamp) {
         self.shared.metrics.lost.inc();
         self.shared.state.lose(time);
+    }
+}
+
+/// An event that waits for room: lost, if this is dropped.
+struct Waiting<'a> {
+    audit: &'a Audit,
+    time: Timestamp,
+}
+
+impl Waiting<'_> {
+    /// The writer has it.
+    fn taken(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.audit.lose(self.time);
     }
 }

@@ -160,13 +160,11 @@ impl Log {
             .detail(format!("records {first} to {last} are removed: audit.retention_days, audit.max_bytes"));
         self.note(now, &event, Some(&removed));
         self.sync()?;
-        for segment in self.segments.drain(..count).collect::<Vec<_>>() {
-            match self.files.remove(&segment::path(&self.directory, segment.first)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    // It is found again at the next start.
-                    return Err(error);
-                }
-                _ => {}
+        // Always the oldest: a later one that goes before it looks as if somebody else had taken it.
+        for _ in 0..count {
+            match self.files.remove(&segment::path(&self.directory, self.segments[0].first)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => drop(self.segments.remove(0)),
             }
         }
         let oldest = self.segments.first().map_or(self.next, |segment| segment.first);

@@ -21,6 +21,9 @@ pub(super) const NOTHING_BEFORE: Hash = [0; 32];
 /// Most bytes of a line without its end. Six texts of 512 characters, each of which may take six bytes in JSON, and the rest.
 pub(super) const LINE_BYTES_MAX: usize = 32 << 10;
 
+/// Greatest number of a record: no node gets there, and whatever is counted from there on is still a number.
+pub(super) const SEQUENCE_MAX: u64 = u64::MAX / 2;
+
 const HASH_FIELD: &[u8] = b",\"hash\":\"";
 const END: &[u8] = b"\"}";
 const SUFFIX_BYTES: usize = HASH_FIELD.len() + 64 + END.len();
@@ -146,7 +149,8 @@ pub(super) fn read(line: &[u8]) -> Result<(Record<'_>, Hash), LineError> {
     if named != hash.to_hex().as_bytes() {
         return Err(LineError::WrongHash);
     }
-    Ok((parse(line).ok_or(LineError::NoRecord)?, *hash.as_bytes()))
+    let record = parse(line).filter(|record| (1..=SEQUENCE_MAX).contains(&record.sequence));
+    Ok((record.ok_or(LineError::NoRecord)?, *hash.as_bytes()))
 }
 
 /// A line as a record, whatever its hash.
@@ -200,6 +204,19 @@ mod tests {
         assert_eq!(record.hash, hex::encode(hash));
         assert_eq!(hash, *blake3::hash(expected.as_bytes()).as_bytes());
         assert_eq!(hash_of(&record.previous), Some(PLACE.previous));
+    }
+
+    #[test]
+    fn a_number_that_no_node_reaches_is_no_record() {
+        let read = |sequence: u64| {
+            let mut line = Vec::new();
+            write(&mut line, Place { sequence, ..PLACE }, Timestamp(1), &AuditEvent::new("tag", "user:anna"), None);
+            read(line.strip_suffix(b"\n").unwrap()).map(|(record, _)| record.sequence)
+        };
+        assert_eq!((read(1), read(SEQUENCE_MAX)), (Ok(1), Ok(SEQUENCE_MAX)));
+        for sequence in [0, SEQUENCE_MAX + 1, u64::MAX] {
+            assert_eq!(read(sequence), Err(LineError::NoRecord));
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use storage::disk::{File, Files};
 use super::lines::{Lines, Next};
 use super::log::{Head, Log};
 use super::moment;
-use super::record::{self, Hash, LINE_BYTES_MAX};
+use super::record::{self, Hash, LINE_BYTES_MAX, SEQUENCE_MAX};
 use super::retention::Kept;
 use super::segment;
 
@@ -65,10 +65,12 @@ pub(super) fn open(
     if let Some(last) = log.segments.last_mut() {
         last.bytes = log.durable_bytes;
     }
-    if let Some(told) = told.filter(|told| told.sequence >= log.next) {
+    // `read` takes only records whose numbers have successors; the cluster may have been told nonsense.
+    let after = |head: &Head| head.sequence.checked_add(1).filter(|next| *next <= SEQUENCE_MAX);
+    if let Some((told, next)) = told.and_then(|told| Some((told, after(&told)?))).filter(|(_, next)| *next > log.next) {
         found.missing = Some((log.next, told.sequence));
         // What is written now is the successor of what the cluster knows, not a second record of the same number.
-        (log.next, log.previous) = (told.sequence + 1, told.hash);
+        (log.next, log.previous) = (next, told.hash);
         log.file = None;
     }
     Ok((log, found))

@@ -9,9 +9,10 @@ use storage::exec::Exec;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tracing::info;
+use tracing::error;
 
 use super::handle::{Audit, QUEUE_EVENTS};
+use super::log::Head;
 use super::look::AuditLog;
 use super::metrics::Metrics;
 use super::retention::Retention;
@@ -57,6 +58,8 @@ pub(crate) struct Keeping {
     teller: Teller,
     writer: JoinSet<()>,
     others: JoinSet<()>,
+    /// What the cluster was told at the end of the node.
+    told: Option<Head>,
 }
 
 /// Starts the log. It need not be writable yet.
@@ -95,18 +98,32 @@ pub(crate) fn start(parts: AuditParts<'_>) -> (AuditLog, Keeping) {
     let mut writing = JoinSet::new();
     writing.spawn(writer.run());
     let log = AuditLog { files, exec, path, node, audit: audit.clone(), directory, durable: follows };
-    (log, Keeping { audit, teller, writer: writing, others })
+    (log, Keeping { audit, teller, writer: writing, others, told: None })
 }
 
 impl Keeping {
-    /// Writes what was recorded so far, tells the cluster of it, and ends.
+    /// Writes what was recorded so far and tells the cluster of it, while the node still takes part in that. The log goes on.
+    pub(crate) async fn settle(&mut self) {
+        // Whether it worked is said at the end.
+        let _ended = timeout(LAST_RECORDS, self.audit.flush()).await;
+        let head = *self.teller.durable.borrow();
+        if let Ok(true) = timeout(LAST_TELLING, self.teller.tell(head)).await {
+            self.told = head;
+        }
+    }
+
+    /// Writes what was recorded since, tells the cluster of it if it can, and ends. Nobody may be served any more.
     pub(crate) async fn stop(mut self) {
-        if timeout(LAST_RECORDS, self.audit.flush()).await.is_err() {
-            info!("the last audit records could not be written");
+        let is_written = timeout(LAST_RECORDS, self.audit.flush()).await.is_ok();
+        let unwritten = self.audit.unwritten();
+        if !is_written || unwritten > 0 {
+            error!(records = unwritten, "audit records could not be written before the end: they are lost");
         }
         self.others.shutdown().await;
         let head = *self.teller.durable.borrow();
-        let _told_later = timeout(LAST_TELLING, self.teller.tell(head)).await;
+        if head != self.told {
+            let _told_later = timeout(LAST_TELLING, self.teller.tell(head)).await;
+        }
         self.writer.shutdown().await;
     }
 }

@@ -94,6 +94,11 @@ impl State {
         self.hold().untold.take()
     }
 
+    /// How many that would tell of.
+    pub(super) fn untold_events(&self) -> u64 {
+        self.hold().untold.map_or(0, |untold| untold.events)
+    }
+
     fn hold(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -3,6 +3,9 @@
 //!
 //! It goes in steps, each of which looks at a bounded part and returns where to go on, so that a large log is checked by
 //! many short questions and nobody keeps anything between them. What is found names the records and the file.
+//!
+//! What retention has announced is no fault at the beginning of the log, and is shown in any case: whoever owns the machine
+//! can write such a record too. The numbers come from files and from whoever asks: nothing is taken for granted of them.
 
 use std::io;
 use std::path::Path;
@@ -106,8 +109,11 @@ pub struct Checked {
     previous: Option<String>,
     /// Records that were not met so far, and that may yet be.
     gaps: Vec<(u64, u64)>,
-    /// What retention has announced.
-    removed: Option<Removed>,
+    /// What retention says that it has removed: the furthest of its records.
+    pub removed: Option<Removed>,
+    /// Time of the record that says so.
+    #[serde(default)]
+    pub removed_time: Option<String>,
     /// What the record has to be that the cluster was told of: number and hash.
     told: Vec<(u64, String)>,
 }
@@ -134,12 +140,12 @@ impl Checked {
 /// Checks a further part of a log. Blocks.
 pub(super) fn step(files: &Arc<dyn Files>, directory: &Path, mut checked: Checked) -> io::Result<Step> {
     let mut faults = Vec::new();
-    let enough = checked.bytes + STEP_BYTES;
+    let enough = checked.bytes.saturating_add(STEP_BYTES);
     loop {
         let segments = segment::list(files.as_ref(), directory)?;
         let from = checked.place.map_or(0, |(first, _)| first);
         let Some(position) = segments.iter().position(|segment| segment.first >= from) else {
-            return Ok(end(checked, faults));
+            return Ok(end(checked, faults, segments.first().map(|segment| segment.first)));
         };
         let segment = segments[position].first;
         let offset = checked.place.filter(|(first, _)| *first == segment).map_or(0, |(_, offset)| offset);
@@ -174,12 +180,14 @@ pub(super) fn step(files: &Arc<dyn Files>, directory: &Path, mut checked: Checke
                     break;
                 }
             }
-            checked.bytes += lines.offset() - begin;
+            checked.bytes = checked.bytes.saturating_add(lines.offset() - begin);
         }
         // Behind it is the next segment, whatever its number.
-        checked.place = Some((segment + 1, 0));
-        if is_newest && segment::list(files.as_ref(), directory)?.last().is_none_or(|last| last.first <= segment) {
-            return Ok(end(checked, faults));
+        let next = segment.checked_add(1);
+        checked.place = Some((next.unwrap_or(segment), 0));
+        let present = segment::list(files.as_ref(), directory)?;
+        if next.is_none() || is_newest && present.last().is_none_or(|last| last.first <= segment) {
+            return Ok(end(checked, faults, present.first().map(|segment| segment.first)));
         }
     }
 }
@@ -187,7 +195,7 @@ pub(super) fn step(files: &Arc<dyn Files>, directory: &Path, mut checked: Checke
 impl Checked {
     /// Number that the next record should have.
     fn expected(&self) -> Option<u64> {
-        self.last.map(|last| last + 1)
+        self.last.map(|last| last.saturating_add(1))
     }
 
     fn take(&mut self, segment: u64, is_first: bool, line: &[u8], faults: &mut Vec<Fault>) {
@@ -205,11 +213,15 @@ impl Checked {
         if is_first && number != segment {
             faults.push(Fault::Misnamed { segment, record: number });
         }
-        self.records += 1;
-        if let Some(removed) = record.removed
-            && self.removed.as_ref().is_none_or(|known| known.last < removed.last)
-        {
-            self.removed = Some(removed);
+        self.records = self.records.saturating_add(1);
+        if let Some(removed) = record.removed {
+            if removed.last >= number {
+                let why = format!("it says that record {} was removed, which came after it", removed.last);
+                faults.push(Fault::Altered { record: number, segment, why });
+            } else if self.removed.as_ref().is_none_or(|known| known.last < removed.last) {
+                self.removed = Some(removed);
+                self.removed_time = Some(record.time.clone().into_owned());
+            }
         }
         if let Some(position) = self.told.iter().position(|(told, _)| *told == number)
             && self.told[position].1 != hex::encode(hash)
@@ -248,7 +260,7 @@ impl Checked {
     fn unreadable(&mut self, segment: u64, why: &str, faults: &mut Vec<Fault>) {
         let record = self.expected().unwrap_or(segment);
         faults.push(Fault::Altered { record, segment, why: why.to_owned() });
-        self.records += 1;
+        self.records = self.records.saturating_add(1);
         if self.first.is_none() {
             self.first = Some(record);
         }
@@ -270,30 +282,30 @@ impl Checked {
             return;
         };
         let (first, last) = self.gaps.remove(position);
-        if record < last {
-            self.gaps.insert(position, (record + 1, last));
-        }
-        if first < record {
-            self.gaps.insert(position, (first, record - 1));
-        }
+        let behind = record.checked_add(1).filter(|behind| *behind <= last).map(|behind| (behind, last));
+        let before = record.checked_sub(1).filter(|before| *before >= first).map(|before| (first, before));
+        self.gaps.splice(position..position, before.into_iter().chain(behind));
     }
 }
 
-/// What is only known when everything was looked at.
-fn end(mut checked: Checked, mut faults: Vec<Fault>) -> Step {
+/// What is only known when everything was looked at. `oldest` is the oldest segment that is there by now.
+fn end(mut checked: Checked, mut faults: Vec<Fault>, oldest: Option<u64>) -> Step {
     let removed_last = checked.removed.as_ref().map_or(0, |removed| removed.last);
+    let kept_first = removed_last.saturating_add(1);
     for (first, last) in std::mem::take(&mut checked.gaps) {
-        // Retention may have gone on while this looked.
-        if last > removed_last {
-            faults.push(Fault::Missing { first: first.max(removed_last + 1), last });
+        // Retention may have gone on while this looked. It removes the oldest first: behind something older that is still
+        // there, it has removed nothing.
+        let excused = oldest.is_none_or(|oldest| oldest >= first);
+        let first = if excused { first.max(kept_first) } else { first };
+        if first <= last {
+            faults.push(Fault::Missing { first, last });
         }
     }
     let nothing_before = hex::encode(record::NOTHING_BEFORE);
     if let Some(first) = checked.first {
-        let announced =
-            checked.removed.as_ref().filter(|removed| removed.last + 1 == first && !removed.hash.is_empty());
-        if first > removed_last + 1 {
-            faults.push(Fault::Missing { first: removed_last + 1, last: first - 1 });
+        let announced = checked.removed.as_ref().filter(|removed| kept_first == first && !removed.hash.is_empty());
+        if first > kept_first {
+            faults.push(Fault::Missing { first: kept_first, last: first - 1 });
         } else if !checked.before_first.is_empty()
             && (announced.is_some_and(|removed| removed.hash != checked.before_first)
                 || first == 1 && checked.before_first != nothing_before)

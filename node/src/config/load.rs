@@ -164,6 +164,9 @@ impl Resolved {
             _ if settings.api.proxy_protocol && settings.api.trusted_proxies.is_empty() => {
                 self.refuse("api.proxy_protocol", "false without api.trusted_proxies")
             }
+            _ if settings.metrics.listen.is_empty() && !settings.metrics.allow.is_empty() => {
+                self.refuse("metrics.allow", "[] without metrics.listen")
+            }
             _ => Ok(()),
         }
     }
@@ -293,6 +296,9 @@ mod tests {
              10.0.0.0/8, or addresses expected"
         );
         assert!(message(&file("[api]\nproxy_protocol = true")).contains("false without api.trusted_proxies expected"));
+        let metrics = message(&file("[metrics]\nallow = [\"10.0.0.0/8\"]"));
+        assert!(metrics.contains("[] without metrics.listen expected"), "{metrics}");
+        assert!(resolve(&file("[metrics]\nlisten = \"0.0.0.0:9100\"\nallow = [\"10.0.0.0/8\"]")).is_ok());
         assert!(message(&file("[api]\nclient_ca = \"ca.pem\"")).contains("\"\" without api.tls_certificate"));
         let ldap = message(&file("[ldap]\nservers = [\"ldaps://a.test\"]"));
         assert!(ldap.contains("ldap.user_base = \"\" is not valid: the distinguished name"), "{ldap}");

@@ -131,10 +131,10 @@ settings! {
     /// Metrics.
     metrics: MetricsSettings {
         /// Address of a listener of its own for `/metrics`, `/livez` and `/readyz`, plain HTTP. Empty: they are served
-        /// on `api.listen`.
+        /// on `api.listen`, `/metrics` to clients of this machine only, since it names namespaces.
         listen: String = String::new(), expected "host:port, or \"\"" where
             |address: &String| address.is_empty() || is_address(address);
-        /// Networks from which connections to `metrics.listen` are taken. Empty: all.
+        /// Networks from which connections to `metrics.listen` are taken. Empty: all. Needs `metrics.listen`.
         allow: Networks = Networks::default();
     }
 

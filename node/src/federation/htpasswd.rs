@@ -58,8 +58,8 @@ pub struct Htpasswd {
     files: Arc<dyn Files>,
     exec: Exec,
     known: Mutex<Known>,
-    checks: Semaphore,
-    places: Semaphore,
+    checks: Arc<Semaphore>,
+    places: Arc<Semaphore>,
 }
 
 #[derive(Debug)]
@@ -99,22 +99,27 @@ impl Htpasswd {
             files: Arc::clone(&environment.files),
             exec: environment.exec,
             known: Mutex::new(Known { looked: None, hash: None, list: Err(String::new()) }),
-            checks: Semaphore::new(CHECKS_MAX),
-            places: Semaphore::new(WAITING_MAX),
+            checks: Arc::new(Semaphore::new(CHECKS_MAX)),
+            places: Arc::new(Semaphore::new(WAITING_MAX)),
         }
     }
 
     async fn check(&self, name: &str, password: &str) -> Result<Option<Outsider>, SourceError> {
         let busy = || SourceError("too many logins are being checked at the same time".to_owned());
-        let _place = self.places.try_acquire().map_err(|_| busy())?;
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| busy())?;
         let list = self.list().await?;
-        let _turn = self.checks.acquire().await.map_err(|_| busy())?;
+        let turn = Arc::clone(&self.checks).acquire_owned().await.map_err(|_| busy())?;
         let known = list.hashes.get(name).cloned();
         let is_known = known.is_some();
         // Who is not in the file takes as long as the slowest who is.
         let hash = known.unwrap_or_else(|| list.decoy());
         let password = password.to_owned();
-        let is_right = self.exec.run(move || bcrypt::verify(password.as_bytes(), &hash).unwrap_or(false)).await;
+        // The work goes on when its caller has gone away, and its place is taken for as long.
+        let work = move || {
+            let _taken = (place, turn);
+            bcrypt::verify(password.as_bytes(), &hash).unwrap_or(false)
+        };
+        let is_right = self.exec.run(work).await;
         Ok((is_known && is_right).then(Outsider::default))
     }
 
@@ -305,6 +310,22 @@ mod tests {
         RealFiles.remove(&fixture.directory.path().join("htpasswd")).unwrap();
         advance(LOOK_INTERVAL).await;
         assert!(fixture.people.verify("ann", "secret").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_check_whose_caller_went_away_keeps_its_place_until_it_is_done() {
+        let mut fixture = Fixture::new();
+        fixture.people.exec = Exec::threads();
+        fixture.write(&format!("ann:$2y$10${}\n", ".".repeat(53)));
+        // Looks at the file, so that the check itself begins at once.
+        fixture.people.list().await.unwrap();
+        let mut check = fixture.people.verify("ann", "guess");
+        assert!(futures_util::poll!(&mut check).is_pending());
+        drop(check);
+        assert_eq!(fixture.people.checks.available_permits(), CHECKS_MAX - 1);
+        assert_eq!(fixture.people.places.available_permits(), WAITING_MAX - 1);
+        let all = u32::try_from(CHECKS_MAX).unwrap();
+        drop(fixture.people.checks.acquire_many(all).await.unwrap());
     }
 
     #[test]

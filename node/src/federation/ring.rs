@@ -49,8 +49,8 @@ pub(super) struct Ring {
     record: IssuerRecord,
     source: Source,
     standing: Mutex<Standing>,
-    /// Held by whoever is fetching.
-    fetching: tokio::sync::Mutex<()>,
+    /// Held by the task that is fetching.
+    fetching: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Debug)]
@@ -99,7 +99,7 @@ impl Ring {
             record: record.clone(),
             source,
             standing: Mutex::default(),
-            fetching: tokio::sync::Mutex::new(()),
+            fetching: Arc::default(),
         }
     }
 
@@ -109,7 +109,7 @@ impl Ring {
     }
 
     /// What a token that names this key is verified with. The key may be missing all the same.
-    pub(super) async fn trust(&self, key_id: Option<&str>) -> Result<Trust, NoKeys> {
+    pub(super) async fn trust(self: &Arc<Self>, key_id: Option<&str>) -> Result<Trust, NoKeys> {
         if let Source::Fixed(trust) = &self.source {
             return trust.clone();
         }
@@ -119,7 +119,7 @@ impl Ring {
                 Step::Fail(error) => return Err(error),
                 Step::Fetch { waits } => waits,
             };
-            let guard = match self.fetching.try_lock() {
+            let guard = match Arc::clone(&self.fetching).try_lock_owned() {
                 Ok(guard) => guard,
                 // Somebody fetches. Who can do without goes on with what is there, others look again afterwards.
                 Err(_) if waits => {
@@ -129,10 +129,18 @@ impl Ring {
                 Err(_) => return self.present(),
             };
             // Between the look and the lock somebody may have fetched.
-            if matches!(self.step(key_id), Step::Fetch { .. }) {
-                self.refresh().await;
+            if !matches!(self.step(key_id), Step::Fetch { .. }) {
+                continue;
             }
-            drop(guard);
+            // A task of its own: whoever goes away while it runs keeps the keys from nobody.
+            let ring = Arc::clone(self);
+            let fetch = tokio::spawn(async move {
+                ring.refresh().await;
+                drop(guard);
+            });
+            if fetch.await.is_err() {
+                return self.present();
+            }
         }
     }
 
@@ -156,19 +164,20 @@ impl Ring {
 
     /// The keys that are there, for one who does not wait for newer ones.
     fn present(&self) -> Result<Trust, NoKeys> {
-        let keys = self.standing().keys.map(|(keys, _)| Trust::Keys(keys));
+        let keys = self.standing().keys.filter(|(_, fetched)| fetched.elapsed() < STALE);
+        let keys = keys.map(|(keys, _)| Trust::Keys(keys));
         keys.ok_or_else(|| NoKeys(format!("the keys of issuer {:?} are being fetched", self.name)))
     }
 
+    /// Fetches the keys, to its end. Who asks meanwhile waits for it, so that it is noted only then as tried.
     async fn refresh(&self) {
-        // Noted first: a fetch that is given up half-way counts as well.
-        self.lock().tried = Some(Instant::now());
         let fetched = match &self.source {
             Source::Discover(web) => discover(web, &self.record.issuer).await,
             Source::Url(web, url) => fetch(web, url).await,
             Source::Fixed(_) => return,
         };
         let mut standing = self.lock();
+        standing.tried = Some(Instant::now());
         match fetched {
             Ok(keys) => {
                 info!(issuer = self.name, keys = keys.keys.len(), "keys of an issuer fetched");

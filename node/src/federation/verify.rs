@@ -3,6 +3,8 @@
 //! Nothing of a token's claims is used before its signature is known to be the issuer's; only `iss` is looked at, to find
 //! the issuer (RFC 8725).
 
+use std::sync::Arc;
+
 use raft::directory::IssuerRecord;
 use raft::time::Timestamp;
 use serde_json::{Map, Value};
@@ -57,7 +59,7 @@ pub(super) async fn verify<'c>(
     token: &'c Jws<'_>,
     record: &IssuerRecord,
     audiences: &[&str],
-    ring: &Ring,
+    ring: &Arc<Ring>,
     now: Timestamp,
 ) -> Result<&'c Map<String, Value>, Invalid> {
     let name = token.algorithm.as_str();

@@ -32,6 +32,7 @@ use raft::catalog::Catalog;
 use raft::group::Group;
 use raft::time::Clock;
 use storage::exec::Exec;
+use tokio_util::task::TaskTracker;
 
 use self::core::Core;
 use crate::environment::Entropy;
@@ -87,6 +88,11 @@ impl Gateway {
     pub async fn drain(&self) {
         self.core.tasks.close();
         self.core.tasks.wait().await;
+    }
+
+    /// What [`drain`](Self::drain) waits for: uploads that are being written, and requests that go on without their client.
+    pub(crate) fn tasks(&self) -> &TaskTracker {
+        &self.core.tasks
     }
 
     /// The inside, for background work.

@@ -14,4 +14,5 @@ mod tests;
 mod throttle;
 
 pub use metrics::Metrics;
+pub(crate) use throttle::network_of;
 pub use throttle::{Permit, Rates, RetryAfter, Throttle, ThrottleOptions};

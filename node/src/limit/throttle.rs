@@ -190,7 +190,7 @@ fn account<K: Ord + Clone>(table: &Mutex<Table<K>>, key: &K, rates: &Rates, cloc
 }
 
 /// What counts as one address: a subscriber has a whole IPv6 network of 64 bits.
-fn network_of(address: IpAddr) -> IpAddr {
+pub(crate) fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64))),
         address @ IpAddr::V4(_) => address,

@@ -6,8 +6,9 @@ use std::net::IpAddr;
 
 use raft::directory::{SecretRecord, Subject, UserRecord, is_user_name};
 use raft::time::Timestamp;
+use tracing::info;
 
-use super::lockout::Attempt;
+use super::lockout::{Attempt, Trial};
 use super::secret::{SecretKind, ShownSecret};
 use super::source::OutsideError;
 use super::token::{Session, is_token};
@@ -22,6 +23,20 @@ const ROBOT_PREFIX: &str = "robot+";
 /// The name that stands for whoever an ID token says.
 const ID_TOKEN_NAME: &str = "oidc";
 
+/// Somebody who was not recognised.
+struct Unknown {
+    /// What he is told.
+    error: LoginError,
+    /// What the audit log is told beyond that.
+    why: Option<String>,
+}
+
+impl From<LoginError> for Unknown {
+    fn from(error: LoginError) -> Self {
+        Self { error, why: None }
+    }
+}
+
 impl Login {
     /// Whoever shows a name and a password, or what stands in its place.
     pub(super) async fn basic(&self, name: &str, password: &str, address: IpAddr) -> Result<Known, LoginError> {
@@ -29,14 +44,19 @@ impl Login {
             Some(robot) => (self.robot(robot, password, address).await, Principal::Robot(robot.to_owned())),
             None => (self.user(name, password, address).await, Principal::User(name.to_owned())),
         };
-        if matches!(found, Err(LoginError::Wrong)) {
-            self.record_refusal(claimed, address).await;
+        match found {
+            Ok(known) => Ok(known),
+            Err(Unknown { error, why }) => {
+                if error == LoginError::Wrong {
+                    self.record_refusal(claimed, why.as_deref(), address).await;
+                }
+                Err(error)
+            }
         }
-        found
     }
 
     /// A wrong password is a record; how often there can be one is what lock-outs bound.
-    async fn record_refusal(&self, claimed: Principal, address: IpAddr) {
+    async fn record_refusal(&self, claimed: Principal, why: Option<&str>, address: IpAddr) {
         let name = match &claimed {
             Principal::User(name) | Principal::Robot(name) => name.as_str(),
             _ => "",
@@ -44,37 +64,50 @@ impl Login {
         // What is no name may be a password that was typed in the wrong field.
         let actor = if is_user_name(name) { claimed.to_string() } else { Principal::Anonymous.to_string() };
         let event = AuditEvent::new("login", actor).from(address).outcome(Outcome::Refused);
-        self.shared.audit.record(event.detail("wrong name or password, or the account may not be used")).await;
+        let detail = why.unwrap_or("wrong name or password, or the account may not be used");
+        self.shared.audit.record(event.detail(detail)).await;
     }
 
-    async fn user(&self, name: &str, password: &str, address: IpAddr) -> Result<Known, LoginError> {
+    /// A token that does not count is a record too, of nobody: what it says of its holder is not to be believed.
+    pub(crate) async fn record_bad_token(&self, why: &str, address: IpAddr) {
+        let event = AuditEvent::new("login", Principal::Anonymous.to_string());
+        self.shared.audit.record(event.from(address).outcome(Outcome::Refused).detail(why)).await;
+    }
+
+    async fn user(&self, name: &str, password: &str, address: IpAddr) -> Result<Known, Unknown> {
         if let Some(shown) = ShownSecret::parse(password).filter(|shown| shown.kind == SecretKind::Key) {
-            return self.by_secret(&Principal::User(name.to_owned()), &shown, address);
+            return Ok(self.by_secret(&Principal::User(name.to_owned()), &shown, address)?);
         }
         let rights = self.rights()?;
         let user = rights.user(name);
         if is_token(password) && user.is_none_or(|user| user.source.is_some()) && self.shared.outside.is_some() {
             return self.by_id_token(name, password, address).await;
         }
-        self.by_password((name, user), password, &rights, address).await
+        Ok(self.by_password((name, user), password, &rights, address).await?)
     }
 
-    async fn robot(&self, name: &str, password: &str, address: IpAddr) -> Result<Known, LoginError> {
+    async fn robot(&self, name: &str, password: &str, address: IpAddr) -> Result<Known, Unknown> {
         let principal = Principal::Robot(name.to_owned());
         if let Some(shown) = ShownSecret::parse(password).filter(|shown| shown.kind == SecretKind::Robot) {
-            return self.by_secret(&principal, &shown, address);
+            return Ok(self.by_secret(&principal, &shown, address)?);
         }
         let attempt = Attempt::by_secret(address);
-        self.shared.lockout.check(&attempt)?;
-        let verified = match &self.shared.outside {
-            Some(outside) if is_token(password) => outside.robot(name, password).await,
-            _ => Err(OutsideError::Refused(String::new())),
+        let Some(outside) = self.shared.outside.as_ref().filter(|_| is_token(password)) else {
+            return Err(self.failed_or_locked(&attempt).into());
         };
-        match verified.map(|()| self.standing(&principal, Way::Token, false)) {
-            Ok(Ok(Some(known))) => Ok(known),
-            Ok(Err(error)) => Err(error),
-            Err(OutsideError::Unavailable(message)) => Err(LoginError::Unavailable(message)),
-            Ok(Ok(None)) | Err(OutsideError::Refused(_)) => Err(self.failed(&attempt)),
+        match outside.robot(name, password).await {
+            Ok(()) => match self.standing(&principal, Way::Token, false)? {
+                Some(known) => Ok(known),
+                None => Err(self.failed_or_locked(&attempt).into()),
+            },
+            Err(OutsideError::Unavailable(message)) => Err(LoginError::Unavailable(message).into()),
+            Err(OutsideError::Refused(why)) => {
+                let error = self.failed_or_locked(&attempt);
+                if error == LoginError::Wrong {
+                    info!(robot = name, why, "a robot's token does not count");
+                }
+                Err(Unknown { error, why: Some(why) })
+            }
         }
     }
 
@@ -91,14 +124,13 @@ impl Login {
     /// A secret of 32 random bytes.
     fn by_secret(&self, principal: &Principal, shown: &ShownSecret, address: IpAddr) -> Result<Known, LoginError> {
         let attempt = Attempt::by_secret(address);
-        self.shared.lockout.check(&attempt)?;
         let (rights, now) = (self.rights()?, self.shared.access.now());
         let secrets = secrets(&rights, principal);
         let record = secrets.iter().find(|record| record.id == shown.id);
         let Some(record) = record.filter(|record| shown.matches(&record.hash) && record.is_valid(now)) else {
-            return Err(self.failed(&attempt));
+            return Err(self.failed_or_locked(&attempt));
         };
-        let Some(known) = self.standing(principal, Way::Key, true)? else { return Err(self.failed(&attempt)) };
+        let known = self.standing(principal, Way::Key, true)?.ok_or_else(|| self.failed_or_locked(&attempt))?;
         self.shared.uses.note(|| subject(principal), record, now);
         Ok(Known { session: Session { secret: Some(record.id), ..known.session }, ..known })
     }
@@ -132,34 +164,52 @@ impl Login {
         }
         // One hash for every name, whether it exists, and wherever its password is.
         let here = enabled.filter(|user| user.source.is_none()).and_then(|user| user.password.as_deref());
-        let right = shared.passwords.verify(password, here, || shared.lockout.check(&attempt)).await?;
-        if let Some(user) = enabled.filter(|_| right) {
-            shared.verified.insert(fingerprint, ());
-            return known(user, true);
-        }
-        let is_elsewhere = is_name && user.is_none_or(|user| !user.disabled && user.source.is_some());
-        if is_elsewhere && let Some((source, outsider)) = self.ask_sources((name, user), password).await? {
-            let Some(user) = self.provision(name, &source, outsider, rights).await? else {
-                return Err(self.failed(&attempt));
-            };
-            let fingerprint = self.fingerprint(name, Some(&user), password);
-            shared.verified.insert_for(fingerprint, (), LIFETIME_OUTSIDE);
-            return known(&user, false);
-        }
-        Err(self.failed(&attempt))
+        let mut trial = Trial::new(&shared.lockout, &attempt);
+        let outcome = async {
+            let right = shared.passwords.verify(password, here, || trial.begin()).await?;
+            if let Some(user) = enabled.filter(|_| right) {
+                shared.verified.insert(fingerprint, ());
+                return known(user, true);
+            }
+            let is_elsewhere = is_name && user.is_none_or(|user| !user.disabled && user.source.is_some());
+            if is_elsewhere && let Some((source, outsider)) = self.ask_sources((name, user), password).await? {
+                // It was right, whatever becomes of him here.
+                trial.end();
+                let Some(user) = self.provision(name, &source, outsider, rights).await? else {
+                    return Err(self.failed(&attempt));
+                };
+                let fingerprint = self.fingerprint(name, Some(&user), password);
+                shared.verified.insert_for(fingerprint, (), LIFETIME_OUTSIDE);
+                return known(&user, false);
+            }
+            Err(self.failed(&attempt))
+        };
+        let outcome = outcome.await;
+        trial.end();
+        outcome
     }
 
     /// The person of an ID token, in the place of a password.
-    async fn by_id_token(&self, name: &str, token: &str, address: IpAddr) -> Result<Known, LoginError> {
+    async fn by_id_token(&self, name: &str, token: &str, address: IpAddr) -> Result<Known, Unknown> {
         let attempt = Attempt::by_secret(address);
         self.shared.lockout.check(&attempt)?;
         match self.person(token).await {
             Ok(known) if known.session.principal == Principal::User(name.to_owned()) || name == ID_TOKEN_NAME => {
                 Ok(known)
             }
-            Ok(_) | Err(LoginError::Wrong | LoginError::Malformed(_)) => Err(self.failed(&attempt)),
-            Err(error) => Err(error),
+            Ok(_) | Err(LoginError::Wrong) => Err(self.failed(&attempt).into()),
+            Err(LoginError::Malformed(why)) => {
+                info!(user = name, why, "an ID token does not count");
+                Err(Unknown { error: self.failed(&attempt), why: Some(why) })
+            }
+            Err(error) => Err(error.into()),
         }
+    }
+
+    /// What was shown cannot be guessed, so that it was verified before anybody asked whether it may be tried: others at
+    /// an address who fail keep nobody out whose secret is right. Wrong ones go on to wait.
+    fn failed_or_locked(&self, attempt: &Attempt) -> LoginError {
+        self.shared.lockout.check(attempt).err().unwrap_or_else(|| self.failed(attempt))
     }
 
     fn failed(&self, attempt: &Attempt) -> LoginError {

@@ -2,7 +2,8 @@
 //!
 //! By name for those who come from anywhere: guesses at one account from many addresses. Who logs in where he has logged in
 //! before is not kept out by that. By address (IPv6 by /64, which one machine has to itself) for guesses at many names.
-//! Secrets of 32 random bytes cannot be guessed; their owners are counted by address only. All is in memory, bounded, of
+//! Secrets of 32 random bytes and tokens cannot be guessed: a right one is never kept out, wrong ones are counted by address
+//! only. All is in memory, bounded, of
 //! this node: a node more is some guesses more.
 
 use std::collections::BTreeMap;
@@ -91,6 +92,42 @@ struct Tables {
 #[derive(Debug)]
 pub(super) struct Lockout {
     tables: Mutex<Tables>,
+}
+
+/// A password that is being checked. Whoever hangs up meanwhile has failed: or he would guess for nothing, as each check
+/// goes on without him.
+#[derive(Debug)]
+pub(super) struct Trial<'a> {
+    lockout: &'a Lockout,
+    attempt: &'a Attempt,
+    is_open: bool,
+}
+
+impl<'a> Trial<'a> {
+    /// It has not begun, and costs nothing yet.
+    pub(super) const fn new(lockout: &'a Lockout, attempt: &'a Attempt) -> Self {
+        Self { lockout, attempt, is_open: false }
+    }
+
+    /// Begins, if it may be tried now. From here on no outcome is a failure.
+    pub(super) fn begin(&mut self) -> Result<(), LoginError> {
+        self.lockout.check(self.attempt)?;
+        self.is_open = true;
+        Ok(())
+    }
+
+    /// What came of it is known: right, wrong and counted, or nobody could tell.
+    pub(super) const fn end(&mut self) {
+        self.is_open = false;
+    }
+}
+
+impl Drop for Trial<'_> {
+    fn drop(&mut self) {
+        if self.is_open {
+            self.lockout.failed(self.attempt);
+        }
+    }
 }
 
 /// Who tries to log in.
@@ -260,6 +297,25 @@ mod tests {
         assert_eq!(locked(&lockout, &own), 1, "one machine has a whole /64");
         assert_eq!(locked(&lockout, &Attempt::by_secret(address("2001:db8:1:2:3::"))), 1);
         assert_eq!(locked(&lockout, &Attempt::by_secret(address("2001:db8:1:3::1"))), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_trial_without_an_outcome_is_a_failure() {
+        let lockout = Lockout::new();
+        let attempt = Attempt::by_password("ann", address("192.0.2.1"));
+        for _ in 0..20 {
+            drop(Trial::new(&lockout, &attempt));
+            let mut trial = Trial::new(&lockout, &attempt);
+            trial.begin().unwrap();
+            trial.end();
+        }
+        for _ in 0..6 {
+            Trial::new(&lockout, &attempt).begin().unwrap();
+        }
+        assert_eq!(locked(&lockout, &attempt), 1);
+        let refused = Trial::new(&lockout, &attempt).begin();
+        assert_eq!(refused, Err(LoginError::Locked { retry_after_seconds: 1 }));
+        assert_eq!(locked(&lockout, &attempt), 1, "what may not be tried is not counted");
     }
 
     #[test]

@@ -28,6 +28,7 @@ use super::token::{TokenKind, sign};
 use super::{Known, Login, LoginError};
 use crate::access::{Grant, GrantKind, Principal};
 use crate::audit::AuditEvent;
+use crate::limit::Throttle;
 use crate::serve::Client;
 
 /// Longest form: a token of somebody else is some kilobytes.
@@ -43,12 +44,30 @@ const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 const SUBJECT_TYPES: [&str; 2] = ["urn:ietf:params:oauth:token-type:id_token", "urn:ietf:params:oauth:token-type:jwt"];
 
-/// The token service and the public keys.
-pub fn router(login: Login) -> Router {
+/// The token service and the public keys. Who asks for tokens is not known yet: his address alone counts for the limits.
+pub fn router(login: Login, throttle: Throttle) -> Router {
     Router::new()
         .route(TOKEN_PATH, get(by_query).post(by_form))
         .route("/.well-known/jwks.json", get(published))
-        .with_state(login)
+        .with_state(Service { login, throttle })
+}
+
+#[derive(Clone)]
+struct Service {
+    login: Login,
+    throttle: Throttle,
+}
+
+impl Service {
+    /// The answer to a client who has asked too much. Each request counts, before anything is read or verified.
+    fn too_soon(&self, client: &Client) -> Option<Response<Body>> {
+        let late = self.throttle.admit(&Principal::Anonymous.to_string(), client.address, false).err()?;
+        let body = body_of("TOOMANYREQUESTS", "slow_down", &late.to_string());
+        let mut response = answer(StatusCode::TOO_MANY_REQUESTS, body.to_string());
+        response.headers_mut().insert(RETRY_AFTER, late.seconds.into());
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Some(response)
+    }
 }
 
 /// Why there is no token.
@@ -85,10 +104,14 @@ struct Answer {
     issued_token_type: Option<&'static str>,
 }
 
-async fn by_query(State(login): State<Login>, request: Request<Body>) -> Response<Body> {
+async fn by_query(State(service): State<Service>, request: Request<Body>) -> Response<Body> {
     let (parts, _) = request.into_parts();
-    let form = Form::parse(parts.uri.query().unwrap_or_default().as_bytes());
     let client = client(&parts);
+    if let Some(refused) = service.too_soon(&client) {
+        return refused;
+    }
+    let login = service.login;
+    let form = Form::parse(parts.uri.query().unwrap_or_default().as_bytes());
     let known = match credentials(&parts.headers) {
         Ok(shown) => login.known(shown, &client).await,
         Err(error) => Err(error),
@@ -103,9 +126,13 @@ async fn by_query(State(login): State<Login>, request: Request<Body>) -> Respons
     login.answered(outcome, &parts, &client)
 }
 
-async fn by_form(State(login): State<Login>, request: Request<Body>) -> Response<Body> {
+async fn by_form(State(service): State<Service>, request: Request<Body>) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let client = client(&parts);
+    if let Some(refused) = service.too_soon(&client) {
+        return refused;
+    }
+    let login = service.login;
     let outcome = match timeout(FORM_WITHIN, Limited::new(body, FORM_BYTES_MAX).collect()).await {
         Ok(Ok(body)) => login.granted(&parts, &client, &Form::parse(&body.to_bytes())).await,
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
@@ -121,7 +148,7 @@ async fn by_form(State(login): State<Login>, request: Request<Body>) -> Response
     login.answered(outcome, &parts, &client)
 }
 
-async fn published(State(login): State<Login>) -> Response<Body> {
+async fn published(State(Service { login, .. }): State<Service>) -> Response<Body> {
     match login.rights() {
         Ok(rights) => {
             let keys = Keys::published(&rights, login.shared.access.now());
@@ -159,7 +186,7 @@ impl Login {
             Some("refresh_token") => {
                 let token = form.get("refresh_token");
                 let token = token.ok_or_else(|| invalid("invalid_request", "refresh_token is missing"))?;
-                let known = self.refresh(token)?;
+                let known = self.noted(self.refresh(token), client).await?;
                 let answer = self.token((&known, client), form, false).await?;
                 // The same one goes on to count: clients that ask at the same time would lose each other's.
                 Ok(Answer { refresh_token: Some(token.to_owned()), ..answer })
@@ -177,6 +204,14 @@ impl Login {
         }
     }
 
+    /// Whoever a token stands for; that one does not count is a record.
+    async fn noted(&self, found: Result<Known, LoginError>, client: &Client) -> Result<Known, LoginError> {
+        if let Err(error @ (LoginError::Wrong | LoginError::Malformed(_))) = &found {
+            self.record_bad_token(&error.to_string(), client.address).await;
+        }
+        found
+    }
+
     /// Whoever shows somebody else's token (RFC 8693): a robot if one is named, a person otherwise.
     async fn exchanged(&self, client: &Client, form: &Form) -> Result<Known, ServiceError> {
         let token = form.get("subject_token");
@@ -189,7 +224,7 @@ impl Login {
         let robot = named.filter(|name| name.starts_with("robot+")).map(str::to_owned).next();
         Ok(match robot {
             Some(robot) => self.basic(&robot, token, client.address).await?,
-            None => self.person(token).await?,
+            None => self.noted(self.person(token).await, client).await?,
         })
     }
 

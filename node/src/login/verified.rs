@@ -93,9 +93,10 @@ impl<V: Clone> Verified<V> {
     /// Waits for the turn to verify it. Look again then: another one may have found it right meanwhile.
     pub(super) async fn turn(&self, fingerprint: Fingerprint) -> Turn<'_, V> {
         let flight = Arc::clone(self.entries().flights.entry(fingerprint).or_default());
-        // Were the wait given up, the next turn to end would still tidy up.
-        let guard = flight.lock_owned().await;
-        Turn { verified: self, fingerprint, guard: Some(guard) }
+        // Made before the wait: whoever gives it up tidies up as well, or nobody would after the last turn has ended.
+        let mut turn = Turn { verified: self, fingerprint, guard: None };
+        turn.guard = Some(flight.lock_owned().await);
+        turn
     }
 
     /// It was found right, by what the directory keeps of it.
@@ -205,6 +206,19 @@ mod tests {
         }
         while logins.join_next().await.is_some() {}
         assert_eq!(hashes.load(Ordering::Relaxed), 1);
+        assert!(verified.entries().flights.is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_gives_up_waiting_for_his_turn_leaves_nothing_behind() {
+        let verified: Verified<()> = Verified::new(&Counting::default());
+        let fingerprint = verified.fingerprint(&[b"a"]);
+        let first = verified.turn(fingerprint).await;
+        let mut second = Box::pin(verified.turn(fingerprint));
+        assert!(futures_util::poll!(&mut second).is_pending());
+        drop(first);
+        assert_eq!(verified.entries().flights.len(), 1, "the second one still waits");
+        drop(second);
         assert!(verified.entries().flights.is_empty());
     }
 }

@@ -16,7 +16,8 @@ pub struct Client {
     pub secure: bool,
     /// The `host[:port]` that the client asked for: what a trusted proxy says, else the request's own.
     pub host: Option<String>,
-    /// The certificate that the client has shown here, verified. Never one that a proxy tells of.
+    /// The certificate that the client has shown here, verified. Never one that a proxy tells of, nor
+    /// the proxy's own.
     pub certificate: Option<Arc<ClientCertificate>>,
 }
 

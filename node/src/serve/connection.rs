@@ -33,7 +33,7 @@ use super::framing;
 use super::front::Front;
 use super::limits::{Limits, Patience};
 use super::metrics::Reason;
-use super::proxies::{Told, told};
+use super::proxies::{Told, is_forwarded, told};
 use super::proxy_protocol::{self, Source};
 use super::strangers::Strangers;
 use super::tls::TlsConfig;
@@ -306,15 +306,15 @@ async fn answer(shared: &Shared, request: Request<Incoming>, remote: &Remote) ->
 /// Who sends a request: the other end, or whom a trusted proxy names.
 fn client(shared: &Shared, request: &Request<Body>, remote: &Remote) -> Client {
     let (front, address) = (&shared.front, remote.address.ip());
-    let Told { address: named, secure, host } = if front.trusts(address) {
-        told(request.headers(), front.proxy_headers, &front.trusted_proxies)
-    } else {
-        Told::default()
-    };
+    let is_trusted = front.trusts(address);
+    let Told { address: named, secure, host } =
+        if is_trusted { told(request.headers(), front.proxy_headers, &front.trusted_proxies) } else { Told::default() };
+    // What a proxy shows is its own: whoever it speaks for has shown nothing here, even one whom it does not name.
+    let is_own = !is_trusted || !is_forwarded(request.headers(), front.proxy_headers);
     Client {
         secure: secure.unwrap_or(remote.secure),
         host: host.or_else(|| framing::host(request)),
-        certificate: remote.certificate.clone(),
+        certificate: remote.certificate.clone().filter(|_| is_own),
         ..Client::at(named.unwrap_or(address))
     }
 }

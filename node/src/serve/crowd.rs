@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Counts connections by address. As many entries as there are connections, at most.
+use crate::limit::network_of;
+
+/// Counts connections by address; an IPv6 network of 64 bits counts as one, as with requests. As many entries as there are connections, at most.
 #[derive(Debug)]
 pub(super) struct Crowd {
     limit: u32,
@@ -26,7 +28,7 @@ impl Crowd {
 
     /// Takes a place; `None` when the address has as many as it may.
     pub(super) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<CrowdPlace> {
-        let address = address.to_canonical();
+        let address = network_of(address);
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(address).or_default();
         if self.limit > 0 && *count >= self.limit {
@@ -64,6 +66,11 @@ mod tests {
         let third = crowd.enter(one);
         assert!(third.is_some());
         drop((second, third));
+        let neighbours = ["2001:db8::1", "2001:db8::2:0:0:1"].map(|text| crowd.enter(text.parse().unwrap()));
+        assert!(neighbours.iter().all(Option::is_some), "a network has as many places as an address");
+        assert!(crowd.enter("2001:db8::3".parse().unwrap()).is_none());
+        assert!(crowd.enter("2001:db8:0:1::1".parse().unwrap()).is_some());
+        drop(neighbours);
         assert!(crowd.counts.lock().unwrap().is_empty());
         let unlimited = Crowd::new(0);
         let held: Vec<_> = (0..5000).map(|_| unlimited.enter(one)).collect();

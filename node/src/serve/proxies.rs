@@ -41,6 +41,16 @@ pub(super) fn told(headers: &HeaderMap, kind: ProxyHeaders, trusted: &Networks) 
     }
 }
 
+/// Whether the proxy at the other end says that it speaks for somebody else, whatever can be read of it.
+pub(super) fn is_forwarded(headers: &HeaderMap, kind: ProxyHeaders) -> bool {
+    match kind {
+        ProxyHeaders::XForwarded => {
+            [X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST].iter().any(|name| headers.contains_key(name))
+        }
+        ProxyHeaders::Forwarded => headers.contains_key(FORWARDED),
+    }
+}
+
 fn forwarded(headers: &HeaderMap, trusted: &Networks) -> Told {
     let hops = || items(headers, &FORWARDED).map(|element| element.and_then(pairs));
     let address = client(hops().map(|hop| node(hop?.node?)), trusted);

@@ -82,7 +82,7 @@ impl Node {
 
         let readiness = watch::channel(Readiness::starting()).0;
         let (report, founding_failure) = watch::channel(None);
-        let api = wire::api_router(&rooms, &settings, &metrics);
+        let (api, tokens) = wire::api_routers(&rooms, &settings, &metrics);
         let Rooms { members, time, gateway, registry, regions, local, admission, access, access_changes, audit, login } =
             rooms;
         let background = background(&settings, (&gateway, &groups.directory), &time, &metrics);
@@ -109,7 +109,7 @@ impl Node {
         let handed_on = (api.clone(), forwarded.clone());
         let peer_router = keeper.peer_router(security.trust, handed_on, local, admission, &admin, peer_metrics);
         let ports = Ports {
-            api: wire::client_router(api, login, &keeper.settings, readiness.subscribe(), &metrics),
+            api: wire::client_router((api, tokens), &keeper.settings, readiness.subscribe(), &metrics),
             peer: (peer_router, security.protection(keeper.identity.cluster)),
             admin: admin::router(admin.clone()),
             health: health::router(readiness.subscribe(), metrics.clone()),

@@ -186,7 +186,7 @@ impl Node {
             clients,
             forwarded,
             peers,
-            audit,
+            mut audit,
             mut tasks,
             ..
         } = self;
@@ -208,13 +208,15 @@ impl Node {
         }
         background.stop().await;
         scrub.stop().await;
-        audit.stop().await;
+        audit.settle().await;
         let mut heirs: Vec<_> = members.live().iter().map(|member| member.id).collect();
         heirs.retain(|id| *id != members.own());
         // The directory may be led from any region.
         heirs.extend(members.remotes().iter().filter(|remote| remote.live).map(|remote| remote.id));
         self.groups.hand_over(&heirs, HAND_OVER).await;
         peers.drain().await;
+        // Peers and operators have changed things until now.
+        audit.stop().await;
         drop((admin, gateway, pulls, members, scrub, local_disks));
         self.groups.shutdown().await;
         let (groups, disks) = (self.groups, self.disks);

@@ -222,36 +222,40 @@ fn login(ground: &Ground<'_>, access: &Access, directory: &Arc<dyn DirectoryReco
     })
 }
 
-/// The registry's API: for clients, and for those of them whose requests other regions hand on.
-pub(super) fn api_router(rooms: &Rooms, settings: &Settings, metrics: &Metrics) -> Router {
-    api::router(ApiParts {
+/// The registry's API, for clients and for those of them whose requests other regions hand on, and the token service, for
+/// clients alone. The limits are those of both together.
+pub(super) fn api_routers(rooms: &Rooms, settings: &Settings, metrics: &Metrics) -> (Router, Router) {
+    let throttle = Throttle::new((&settings.limits).into(), metrics.register(limit::Metrics::register));
+    let tokens = login::router(rooms.login.clone(), throttle.clone());
+    let api = api::router(ApiParts {
         gateway: rooms.gateway.clone(),
         registry: rooms.registry.clone(),
         regions: rooms.regions.clone(),
         login: rooms.login.clone(),
         access: rooms.access.clone(),
         audit: rooms.audit.0.audit().clone(),
-        throttle: Throttle::new((&settings.limits).into(), metrics.register(limit::Metrics::register)),
+        throttle,
         options: ApiOptions {
             manifest_bytes_max: settings.manifest.max_size_bytes,
             idle_body_timeout: settings.idle_body_timeout(),
         },
         metrics: metrics.register(api::Metrics::register),
-    })
+    });
+    (api, tokens)
 }
 
-/// What clients are served: the API, the token service, health, and metrics unless they have an address of their own.
+/// What clients are served: the API, the token service, health, and metrics, to this machine alone, unless they have an address
+/// of their own.
 pub(super) fn client_router(
-    api: Router,
-    login: Login,
+    (api, tokens): (Router, Router),
     settings: &Settings,
     readiness: watch::Receiver<Readiness>,
     metrics: &Metrics,
 ) -> Router {
     let health = if settings.metrics.listen.is_empty() {
-        health::router(readiness, metrics.clone())
+        health::for_clients(readiness, metrics.clone())
     } else {
         health::probes(readiness)
     };
-    health.merge(login::router(login)).merge(api)
+    health.merge(tokens).merge(api)
 }

@@ -238,6 +238,16 @@ async fn too_many_requests_are_refused_before_they_are_looked_at() {
 }
 
 #[tokio::test]
+async fn a_token_that_does_not_count_is_a_record_of_nobody() {
+    let rig = Rig::guarded(rules().rights()).await;
+    rig.ask("GET", "/v2/acme/app/manifests/v1", Some("Bearer eyJ.forged"), "").await.expect(401);
+    let events = rig.ward.events("login");
+    let event = &events[0];
+    assert_eq!((event.actor.as_str(), event.outcome), ("anonymous", crate::audit::Outcome::Refused));
+    assert_eq!((event.address, event.detail.as_str()), (Some(super::callers::LOCAL), "the token cannot be read"));
+}
+
+#[tokio::test]
 async fn what_is_open_to_everybody_needs_no_login() {
     let rig = with_image(rules().rights(), "public/app").await;
     for path in ["manifests/v1", "tags/list", &format!("blobs/{}", sha256(b"{}"))] {

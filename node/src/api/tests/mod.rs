@@ -10,6 +10,7 @@ mod gate_uploads;
 mod insight;
 mod manifests;
 mod mirror;
+mod onward;
 mod reads;
 mod regions;
 mod uploads;
@@ -167,7 +168,7 @@ impl Rig {
         tokio::spawn(regions.keep());
         let (held, way) = (registry.clone(), regions.clone());
         let (login, access, audit) = (ward.login.clone(), ward.access.clone(), ward.audit.clone());
-        let tokens = login::router(login.clone());
+        let tokens = login::router(login.clone(), ward.throttle.clone());
         let (throttle, metrics) = (ward.throttle.clone(), Metrics::unregistered());
         let router = router(ApiParts { gateway, registry, regions, login, access, audit, throttle, options, metrics });
         Self { router: tokens.merge(router), catalog, registry: held, regions: way, ward, node }

@@ -6,6 +6,7 @@ use raft::time::Timestamp;
 use crate::audit::event::AuditEvent;
 use crate::audit::log::{Head, Log};
 use crate::audit::reader::{Cursor, Item, Reader};
+use crate::audit::record::Removed;
 use crate::audit::recover::{self, Found};
 use crate::audit::retention::Retention;
 use crate::audit::search::{Filter, search};
@@ -180,6 +181,37 @@ fn a_removal_that_was_announced_and_not_finished_is_no_fault() {
     let (mut log, _) = reopen(&place, None);
     assert_eq!(log.retain(Retention { days: 90, bytes_max: log.segments[2].bytes }, Timestamp(NOW)).unwrap(), 9);
     assert_eq!(place.verify(&log), []);
+}
+
+/// Whoever owns the machine can write such a record, too: it excuses only what retention could have removed, and is shown.
+#[test]
+fn a_forged_removal_excuses_nothing_in_the_middle_and_is_shown() {
+    let forged = |first: u64, last: u64| {
+        let place = Place::new();
+        let mut log = place.fill(9, 3);
+        let removed = Removed { first, last, hash: String::new() };
+        log.note(Timestamp(NOW + 60_000), &AuditEvent::new("retention", "regnode"), Some(&removed));
+        log.sync().unwrap();
+        (place, log)
+    };
+    // A record and a segment behind older ones.
+    let (place, log) = forged(1, 6);
+    rewritten(&place, 1, |lines| drop(lines.remove(1)));
+    assert_eq!(place.verify(&log), [Fault::Missing { first: 2, last: 2 }]);
+    let (place, log) = forged(1, 6);
+    place.files.remove(&crate::audit::segment::path(&place.path, 4)).unwrap();
+    assert_eq!(place.verify(&log), [Fault::Missing { first: 4, last: 6 }]);
+    // The beginning: it looks as retention leaves it, and is told.
+    let (place, log) = forged(1, 3);
+    place.files.remove(&crate::audit::segment::path(&place.path, 1)).unwrap();
+    let (checked, faults) = place.verify_from(Checked::begin(log.newest));
+    assert_eq!((faults, checked.removed.unwrap().last), (Vec::new(), 3));
+    assert_eq!(checked.removed_time.as_deref(), Some("2027-01-15T08:01:00.000Z"));
+    // What came later cannot have been removed before.
+    for last in [10, 11, u64::MAX] {
+        let (place, log) = forged(1, last);
+        assert!(matches!(place.verify(&log)[..], [Fault::Altered { record: 10, .. }]), "{last}");
+    }
 }
 
 fn rewritten(place: &Place, first: u64, change: impl Fn(&mut Vec<Vec<u8>>)) {

@@ -153,6 +153,44 @@ async fn a_required_log_makes_requests_wait() {
     assert_eq!(records(&place).len() as u64, events + 1);
 }
 
+/// The writer says nothing: it hangs.
+#[tokio::test(start_paused = true)]
+async fn a_required_log_on_a_disk_that_hangs_is_noticed_and_waited_for() {
+    let (sender, mut queue) = mpsc::channel(1);
+    let (state, metrics) = (Arc::<State>::default(), Metrics::default());
+    let clock: Arc<dyn Clock> = Arc::new(Hand(AtomicU64::new(NOW)));
+    let audit = Audit::of_writer(sender, clock, state, metrics.clone(), (true, true));
+    audit.record(event(1)).await;
+    let waiting = audit.clone();
+    let request = tokio::spawn(async move { waiting.record(event(2)).await });
+    sleep(PATIENCE / 2).await;
+    assert!(!audit.holds_up());
+    sleep(PATIENCE).await;
+    assert!(audit.holds_up() && metrics.stuck.get() == 1 && !request.is_finished());
+    queue.recv().await.unwrap();
+    request.await.unwrap();
+    assert_eq!((audit.state().lost, audit.unwritten()), (0, 1));
+    // Whoever goes away while he waits has lost his event.
+    let late = tokio::time::timeout(PATIENCE / 2, audit.record(event(3))).await;
+    assert!(late.is_err() && audit.state().lost == 1);
+    assert_eq!(audit.unwritten(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_done_behind_the_end_of_a_required_log() {
+    let place = Place::new();
+    for required in [true, false] {
+        let running = start(&place, (true, required));
+        running.audit.flush().await;
+        assert!(!running.audit.holds_up());
+        running.task.abort();
+        let _aborted = running.task.await;
+        assert_eq!(running.audit.holds_up(), required);
+        running.audit.record(event(1)).await;
+        assert_eq!(running.audit.state().lost, 1);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_log_that_cannot_be_opened_yet_is_opened_later() {
     let place = Place::new();

@@ -53,6 +53,21 @@ async fn a_new_key_is_fetched_but_not_for_every_unknown_id() {
 }
 
 #[tokio::test]
+async fn who_goes_away_while_keys_are_fetched_keeps_them_from_nobody() {
+    let (issuer, federation) = fixture().await;
+    let signer = Signer::new("one", "ES256");
+    issuer.publish(&[&signer]);
+    let token = signer.token(&claims(&issuer.url));
+    let mut gone = federation.robot("ci", &token);
+    assert!(futures_util::poll!(&mut gone).is_pending());
+    // The fetch has begun.
+    tokio::task::yield_now().await;
+    drop(gone);
+    assert_eq!(federation.robot("ci", &token).await, Ok(()), "he waits for the fetch that goes on");
+    assert_eq!(issuer.asked(), 1);
+}
+
+#[tokio::test]
 async fn a_key_that_is_published_no_more_stops_counting() {
     let (issuer, federation) = fixture().await;
     let (old, new) = (Signer::new("old", "ES256"), Signer::new("new", "ES256"));

@@ -119,6 +119,27 @@ async fn keys_and_secrets_count_until_they_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_fails_at_an_address_keeps_no_right_secret_out_there() {
+    let world = World::new().await;
+    let key = world.add_secret(Subject::User("ann".to_owned()), None).await;
+    let secret = world.add_secret(Subject::Robot("ci".to_owned()), None).await;
+    let wrong = new_secret(SecretKind::Robot, world.entropy.as_ref()).text;
+    for _ in 0..21 {
+        assert_eq!(world.basic("robot+ci", &wrong).await, Err(LoginError::Wrong));
+    }
+    let locked = Err(LoginError::Locked { retry_after_seconds: 1 });
+    for (name, shown) in [("robot+ci", wrong.as_str()), ("robot+ci", "eyJ.robot.other"), ("ann", "correct horse")] {
+        assert_eq!(world.basic(name, shown).await, locked, "{name}: {shown}");
+    }
+    for (name, shown) in [("robot+ci", secret.text.as_str()), ("robot+ci", "eyJ.robot.ci"), ("ann", &key.text)] {
+        assert!(world.basic(name, shown).await.is_ok(), "{name}: {shown}");
+    }
+    assert_eq!(world.basic("robot+ci", &wrong).await, locked, "what was right forgives nothing");
+    let refusals = world.audit.events().len();
+    assert_eq!(refusals, 21, "what waits is no record");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_directory_hears_once_an_hour_when_a_secret_was_used() {
     let world = World::new().await;
     let ci = Subject::Robot("ci".to_owned());
@@ -133,6 +154,30 @@ async fn the_directory_hears_once_an_hour_when_a_secret_was_used() {
     }
     assert!(heard[0] == heard[1] && heard[1] == heard[2], "{heard:?}");
     assert!(heard[3] > heard[2], "{heard:?}");
+}
+
+#[tokio::test]
+async fn a_token_that_does_not_count_is_a_record_that_tells_why() {
+    let world = World::new().await;
+    assert_eq!(world.basic("robot+ci", "eyJ.robot.other").await, Err(LoginError::Wrong));
+    assert_eq!(world.basic("oidc", "eyJ.strange.r").await, Err(LoginError::Wrong));
+    let exchange = "grant_type=urn:ietf:params:oauth:grant-type:token-exchange\
+                    &subject_token_type=urn:ietf:params:oauth:token-type:jwt&subject_token=eyJ.strange.r";
+    assert_eq!(world.post(exchange).await.0, StatusCode::UNAUTHORIZED);
+    assert_eq!(world.post("grant_type=refresh_token&refresh_token=eyJ.forged").await.0, StatusCode::UNAUTHORIZED);
+    let events = world.audit.events();
+    let told: Vec<_> = events.iter().map(|event| (event.actor.as_str(), event.detail.as_str())).collect();
+    assert_eq!(
+        told,
+        [
+            ("robot:ci", "not trusted"),
+            ("user:oidc", "not of this issuer"),
+            ("anonymous", "not of this issuer"),
+            ("anonymous", "the token cannot be read")
+        ]
+    );
+    assert!(events.iter().all(|event| event.action == "login" && event.outcome == crate::audit::Outcome::Refused));
+    assert!(events.iter().all(|event| event.address == Some(world.client.address)));
 }
 
 #[tokio::test]

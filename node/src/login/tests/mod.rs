@@ -32,6 +32,7 @@ use crate::access::Access;
 use crate::deletion::DirectoryRecords;
 use crate::deletion::testing::directory;
 use crate::environment::{BoxFuture, Entropy as _};
+use crate::limit::Throttle;
 use crate::serve::ClientCertificate;
 
 /// The memory directory's clock begins here.
@@ -51,6 +52,7 @@ impl Clock for Hand {
 struct People {
     passwords: Mutex<BTreeMap<String, (String, Outsider)>>,
     is_down: Mutex<bool>,
+    is_silent: Mutex<bool>,
     asked: AtomicU64,
 }
 
@@ -62,6 +64,9 @@ impl PasswordSource for People {
     fn verify<'a>(&'a self, name: &'a str, password: &'a str) -> BoxFuture<'a, Result<Option<Outsider>, SourceError>> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         Box::pin(async move {
+            if *self.is_silent.lock().unwrap() {
+                std::future::pending::<()>().await;
+            }
             if *self.is_down.lock().unwrap() {
                 return Err(SourceError("no answer".to_owned()));
             }
@@ -123,6 +128,7 @@ struct World {
     people: Arc<People>,
     signing_key: NewSigningKey,
     client: Client,
+    throttle: Throttle,
     _keeping: tokio::task::JoinSet<()>,
 }
 
@@ -179,8 +185,20 @@ impl World {
             secure: true,
             ..Client::at("192.0.2.1".parse().unwrap())
         };
-        let world =
-            Self { login, access, directory, audit, clock, entropy, people, signing_key, client, _keeping: keeping };
+        let throttle = Throttle::unlimited();
+        let world = Self {
+            login,
+            access,
+            directory,
+            audit,
+            clock,
+            entropy,
+            people,
+            signing_key,
+            client,
+            throttle,
+            _keeping: keeping,
+        };
         world.settle().await;
         world
     }
@@ -268,7 +286,8 @@ impl World {
 
     async fn request(&self, mut request: Request<Body>) -> (StatusCode, HeaderMap, Value) {
         request.extensions_mut().insert(self.client.clone());
-        let response: Response<Body> = router(self.login.clone()).oneshot(request).await.unwrap();
+        let response: Response<Body> =
+            router(self.login.clone(), self.throttle.clone()).oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         (parts.status, parts.headers, serde_json::from_slice(&body).unwrap_or(Value::Null))

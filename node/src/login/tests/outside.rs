@@ -79,6 +79,19 @@ async fn who_cannot_be_asked_locks_nobody_out() {
     assert!(world.basic("eve", "secret of eve").await.is_ok());
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_hangs_up_before_the_answer_has_guessed_all_the_same() {
+    let world = World::new().await;
+    world.outsider("eve", "secret of eve", &[]);
+    *world.people.is_silent.lock().unwrap() = true;
+    for index in 0..6 {
+        let guess = format!("guess {index}");
+        let answer = tokio::time::timeout(Duration::from_secs(1), world.basic("eve", &guess)).await;
+        assert!(answer.is_err(), "{answer:?}");
+    }
+    assert_eq!(world.basic("eve", "guess").await, Err(LoginError::Locked { retry_after_seconds: 1 }));
+}
+
 #[tokio::test]
 async fn whoever_is_vouched_for_elsewhere_gets_no_refresh_token() {
     let world = World::new().await;

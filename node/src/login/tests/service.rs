@@ -4,6 +4,7 @@ use http::header::{CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde_json::json;
 
 use super::*;
+use crate::limit::{Rates, ThrottleOptions};
 
 fn access_of(body: &Value) -> Value {
     let token = body["token"].as_str().unwrap_or_default();
@@ -211,4 +212,33 @@ async fn a_denied_action_is_no_part_of_a_token() {
     world.propose(deny).await;
     let (_, _, body) = world.get("scope=repository:acme/frozen/app:pull,push", ANN).await;
     assert_eq!(access_of(&body), json!([{ "type": "repository", "name": "acme/frozen/app", "actions": ["pull"] }]));
+}
+
+#[tokio::test]
+async fn who_asks_for_too_many_tokens_is_told_when_to_come_again() {
+    let identity = Rates { requests_per_second: 1, ..Rates::default() };
+    let options = ThrottleOptions { identity, ..ThrottleOptions::default() };
+    for by_form in [false, true] {
+        let mut world = World::new().await;
+        world.throttle = Throttle::new(options, crate::limit::Metrics::default());
+        let ask = async |world: &World| {
+            if by_form {
+                return world.post("grant_type=refresh_token&refresh_token=x").await;
+            }
+            world.get("", None).await
+        };
+        let mut refused = None;
+        for _ in 0..20 {
+            let answered = ask(&world).await;
+            if answered.2["errors"][0]["message"].as_str().is_some_and(|text| text.contains("too many requests")) {
+                refused = Some(answered);
+                break;
+            }
+        }
+        let (status, headers, body) = refused.expect("requests for tokens count");
+        assert_eq!((status, &body["errors"][0]["code"]), (StatusCode::TOO_MANY_REQUESTS, &json!("TOOMANYREQUESTS")));
+        assert!(headers[RETRY_AFTER].to_str().unwrap().parse::<u64>().unwrap() >= 1);
+        world.client = Client::at("192.0.2.2".parse().unwrap());
+        assert_ne!(ask(&world).await.2["error"], "slow_down", "another address has its own");
+    }
 }

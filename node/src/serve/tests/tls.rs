@@ -20,6 +20,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::{DEADLINE, Fixed, Running, connect, pem, start_behind};
+use crate::config::ProxyHeaders;
 use crate::serve::{CertificateFiles, CertificateFilesError, CertificatePaths, Client, Front, Limits, Protection};
 
 fn clock() -> Arc<dyn Clock> {
@@ -50,6 +51,10 @@ struct Tls {
 }
 
 async fn start(paths: CertificatePaths) -> Tls {
+    start_in(Front::default(), paths).await
+}
+
+async fn start_in(front: Front, paths: CertificatePaths) -> Tls {
     let files = open(paths).unwrap();
     let protection = Protection::Tls(files.config());
     let who = |Extension(client): Extension<Client>| async move {
@@ -57,7 +62,7 @@ async fn start(paths: CertificatePaths) -> Tls {
         format!("{} {names}", client.secure)
     };
     let router = Router::new().fallback(who);
-    let server = start_behind(Front::default(), router, Limits::clients(64), DEADLINE, protection).await;
+    let server = start_behind(front, router, Limits::clients(64), DEADLINE, protection).await;
     Tls { server, following: tokio::spawn(files.follow(Exec::inline())) }
 }
 
@@ -155,7 +160,12 @@ impl Tls {
 }
 
 async fn ask(stream: &mut TlsStream<TcpStream>) -> std::io::Result<String> {
-    stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await?;
+    ask_with(stream, "").await
+}
+
+/// What it answers to a request with these headers more.
+async fn ask_with(stream: &mut TlsStream<TcpStream>, headers: &str) -> std::io::Result<String> {
+    stream.write_all(format!("GET / HTTP/1.1\r\nhost: a\r\n{headers}\r\n").as_bytes()).await?;
     let (mut text, mut byte) = (String::new(), [0]);
     loop {
         if timeout(DEADLINE, stream.read(&mut byte)).await.unwrap()? == 0 {
@@ -294,6 +304,43 @@ async fn clients_may_show_a_certificate_of_a_trusted_authority() {
     let refused = async { ask(&mut tls.reach("a.example", config).await?).await };
     assert!(refused.await.is_err(), "and the old one is not");
     tls.end().await;
+}
+
+#[tokio::test]
+async fn the_certificate_of_a_proxy_is_not_that_of_whom_it_speaks_for() {
+    let directory = tempfile::tempdir().unwrap();
+    put(&directory, "a", &["a.example"]);
+    let (trusted, sign) = authority();
+    let ca = directory.path().join("clients.pem");
+    write(&ca, &trusted);
+    let own = "true uri:spiffe://example/proxy";
+    for (proxies, kind, expected) in [
+        ("127.0.0.0/8", ProxyHeaders::XForwarded, ["true nobody", "true nobody", "false nobody", own]),
+        ("127.0.0.0/8", ProxyHeaders::Forwarded, [own, own, own, "true nobody"]),
+        ("10.0.0.0/8", ProxyHeaders::XForwarded, [own; 4]),
+    ] {
+        let paths = CertificatePaths {
+            directory: Some(directory.path().to_owned()),
+            client_ca: Some(ca.clone()),
+            certificate: None,
+        };
+        let front = Front { trusted_proxies: proxies.parse().unwrap(), proxy_headers: kind, ..Front::default() };
+        let tls = start_in(front, paths).await;
+        let identity = sign(vec![SanType::URI("spiffe://example/proxy".try_into().unwrap())]);
+        let config = client(rustls::ALL_VERSIONS, &["http/1.1"], Some(identity));
+        let mut stream = tls.reach("a.example", config).await.unwrap();
+        let headers = [
+            "x-forwarded-for: 192.0.2.1\r\n",
+            "x-forwarded-for: unknown\r\n",
+            "x-forwarded-proto: http\r\n",
+            "forwarded: for=_hidden\r\n",
+        ];
+        for (headers, expected) in headers.into_iter().zip(expected) {
+            assert_eq!(ask_with(&mut stream, headers).await.unwrap(), expected, "{proxies} {kind:?}: {headers}");
+        }
+        assert_eq!(ask(&mut stream).await.unwrap(), own, "what it asks for itself");
+        tls.end().await;
+    }
 }
 
 #[test]

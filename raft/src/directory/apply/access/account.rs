@@ -6,6 +6,7 @@ use crate::directory::limit::GROUPS_PER_SUBJECT_MAX;
 use crate::directory::table::{Groups, Robots, Users};
 use crate::machine::ApplyError;
 use crate::table::Table;
+use crate::time::Timestamp;
 
 /// Who can log in.
 #[derive(Debug)]
@@ -105,4 +106,10 @@ pub(super) fn known_groups(
 fn too_many(member: &Subject, groups: usize) -> AccessRefusal {
     let most = GROUPS_PER_SUBJECT_MAX as u64;
     AccessRefusal::TooManyGroupsOf { member: member.clone(), groups: groups as u64, most }
+}
+
+/// Now, or just after a moment if the clock stands still behind a leader that was ahead: tokens of before and after a change
+/// are told apart all the same.
+pub(super) fn later_than(before: Timestamp, context: &Context<'_, '_>) -> Timestamp {
+    context.now.max(Timestamp(before.0.saturating_add(1)))
 }

@@ -93,7 +93,7 @@ pub(in crate::directory::apply) fn set(context: &mut Context<'_, '_>, name: Stri
     robot.disabled = change.disabled.unwrap_or(robot.disabled);
     let gone = present.trusts.iter().any(|rule| !robot.trusts.contains(rule));
     if gone || robot.disabled != present.disabled {
-        robot.sessions_from = context.now;
+        robot.sessions_from = account::later_than(present.sessions_from, context);
     }
     if robot != present {
         Robots::put(context.state, &name, &robot);

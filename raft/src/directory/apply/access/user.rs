@@ -114,7 +114,7 @@ pub(in crate::directory::apply) fn set(context: &mut Context<'_, '_>, name: Stri
     user.password = change.password.or(user.password);
     user.disabled = change.disabled.unwrap_or(user.disabled);
     if (&user.password, user.disabled) != (&present.password, present.disabled) {
-        user.sessions_from = context.now;
+        user.sessions_from = account::later_than(present.sessions_from, context);
     }
     store(context, &name, &present, &user)
 }
