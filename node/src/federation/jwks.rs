@@ -20,7 +20,7 @@ pub enum KeySetError {
     /// No JSON of the right form.
     #[error("it is no JSON Web Key Set of at most 1 MiB")]
     Form,
-    /// More than [`KEYS_MAX`].
+    /// More than 64.
     #[error("it has more than 64 keys")]
     TooMany,
     /// Nothing that could be used.
