@@ -1,9 +1,14 @@
-//! Speaks to the node on this machine through the socket in its data directory.
+//! Speaks to the node on this machine through the socket in its data directory, or to one over the network (`network`).
 
 mod access;
 mod audit;
+mod authority;
+mod certificate;
 mod deletion;
+mod domain;
+mod encryption;
 mod moving;
+mod network;
 mod region;
 mod replication;
 mod residency;
@@ -14,10 +19,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use http::{Method, StatusCode};
+use hyper::body::Bytes;
 use node::admin::{
     AddDiskRequest, DamageAnswer, DamageRequest, DepartingAnswer, DiskWishAnswer, DiskWishRequest, ErrorAnswer,
     NamesAnswer, NamesRequest, NodeRequest, OwnDisksAnswer, SOCKET, ScrubAnswer, ScrubRequest, Status, TokenAnswer,
-    TokenRequest, UsesAnswer, UsesRequest, WorkAnswer,
+    TokenRequest, UsesAnswer, UsesRequest, WhoamiAnswer, WorkAnswer,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -25,11 +31,17 @@ use tokio::net::UnixStream;
 
 use crate::exit::{Code, Exit};
 use crate::http::request;
+use crate::server;
 
 pub(crate) use access::*;
 pub(crate) use audit::*;
+pub(crate) use authority::*;
+pub(crate) use certificate::*;
 pub(crate) use deletion::*;
+pub(crate) use domain::*;
+pub(crate) use encryption::*;
 pub(crate) use moving::*;
+pub(crate) use network::{Tokens, get_with, tokens, understood, web};
 pub(crate) use region::*;
 pub(crate) use replication::*;
 pub(crate) use residency::*;
@@ -42,6 +54,11 @@ const FAR_DEADLINE: Duration = Duration::from_mins(1);
 
 /// The same when it looks through everything that a node holds.
 const LOOK_THROUGH_DEADLINE: Duration = Duration::from_mins(5);
+
+/// Who the node takes one for.
+pub(crate) async fn whoami(data_dir: &Path) -> Result<WhoamiAnswer> {
+    call(data_dir, Method::GET, "/whoami", &()).await
+}
 
 /// How the cluster is.
 pub(crate) async fn status(data_dir: &Path) -> Result<Status> {
@@ -138,6 +155,22 @@ async fn call_for<A: DeserializeOwned>(
     path: &str,
     body: &impl Serialize,
 ) -> Result<A> {
+    let body = serde_json::to_vec(body)?;
+    let (status, answer) = match server::chosen() {
+        Some(server) => network::request(server, method, path, body, deadline).await?,
+        None => local(data_dir, method, path, body, deadline).await?,
+    };
+    understand(status, &answer)
+}
+
+/// Asks through the socket.
+async fn local(
+    data_dir: &Path,
+    method: Method,
+    path: &str,
+    body: Vec<u8>,
+    deadline: Duration,
+) -> Result<(StatusCode, Bytes)> {
     let socket = data_dir.join(SOCKET);
     #[expect(clippy::disallowed_methods, reason = "the program is a client of the node here")]
     let stream = UnixStream::connect(&socket).await.map_err(|error| {
@@ -149,17 +182,20 @@ async fn call_for<A: DeserializeOwned>(
             ),
         )
     })?;
-    let body = serde_json::to_vec(body)?;
-    let (status, answer) = request(stream, method, path, body, deadline).await.context("asking the node")?;
+    request(stream, method, path, body, deadline).await.context("asking the node")
+}
+
+/// The answer, or the error that it tells of.
+fn understand<A: DeserializeOwned>(status: StatusCode, answer: &[u8]) -> Result<A> {
     if !status.is_success() {
-        let error = serde_json::from_slice::<ErrorAnswer>(&answer).map(|answer| answer.error);
+        let error = serde_json::from_slice::<ErrorAnswer>(answer).map(|answer| answer.error);
         let error = error.unwrap_or_else(|_| format!("the node answered {status}"));
         if status == StatusCode::CONFLICT {
             return Err(Exit::new(Code::Refused, error).into());
         }
         bail!(error);
     }
-    serde_json::from_slice(&answer).context("the node's answer is not what this program knows: use the node's version")
+    serde_json::from_slice(answer).context("the node's answer is not what this program knows: use the node's version")
 }
 
 #[cfg(test)]

@@ -3,10 +3,15 @@
 
 mod access;
 mod audit;
+mod authority;
+mod certificate;
 mod deletion;
+mod domain;
+mod encryption;
 mod group;
 mod identity_text;
 mod issuer;
+mod login;
 mod moving;
 mod namespace;
 mod operations;
@@ -24,9 +29,14 @@ use clap::{Args, Parser, Subcommand};
 
 pub(crate) use access::*;
 pub(crate) use audit::*;
+pub(crate) use authority::*;
+pub(crate) use certificate::*;
 pub(crate) use deletion::*;
+pub(crate) use domain::*;
+pub(crate) use encryption::*;
 pub(crate) use group::*;
 pub(crate) use issuer::*;
+pub(crate) use login::*;
 pub(crate) use moving::*;
 pub(crate) use namespace::*;
 pub(crate) use operations::*;
@@ -63,11 +73,18 @@ Who may do what (nobody may anything that is not granted):
   regnode access grant anonymous reader public      everybody may pull what is below public/
   regnode access explain user:alice push acme/app   whether she may, and which rule decides
 
+From another machine:
+  regnode login https://registry.example.org --browser
+                                                    log in, or with --username NAME
+  regnode --server https://registry.example.org status
+                                                    as any other command; what you may, the rules say
+
 When machines and disks fail (the handbook has a page for each):
   regnode status                                    what is wrong, and what to do
   regnode join HOST:7000 --token TOKEN --replace n3 this machine takes the place of n3
   regnode drain n3 --wait; regnode leave n3         take n3 out of the cluster
   regnode disk list                                 disks, their health and what they hold
+  regnode ca rotate --wait                          a machine was stolen: what its keys sign counts no more
 
 When the cluster spans sites:
   regnode init --region eu                          the first region, with its first node
@@ -87,6 +104,9 @@ What is deleted, and what that frees:
 #[derive(Debug, Parser)]
 #[command(name = "regnode", version, about, after_help = AFTER_HELP, max_term_width = 100)]
 pub(crate) struct Arguments {
+    /// How it is sent over the network.
+    #[command(flatten)]
+    pub(crate) remote: Remote,
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -135,6 +155,12 @@ pub(crate) enum Command {
     User(User),
     /// Add, change and remove robots: programs that log in.
     Robot(Robot),
+    /// List and renew the registry's certificates from an ACME authority.
+    Certificate(Certificate),
+    /// What a node keeps encrypted: under which keys, and new ones.
+    Encryption(Encryption),
+    /// Let domains stand for namespaces: list them, add one, take one out of use.
+    Domain(Domain),
     /// Add and remove groups, and say who belongs to them.
     Group(Group),
     /// Say what may be done at once.
@@ -145,6 +171,8 @@ pub(crate) enum Command {
     Issuer(Issuer),
     /// List and rotate the keys that the cluster's own tokens are signed with.
     TokenKey(TokenKey),
+    /// Say how the certificates stand by which nodes know each other, and change their authority.
+    Ca(Ca),
     /// Say what is to be freed and when.
     Gc(Gc),
     /// Say what namespaces and repositories hold, and what they may.
@@ -161,6 +189,12 @@ pub(crate) enum Command {
     Undelete(Undelete),
     /// Who did what: follow, search, export and verify the audit logs of all nodes.
     Audit(Audit),
+    /// Log in at a registry, to administer it over the network.
+    Login(Login),
+    /// Forget a login.
+    Logout(Logout),
+    /// Say who you are to the node that is asked, and what you may in the whole registry.
+    Whoami(Whoami),
     /// Show, check and explain the configuration.
     Config(Config),
     /// Print shell completions, for example: regnode completions bash > /etc/bash_completion.d/regnode
@@ -240,9 +274,8 @@ The cluster is closed: the operator's account may everything, and nobody else ma
 operator's password is made up and shown once, unless it is read from a file; it is written nowhere. Whoever may use the
 socket in the data directory gives the account another one with regnode user password.
 
-Over the network, roles decide about images so far: pull, push, tag, delete, and usage and history. What else operators do
-(policies, rules, the audit log, nodes, keys) has no way in over the network yet, for this account neither: it is done with
-regnode on a node, by whoever may use the socket there.
+Over the network the cluster's rules decide what somebody may, images and administration alike: regnode login URL, then
+regnode --server URL COMMAND. Whoever may use the socket in the data directory of a node may everything there.
 
 Examples:
   regnode init --data-dir /var/lib/regnode --listen 10.0.0.1:5000 --peer-listen 10.0.0.1:7000

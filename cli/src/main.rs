@@ -1,4 +1,5 @@
-//! The `regnode` program: sets up and runs nodes, and speaks to the node on this machine for the operator.
+//! The `regnode` program: sets up and runs nodes, and speaks to the node on this machine, or to one over the network, for the
+//! operator.
 //!
 //! Architecture invariant: what a command does to a cluster happens in `node`; here are only the command line, the
 //! text that a person reads, and the child processes of `regnode dev`.
@@ -10,8 +11,10 @@ mod dev;
 mod exit;
 mod figures;
 mod http;
+mod logins;
 mod password;
 mod progress;
+mod server;
 mod settings;
 mod watch;
 
@@ -33,7 +36,11 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&anyhow::Error::new(error).context("starting the asynchronous runtime")),
     };
-    let outcome = runtime.block_on(run(arguments.command));
+    let outcome = runtime.block_on(async {
+        let ca = arguments.remote.ca.clone();
+        server::choose(arguments.remote, settings::server_variables(), &arguments.command)?;
+        run(arguments.command, ca).await
+    });
     // Blocking work in flight has nobody left to answer.
     runtime.shutdown_timeout(std::time::Duration::from_secs(5));
     match outcome {
@@ -42,7 +49,7 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(command: Command) -> anyhow::Result<()> {
+async fn run(command: Command, ca: Option<std::path::PathBuf>) -> anyhow::Result<()> {
     match command {
         Command::Dev(dev) => command::dev(dev).await,
         Command::Init(init) => command::init(init).await,
@@ -69,6 +76,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Access(access) => command::access(access).await,
         Command::Issuer(issuer) => command::issuer(issuer).await,
         Command::TokenKey(token_key) => command::token_key(token_key).await,
+        Command::Ca(ca) => command::ca(ca).await,
         Command::Gc(gc) => command::gc(gc).await,
         Command::Usage(usage) => command::usage(usage).await,
         Command::Retention(retention) => command::retention(retention).await,
@@ -77,6 +85,12 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::History(history) => command::history(history).await,
         Command::Undelete(undelete) => command::undelete(undelete).await,
         Command::Audit(audit) => command::audit(audit).await,
+        Command::Certificate(certificate) => command::certificate(certificate).await,
+        Command::Encryption(encryption) => command::encryption(encryption).await,
+        Command::Domain(domain) => command::domain(domain).await,
+        Command::Login(login) => command::login(login, ca.or_else(|| settings::server_variables().1)).await,
+        Command::Logout(logout) => command::logout(logout).await,
+        Command::Whoami(whoami) => command::whoami(whoami).await,
         Command::Config(config) => command::config(config).await,
         Command::Completions(completions) => {
             command::completions(&completions);

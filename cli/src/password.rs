@@ -47,6 +47,20 @@ pub(crate) async fn ask_new(whose: &str) -> Result<String> {
     Ok(typed)
 }
 
+/// Asks for a password that there is: on the terminal, without an echo, or from standard input.
+pub(crate) async fn ask_once(whose: &str, from_stdin: bool) -> Result<String> {
+    if from_stdin && std::io::stdin().is_terminal() {
+        return Err(
+            Exit::new(Code::Usage, "--password-stdin reads what is piped in: leave it out on a terminal").into()
+        );
+    }
+    if !std::io::stdin().is_terminal() {
+        return ask_new(whose).await;
+    }
+    let mut terminal = BufReader::new(tokio::io::stdin());
+    ask(&mut terminal, &format!("Password of {whose}: ")).await
+}
+
 /// Reads a password from a file.
 pub(crate) async fn read(environment: &Environment, path: &Path) -> Result<String> {
     let (files, owned) = (environment.files.clone(), path.to_owned());

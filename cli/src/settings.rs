@@ -1,23 +1,26 @@
 //! Options to settings: the configuration file, the environment and the flags of one command.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Result;
-use node::config::{self, Resolved};
-use node::environment::{Environment, real};
+use anyhow::{Context as _, Result};
+use node::config::{self, Resolved, Settings};
+use node::environment::{Environment, real, real_keys};
 use storage::disk::{Files, RealFiles};
 use storage::kv::RocksEngines;
 
 use crate::arguments::{LocalNode, NodeOptions};
 use crate::exit::{Code, Exit};
+use crate::{logins, server};
 
 /// Read if it exists and no other file is named.
 const DEFAULT_FILE: &str = "/etc/regnode/regnode.toml";
 
 /// The operating system as an environment.
 pub(crate) fn environment() -> Environment {
-    real(Arc::new(RealFiles), Arc::new(RocksEngines::new()))
+    let keys = real_keys();
+    Environment { keys: keys.clone(), ..real(Arc::new(RealFiles), Arc::new(RocksEngines::new(keys))) }
 }
 
 /// Settings of a command that runs a node.
@@ -37,8 +40,42 @@ pub(crate) async fn of_node(environment: &Environment, options: &NodeOptions) ->
     load(environment, options.config.clone(), flags).await
 }
 
-/// Settings of a command that speaks to the node on this machine.
+/// The server and the authorities that variables name: `REGNODE_SERVER`, `REGNODE_CA`.
+pub(crate) fn server_variables() -> (Option<String>, Option<PathBuf>) {
+    (variable("REGNODE_SERVER"), variable("REGNODE_CA").map(PathBuf::from))
+}
+
+/// Where the logins of whoever runs the program are kept.
+pub(crate) fn logins_path() -> Result<PathBuf> {
+    logins::path(variable("XDG_CONFIG_HOME").map(PathBuf::from), variable("HOME").map(PathBuf::from))
+}
+
+#[expect(clippy::disallowed_methods, reason = "these variables are the program's, not the node's")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// A text in a file.
+pub(crate) async fn read_text(environment: &Environment, path: &Path) -> Result<String> {
+    let (files, owned) = (Arc::clone(&environment.files), path.to_owned());
+    let bytes = environment.exec.run(move || files.read(&owned)).await;
+    let bytes = bytes.with_context(|| format!("reading {}", path.display()))?;
+    String::from_utf8(bytes).with_context(|| format!("{} is no text", path.display()))
+}
+
+/// Settings of a command that speaks to the node on this machine, or to one over the network, which has its own.
 pub(crate) async fn of_local_node(environment: &Environment, options: &LocalNode) -> Result<Resolved> {
+    let names_node = options.data_dir.is_some();
+    match server::chosen() {
+        Some(chosen) if chosen.explicit && names_node => {
+            let message =
+                "--data-dir names a node of this machine, --server one over the network: leave one of them out";
+            return Err(Exit::new(Code::Usage, message).into());
+        }
+        Some(_) if names_node => server::stay_local(),
+        Some(_) => return Ok(Resolved { settings: Settings::default(), sources: BTreeMap::new() }),
+        None => {}
+    }
     let data_dir = options.data_dir.as_ref().map(|path| ("data_dir".to_owned(), path.display().to_string()));
     load(environment, options.config.clone(), data_dir.into_iter().collect()).await
 }

@@ -1,6 +1,9 @@
 //! Generators of names and records for property tests.
 
 mod access;
+mod authority;
+mod certificate;
+mod domain;
 mod policy;
 mod replication;
 mod residency;
@@ -22,6 +25,9 @@ use crate::id::{NodeId, RegionId, RequestId};
 use crate::time::Timestamp;
 
 pub(crate) use access::*;
+pub(crate) use authority::*;
+pub(crate) use certificate::*;
+pub(crate) use domain::*;
 pub(crate) use policy::*;
 pub(crate) use replication::*;
 pub(crate) use residency::*;
@@ -282,7 +288,10 @@ pub(crate) fn any_event() -> impl Strategy<Value = Event> {
 }
 
 pub(crate) fn any_response() -> impl Strategy<Value = Response> {
-    prop_oneof![Just(Response::Done), any::<bool>().prop_map(|created| Response::ManifestStored { created })]
+    prop_oneof![
+        Just(Response::Done),
+        any::<bool>().prop_map(|created| Response::ManifestStored { created, tags: Vec::new() })
+    ]
 }
 
 pub(crate) fn any_totals_record() -> impl Strategy<Value = TotalsRecord> {

@@ -222,6 +222,7 @@ pub(crate) mod tests {
     use std::path::Path;
 
     use storage::kv::{Batch, Engine, EngineError, Pair};
+    use storage::seal::Seals;
 
     use super::*;
 
@@ -248,6 +249,14 @@ pub(crate) mod tests {
 
         fn checkpoint(&self, _directory: &Path) -> Result<(), EngineError> {
             Ok(())
+        }
+
+        fn rewrite(&self) -> Result<(), EngineError> {
+            Ok(())
+        }
+
+        fn seals(&self) -> Result<Seals, EngineError> {
+            Ok(Seals::new())
         }
     }
 

@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use node::environment::Environment;
+use node::environment::{Entropy as _, Environment, no_commands};
 use rand::Rng;
 use rand::rngs::StdRng;
 use storage::exec::Exec;
 use storage::kv::MemoryEngines;
+use storage::seal::{DataKey, KeyId, Keyring, Keys};
 
 use crate::clock::SimulatedClock;
 use crate::disk::{FaultCounts, SimulatedDisk, take_io_time};
@@ -38,6 +39,7 @@ pub struct Computer {
     mounts: Arc<[Mount]>,
     files: Mounts,
     engines: MemoryEngines,
+    keys: Keys,
     network: SimulatedNetwork,
     clock: SimulatedClock,
     seed: Seed,
@@ -54,6 +56,25 @@ impl Computer {
     /// decides on it follows from the seed.
     #[must_use]
     pub fn new(seed: Seed, disks: usize, capacity_bytes: u64) -> Self {
+        Self::with_keys(seed, disks, capacity_bytes, Keys::clear())
+    }
+
+    /// The same, with everything that its nodes keep sealed under a key of its own.
+    ///
+    /// # Panics
+    /// Never: the key is in the ring that it is the current one of.
+    #[must_use]
+    pub fn sealed(seed: Seed, disks: usize, capacity_bytes: u64) -> Self {
+        let entropy = SeededEntropy::new(seed.derive("data key").0);
+        let (mut id, mut secret) = ([0; 16], [0; 32]);
+        entropy.fill(&mut id);
+        entropy.fill(&mut secret);
+        let id = KeyId(id);
+        let keyring = Keyring::new([DataKey::new(id, secret)], Some(id)).expect("the current key is in the ring");
+        Self::with_keys(seed, disks, capacity_bytes, Keys::new(keyring, move |bytes| entropy.fill(bytes)))
+    }
+
+    fn with_keys(seed: Seed, disks: usize, capacity_bytes: u64, keys: Keys) -> Self {
         let mount = |path: PathBuf| {
             let disk = SimulatedDisk::new(capacity_bytes, seed.derive(&format!("disk {}", path.display())));
             Mount::new(path, disk)
@@ -64,7 +85,8 @@ impl Computer {
         let files = Mounts::new(Arc::clone(&mounts), Arc::clone(&life));
         Self {
             mounts,
-            engines: MemoryEngines::new(Arc::new(files.clone())),
+            engines: MemoryEngines::with_keys(Arc::new(files.clone()), keys.clone()),
+            keys,
             files,
             network: SimulatedNetwork::default(),
             clock: SimulatedClock::default(),
@@ -89,9 +111,11 @@ impl Computer {
                 self.system_disk().clone(),
                 Arc::clone(&self.engine_stopped),
             )),
+            keys: self.keys.clone(),
             clock: Arc::new(self.clock.clone()),
             entropy: Arc::new(SeededEntropy::new(self.seed.derive(&format!("process {process}")).0)),
             exec: Exec::delayed(take_io_time),
+            commands: no_commands(),
             witness: None,
         }
     }

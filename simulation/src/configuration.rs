@@ -23,6 +23,10 @@ use crate::workload::OperationKind;
 const LEFT_OUT: f64 = 0.4;
 /// Share of the runs in which nobody orders anything.
 const WITHOUT_OPERATOR: f64 = 0.4;
+/// Share of the runs in which rights are given and taken away.
+const CLOSED: f64 = 0.5;
+/// Share of the runs in which what nodes keep is encrypted.
+const SEALED: f64 = 0.5;
 /// The shortest grace of orphans that may be set, in seconds.
 pub const SHORT_ORPHAN_GRACE_SECONDS: u64 = 60;
 
@@ -57,6 +61,10 @@ pub struct ClusterConfiguration {
     pub nodes: usize,
     /// Regions to which they belong, the first ones to the first region and so on.
     pub regions: usize,
+    /// Whether nobody may anything that he was not given. Everybody may everything otherwise.
+    pub closed: bool,
+    /// Whether what nodes keep is encrypted.
+    pub sealed: bool,
     /// Zones over which they are spread in turn, 1 to 3.
     pub zones: usize,
     /// Disks of every node, 1 to 3.
@@ -175,6 +183,10 @@ impl Configuration {
             rare: rare(&mut random),
         };
         let garbage = GarbageConfiguration::draw(&mut seed.stream("garbage"));
+        let closed = seed.stream("closed").random_bool(CLOSED);
+        let sealed = seed.stream("sealed").random_bool(SEALED);
+        let cluster = ClusterConfiguration { closed, sealed, ..configuration.cluster };
+        let configuration = Self { cluster, ..configuration };
         configuration.with_operator(&mut seed.stream("operator")).with_garbage(garbage)
     }
 
@@ -226,7 +238,9 @@ impl fmt::Display for Configuration {
         writeln!(formatter, "seed {seed}")?;
         writeln!(
             formatter,
-            "cluster: {} nodes in {} zones, {} disks of {} MiB each, messages take up to {} ms",
+            "cluster: {}, {}, {} nodes in {} zones, {} disks of {} MiB each, messages take up to {} ms",
+            if cluster.closed { "closed" } else { "open" },
+            if cluster.sealed { "encrypted" } else { "in the clear" },
             cluster.nodes,
             cluster.zones,
             cluster.disks_per_node,
@@ -309,6 +323,8 @@ impl ClusterConfiguration {
         Self {
             nodes,
             regions: 1,
+            closed: false,
+            sealed: false,
             zones: random.random_range(1..=3),
             disks_per_node: random.random_range(1..=3),
             // More than clients can fill in a run: disks are full by a fault.

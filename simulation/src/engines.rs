@@ -15,6 +15,8 @@ use storage::kv::{
     Batch, Bytes, Change, Column, Engine, EngineError, EngineOptions, Engines, MemoryEngines, Pair, Scan,
 };
 
+use storage::seal::{CheckpointReader, CheckpointWriter, Seals};
+
 use crate::disk::{Access, SimulatedDisk, is_full};
 
 /// Share of reads that the cache of blocks cannot answer, in percent.
@@ -50,6 +52,18 @@ impl Engines for FaultyEngines {
             stopped: Mutex::new(None),
             any_stopped: Arc::clone(&self.any_stopped),
         }))
+    }
+
+    fn read_checkpoint_file(&self, path: &Path) -> io::Result<Box<dyn CheckpointReader>> {
+        self.inner.read_checkpoint_file(path)
+    }
+
+    fn create_checkpoint_file(&self, path: &Path) -> io::Result<Box<dyn CheckpointWriter>> {
+        self.inner.create_checkpoint_file(path)
+    }
+
+    fn rewrite_checkpoint(&self, directory: &Path) -> io::Result<()> {
+        self.inner.rewrite_checkpoint(directory)
     }
 }
 
@@ -137,6 +151,15 @@ impl Engine for FaultyEngine {
     fn checkpoint(&self, directory: &Path) -> Result<(), EngineError> {
         self.running()?;
         self.inner.checkpoint(directory)
+    }
+
+    fn rewrite(&self) -> Result<(), EngineError> {
+        self.sync()?;
+        self.inner.rewrite()
+    }
+
+    fn seals(&self) -> Result<Seals, EngineError> {
+        self.inner.seals()
     }
 }
 

@@ -48,6 +48,13 @@ const fn across_regions(
 
 /// All of them.
 pub const MUTATIONS: &[Mutation] = &[
+    always(
+        "access.rules.read_once",
+        "a node reads the access rules at its start only",
+        &["authority", "protocol", "availability"],
+        10,
+    ),
+    always("api.gate.open", "who has no right is let in all the same", &["authority"], 10),
     always("api.referrers.panic", "listing referrers panics", &["log"], 10),
     sometimes(
         30,
@@ -111,6 +118,7 @@ pub const MUTATIONS: &[Mutation] = &[
         30,
     ),
     always("catalog.usage.count_twice", "a blob counts twice in what its namespaces use", &["catalog", "log"], 10),
+    always("directory.binding.keep_removed", "a rule that is taken away stays", &["authority"], 10),
     across_regions(
         "regions_fail_over",
         "directory.place.copy_pinned",

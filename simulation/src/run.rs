@@ -24,8 +24,9 @@ use crate::judge::inspection::{Demands, Ground, Inspection};
 use crate::judge::liveness::{self, Facts, NodeFacts};
 use crate::judge::log::{Expected, LogJudge};
 use crate::judge::raft_safety::RaftSafety;
-use crate::judge::{Court, lease, linearizability};
+use crate::judge::{Court, authority, lease, linearizability};
 use crate::mutation::Mutation;
+use crate::operator::authority::Authority;
 use crate::operator::garbage::{empty, set_policies};
 use crate::operator::{Operator, OrderKind};
 use crate::outcome::Outcome;
@@ -207,10 +208,20 @@ impl Run {
         if !set_policies(&control, self.policies()).await {
             return Ok(());
         }
+        let mut authority = None;
+        if self.configuration.cluster.closed {
+            let repositories = &self.work.library.repositories;
+            authority = Authority::establish(&control, self.configuration.seed, repositories).await;
+            if authority.is_none() {
+                return Ok(());
+            }
+        }
 
         let _supervisor = AbortOnDropHandle::new(tokio::spawn(supervise(control.clone(), self.atlas.clone())));
         self.work.begin();
         let prober = tokio::spawn(probe(self.work.clone(), self.promise()));
+        let authority =
+            authority.map(|operator| tokio::spawn(authority::watch(control.clone(), self.work.clone(), operator)));
         let mut nemesis = Nemesis::new(&self.configuration, control.clone(), self.atlas.clone());
         self.findings().injected = nemesis.injected();
         let mut operator = Operator::new(&self.configuration, control.clone(), self.atlas.clone(), self.work.clone());
@@ -221,6 +232,10 @@ impl Run {
         self.work.stop();
         self.wait_for_clients().await?;
         let _succeeded = prober.await;
+        let authority = match authority {
+            Some(watch) => Some(watch.await.context("the judge of authority ends")?),
+            None => None,
+        };
 
         control.trace.note("recovery");
         let completed = operator.complete().await;
@@ -234,6 +249,9 @@ impl Run {
         let facts = self.facts(&control);
         if liveness::revive(&self.work, &facts, liveness::BOUND).await.is_none() {
             return Ok(());
+        }
+        if let Some(mut operator) = authority {
+            authority::settle(&control, self.configuration.seed, &mut operator).await;
         }
         control.trace.note("the final reading");
         self.inspection.reading_begins();

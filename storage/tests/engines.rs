@@ -17,7 +17,8 @@ use storage::disk::{Files, RealFiles};
 use storage::kv::{
     Batch, Change, Column, Direction, Engine, EngineError, EngineOptions, Engines, MemoryEngines, RocksEngines, Scan,
 };
-use support::golden;
+use storage::seal::Keys;
+use support::{golden, keys};
 
 const COLUMNS: [Column; 3] = [Column("left"), Column("middle"), Column("right")];
 
@@ -35,6 +36,8 @@ enum Operation {
     Replace,
     /// Power loss, if the engine can; a reopening otherwise.
     PowerLoss,
+    /// Everything written anew.
+    Rewrite,
 }
 
 /// Keys that share prefixes and are close together; some are empty.
@@ -70,6 +73,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         1 => Just(Operation::Checkpoint),
         1 => Just(Operation::Replace),
         2 => Just(Operation::PowerLoss),
+        1 => Just(Operation::Rewrite),
     ]
 }
 
@@ -123,6 +127,10 @@ impl Bench {
                 self.durable = self.model.clone();
             }
             Operation::Reopen => self.reopen(),
+            Operation::Rewrite => {
+                self.engine().rewrite().unwrap();
+                self.durable = self.model.clone();
+            }
             Operation::Checkpoint => {
                 let directory = self.checkpoint();
                 let copy = self.engines.open(&directory, &self.options).unwrap();
@@ -199,7 +207,15 @@ fn memory() -> MemoryEngines {
 }
 
 fn rocks() -> Arc<dyn Engines> {
-    Arc::new(RocksEngines::new())
+    Arc::new(RocksEngines::new(Keys::clear()))
+}
+
+fn sealed_rocks() -> Arc<dyn Engines> {
+    Arc::new(RocksEngines::new(keys(&[1], Some(1))))
+}
+
+fn sealed_memory() -> Arc<dyn Engines> {
+    Arc::new(MemoryEngines::with_keys(Arc::new(RealFiles), keys(&[1], Some(1))))
 }
 
 proptest! {
@@ -229,8 +245,21 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn sealed_rocks_is_the_model(operations in prop::collection::vec(operation(), 1..40), journal: bool) {
+        let directory = tempfile::tempdir().unwrap();
+        let mut bench = Bench::new(sealed_rocks(), None, journal, directory.path());
+        for operation in operations {
+            bench.run(operation);
+        }
+    }
+}
+
 fn both(test: impl Fn(Arc<dyn Engines>, &Path)) {
-    for engines in [Arc::new(memory()) as Arc<dyn Engines>, rocks()] {
+    for engines in [Arc::new(memory()) as Arc<dyn Engines>, rocks(), sealed_memory(), sealed_rocks()] {
         let directory = tempfile::tempdir().unwrap();
         test(engines, directory.path());
     }
@@ -419,10 +448,10 @@ fn as_if_killed(from: &Path, to: &Path) {
 #[test]
 fn a_killed_rocks_keeps_its_journal_or_its_last_sync() {
     let directory = tempfile::tempdir().unwrap();
-    let engines = rocks();
-    for journal in [true, false] {
+    for (sealed, journal) in [(false, true), (false, false), (true, true), (true, false)] {
+        let engines = if sealed { sealed_rocks() } else { rocks() };
         let options = EngineOptions { columns: &COLUMNS, journal };
-        let path = directory.path().join(format!("engine-{journal}"));
+        let path = directory.path().join(format!("engine-{sealed}-{journal}"));
         let engine = engines.open(&path, &options).unwrap();
         let write = |value: &'static [u8]| {
             let mut batch = Batch::default();
@@ -434,7 +463,7 @@ fn a_killed_rocks_keeps_its_journal_or_its_last_sync() {
         write(b"synced");
         engine.sync().unwrap();
         write(b"unsynced");
-        let copy = directory.path().join(format!("copy-{journal}"));
+        let copy = directory.path().join(format!("copy-{sealed}-{journal}"));
         as_if_killed(&path, &copy);
         let copy = engines.open(&copy, &options).unwrap();
         let expected = if journal { &b"unsynced"[..] } else { b"synced" };

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::cluster::{Cluster, OPERATOR, OPERATOR_PASSWORD};
 use crate::operator::{query, run};
+use crate::process;
 use crate::registry::Registry;
 use crate::wait::eventually;
 
@@ -83,13 +84,27 @@ pub struct Closed {
     pub registry: Registry,
     /// Folder of a node's data, for operators' commands.
     pub data: PathBuf,
+    /// Process of that node.
+    node: u32,
 }
 
 impl Closed {
     /// Those of a cluster.
+    ///
+    /// # Panics
+    /// When its first node does not run.
     #[must_use]
     pub fn of(cluster: &Cluster) -> Self {
-        Self { registry: cluster.registry(), data: cluster.node(0).data().to_owned() }
+        let node = cluster.node(0);
+        Self { registry: cluster.registry(), data: node.data().to_owned(), node: node.id().expect("the node runs") }
+    }
+
+    /// The highest memory that the node has used since it was started, in bytes.
+    ///
+    /// # Errors
+    /// When it runs no more.
+    pub fn peak_memory_bytes(&self) -> Result<u64> {
+        process::peak_memory_bytes(self.node)
     }
 
     /// A client that is logged in.

@@ -96,14 +96,7 @@ impl Authority {
     /// # Errors
     /// When its certificate is not taken.
     pub fn client(&self) -> Result<TlsConnector> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.0.der().clone())?;
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(TlsConnector::from(Arc::new(config)))
+        trusting(&self.pem())
     }
 
     /// The certificate, its bytes in hex, that a server shows to a client who asks for a domain, trusts this authority
@@ -112,12 +105,45 @@ impl Authority {
     /// # Errors
     /// When there is no connection, or the certificate is not good.
     pub async fn shown_by(&self, server: std::net::SocketAddr, domain: &str) -> Result<String> {
-        let stream = TcpStream::connect(server).await?;
-        let name = ServerName::try_from(domain.to_owned())?;
-        let stream = self.client()?.connect(name, stream).await?;
-        let chain = stream.get_ref().1.peer_certificates().context("a server without a certificate")?;
-        Ok(hex::encode(chain.first().context("an empty chain")?))
+        shown_to(&self.client()?, server, domain).await
     }
+}
+
+/// TLS for a client that trusts one authority alone, PEM.
+///
+/// # Errors
+/// When its certificate is not taken.
+pub fn trusting(authority: &str) -> Result<TlsConnector> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(authority.as_bytes())?)?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+/// The certificate, its bytes in hex, that a server shows to a client who asks for a domain and has checked it.
+///
+/// # Errors
+/// When there is no connection, or the certificate is not good.
+pub async fn shown_to(client: &TlsConnector, server: std::net::SocketAddr, domain: &str) -> Result<String> {
+    let stream = TcpStream::connect(server).await?;
+    let name = ServerName::try_from(domain.to_owned())?;
+    let stream = client.connect(name, stream).await?;
+    let chain = stream.get_ref().1.peer_certificates().context("a server without a certificate")?;
+    Ok(hex::encode(chain.first().context("an empty chain")?))
+}
+
+/// A certificate for these hosts that nobody else has signed.
+///
+/// # Errors
+/// When a name is none.
+pub fn self_made(hosts: &[&str]) -> Result<Pair> {
+    let params = CertificateParams::new(hosts.iter().map(|host| (*host).to_owned()).collect::<Vec<_>>())?;
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
+    Ok(Pair { certificate: params.self_signed(&key)?.pem(), key: key.serialize_pem() })
 }
 
 impl Pair {
@@ -149,13 +175,22 @@ impl Pair {
     /// # Errors
     /// When both do not go together.
     pub fn server(&self) -> Result<Arc<ServerConfig>> {
-        let certificate = CertificateDer::from_pem_slice(self.certificate.as_bytes())?;
+        self.server_with("")
+    }
+
+    /// The same for one that shows other certificates (PEM) besides.
+    ///
+    /// # Errors
+    /// As [`server`](Self::server).
+    pub fn server_with(&self, more: &str) -> Result<Arc<ServerConfig>> {
+        let chain = format!("{}{more}", self.certificate);
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain.as_bytes()).collect();
         let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes())?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
-            .with_single_cert(vec![certificate], key)?;
+            .with_single_cert(chain?, key)?;
         Ok(Arc::new(config))
     }
 }

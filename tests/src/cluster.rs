@@ -30,6 +30,8 @@ const LOG_TAIL_BYTES: u64 = 12_000;
 pub struct Settings {
     /// Configuration keys of every node and their values.
     pub keys: Keys,
+    /// Keys that single nodes have besides, the first node's first.
+    pub own: Vec<Keys>,
     /// Folder of the first node's data, when it is not to lie in the cluster's own folder.
     pub data: Option<PathBuf>,
     /// Whether nobody may anything but the operator, [`OPERATOR`] with [`OPERATOR_PASSWORD`]. Otherwise everybody may push,
@@ -71,7 +73,8 @@ impl Cluster {
         for number in 0..count {
             let data = settings.data.clone().filter(|_| number == 0);
             let name = format!("node{}", number + 1);
-            nodes.push(Node::new(folder.path(), number, name, data, settings.keys.clone())?);
+            let own = settings.own.get(number).cloned().unwrap_or_default();
+            nodes.push(Node::new(folder.path(), number, name, data, [settings.keys.clone(), own].concat())?);
         }
         if let (true, Some(first)) = (settings.closed, nodes.first_mut()) {
             let file = folder.path().join("operator-password");

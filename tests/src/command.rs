@@ -103,6 +103,17 @@ pub fn join(node: &NodeOptions, invitation: &Invitation, replaces: Option<&str>)
     Ok(command)
 }
 
+/// Joins a machine of which nothing is known yet, and ends: for one that is to be refused.
+///
+/// # Errors
+/// Without the program.
+pub fn join_and_end(data: &Path, [listen, peer]: [SocketAddr; 2], invitation: &Invitation) -> Result<Command> {
+    let mut command = with_data("join", data)?;
+    command.args([&invitation.address, "--token", &invitation.token, "--exit"]);
+    command.args(["--listen", &listen.to_string(), "--peer-listen", &peer.to_string()]);
+    Ok(command)
+}
+
 /// Serves a node that was set up by `init` or `join`.
 ///
 /// # Errors
@@ -286,13 +297,28 @@ fn add_region(command: &mut Command, region: Option<&str>) {
 /// The program takes every variable with this prefix for a configuration key and refuses those that are none.
 const PREFIX: &str = "REGNODE_";
 
-fn with_data(name: &str, data: &Path) -> Result<Command> {
+fn bare() -> Result<Command> {
     let mut command = Command::new(binary()?);
     // The caller's configuration is none of the tests', and their own variables are no configuration.
     for (variable, _) in std::env::vars_os().filter(|(variable, _)| variable.to_string_lossy().starts_with(PREFIX)) {
         command.env_remove(variable);
     }
+    Ok(command)
+}
+
+fn with_data(name: &str, data: &Path) -> Result<Command> {
+    let mut command = bare()?;
     command.args(name.split(' ')).arg("--data-dir").arg(data);
+    Ok(command)
+}
+
+/// Any command of somebody whose logins are kept in a folder of his own.
+///
+/// # Errors
+/// Without the program.
+pub fn at_home(home: &Path, words: &[&str]) -> Result<Command> {
+    let mut command = bare()?;
+    command.env("XDG_CONFIG_HOME", home).args(words);
     Ok(command)
 }
 

@@ -36,6 +36,29 @@ fn collect(folder: &Path, files: &mut BTreeSet<PathBuf>) -> Result<()> {
     Ok(())
 }
 
+/// All files below a folder with what they hold, but for those below one of these folders in it.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn contents(folder: &Path, but: &[&str]) -> Result<Vec<(PathBuf, Vec<u8>)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if but.iter().any(|left_out| name == *left_out) {
+            continue;
+        }
+        let (path, kind) = (entry.path(), entry.file_type()?);
+        if kind.is_dir() {
+            found.extend(contents(&path, &[])?);
+        } else if kind.is_file() {
+            let bytes = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+            found.push((path, bytes));
+        }
+    }
+    Ok(found)
+}
+
 /// Whether any file below a node's data holds this text.
 ///
 /// # Errors

@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -24,6 +24,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::certificates::Authority;
 use crate::jwt;
+use crate::sign_in::SignIn;
 
 /// Whom tokens are for if a test does not say otherwise.
 pub const AUDIENCE: &str = "regnode";
@@ -101,6 +102,7 @@ pub struct Issuer {
     url: String,
     authority: Authority,
     key: Arc<Mutex<Arc<SigningKey>>>,
+    sign_in: Arc<Mutex<SignIn>>,
     server: JoinHandle<()>,
 }
 
@@ -115,8 +117,10 @@ impl Issuer {
         let authority = Authority::new("an issuer's authority")?;
         let acceptor = TlsAcceptor::from(authority.issue(&["127.0.0.1"])?.server()?);
         let key = Arc::new(Mutex::new(Arc::new(SigningKey::new("first")?)));
-        let server = tokio::spawn(serve(listener, acceptor, url.clone(), Arc::clone(&key)));
-        Ok(Self { url, authority, key, server })
+        let sign_in = Arc::new(Mutex::new(SignIn::default()));
+        let site = Site { url: url.clone(), key: Arc::clone(&key), sign_in: Arc::clone(&sign_in) };
+        let server = tokio::spawn(serve(listener, acceptor, site));
+        Ok(Self { url, authority, key, sign_in, server })
     }
 
     /// What its tokens say in `iss`, and where it is.
@@ -129,6 +133,11 @@ impl Issuer {
     #[must_use]
     pub fn authority(&self) -> &Authority {
         &self.authority
+    }
+
+    /// How people log in there by their browser.
+    pub fn sign_in(&self) -> MutexGuard<'_, SignIn> {
+        self.sign_in.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Signs with another key from now on. The present one is not told any more.
@@ -160,29 +169,53 @@ fn locked(key: &Mutex<Arc<SigningKey>>) -> MutexGuard<'_, Arc<SigningKey>> {
     key.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn serve(listener: TcpListener, acceptor: TlsAcceptor, url: String, key: Arc<Mutex<Arc<SigningKey>>>) {
+/// What it answers from.
+#[derive(Clone)]
+struct Site {
+    url: String,
+    key: Arc<Mutex<Arc<SigningKey>>>,
+    sign_in: Arc<Mutex<SignIn>>,
+}
+
+async fn serve(listener: TcpListener, acceptor: TlsAcceptor, site: Site) {
     while let Ok((stream, _)) = listener.accept().await {
-        let (acceptor, url, key) = (acceptor.clone(), url.clone(), Arc::clone(&key));
+        let (acceptor, site) = (acceptor.clone(), site.clone());
         tokio::spawn(async move {
             // Who breaks off is somebody who was shown a certificate that he does not trust.
             let Ok(stream) = acceptor.accept(stream).await else { return };
             let answered = service_fn(move |request: Request<Incoming>| {
-                let answer = answer(request.uri().path(), &url, &locked(&key));
-                async move { Ok::<_, Infallible>(answer) }
+                let site = site.clone();
+                async move { Ok::<_, Infallible>(site.answer(request).await) }
             });
             let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answered).await;
         });
     }
 }
 
-fn answer(path: &str, url: &str, key: &SigningKey) -> Response<Full<Bytes>> {
-    let found = match path {
-        "/.well-known/openid-configuration" => Some(json!({ "issuer": url, "jwks_uri": format!("{url}/keys") })),
-        "/keys" => Some(key_set(&[key])),
-        _ => None,
-    };
-    let status = if found.is_some() { 200 } else { 404 };
-    let mut response = Response::new(Full::from(found.unwrap_or_default().to_string()));
-    *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or_default();
-    response
+impl Site {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let (parts, body) = request.into_parts();
+        let form = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+        let sign_in = || self.sign_in.lock().unwrap_or_else(PoisonError::into_inner);
+        let (url, key) = (&self.url, Arc::clone(&locked(&self.key)));
+        let found = match parts.uri.path() {
+            "/.well-known/openid-configuration" => json!({
+                "issuer": url, "jwks_uri": format!("{url}/keys"),
+                "authorization_endpoint": format!("{url}/authorize"), "token_endpoint": format!("{url}/token"),
+                "code_challenge_methods_supported": ["S256"], "authorization_response_iss_parameter_supported": true,
+            }),
+            "/keys" => key_set(&[&key]),
+            "/authorize" => return sign_in().authorize(url, parts.uri.query().unwrap_or_default()),
+            "/token" => {
+                let form = String::from_utf8_lossy(&form);
+                return sign_in().token(&form, |claims| key.token(url, claims).ok());
+            }
+            _ => Value::Null,
+        };
+        let mut response = Response::new(Full::from(found.to_string()));
+        if found.is_null() {
+            *response.status_mut() = http::StatusCode::NOT_FOUND;
+        }
+        response
+    }
 }

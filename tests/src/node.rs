@@ -65,6 +65,12 @@ impl Node {
         self.options.listen
     }
 
+    /// Address of its interface for other nodes.
+    #[must_use]
+    pub fn peer_address(&self) -> SocketAddr {
+        self.options.peer_listen
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -93,6 +99,12 @@ impl Node {
     #[must_use]
     pub fn registry(&self) -> Registry {
         Registry::new(&[self.url()])
+    }
+
+    /// Gives it another value of a configuration key, or its default, when it is started next.
+    pub fn set(&mut self, key: &str, value: Option<&str>) {
+        self.options.settings.retain(|(known, _)| known != key);
+        self.options.settings.extend(value.map(|value| (key.to_owned(), value.to_owned())));
     }
 
     /// Its process id.

@@ -1,11 +1,11 @@
 //! HTTP by hand: half bodies, broken requests, slow clients, which no proper client library will send.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 /// How long an answer may take.
@@ -46,6 +46,18 @@ impl Connection {
     /// When nobody listens.
     pub async fn open(address: SocketAddr) -> Result<Self> {
         let stream = timeout(DEADLINE, TcpStream::connect(address)).await??;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, unread: Vec::new() })
+    }
+
+    /// Connects from an address of the machine, for instance `127.0.0.2`.
+    ///
+    /// # Errors
+    /// When nobody listens, or the address is another machine's.
+    pub async fn open_from(source: IpAddr, address: SocketAddr) -> Result<Self> {
+        let socket = if source.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.bind(SocketAddr::new(source, 0))?;
+        let stream = timeout(DEADLINE, socket.connect(address)).await??;
         stream.set_nodelay(true)?;
         Ok(Self { stream, unread: Vec::new() })
     }

@@ -127,6 +127,8 @@ pub struct Registry {
     urls: Arc<[String]>,
     next: Arc<AtomicUsize>,
     credentials: Option<Credentials>,
+    /// Name by which it is asked for, if that is not the URL's.
+    name: Option<String>,
 }
 
 impl Registry {
@@ -137,7 +139,7 @@ impl Registry {
     #[must_use]
     pub fn new(urls: &[String]) -> Self {
         assert!(!urls.is_empty(), "a registry needs a URL");
-        Self { client: client(None), urls: urls.into(), next: Arc::default(), credentials: None }
+        Self { client: client(None), urls: urls.into(), next: Arc::default(), credentials: None, name: None }
     }
 
     /// The same, and every request comes from this address of the machine, for instance `127.0.0.2`.
@@ -182,6 +184,12 @@ impl Registry {
         Ok(answer["token"].as_str().with_context(|| format!("no token in {answer}"))?.to_owned())
     }
 
+    /// The same, and every request asks for it by this name.
+    #[must_use]
+    pub fn called(&self, name: &str) -> Self {
+        Self { name: Some(name.to_owned()), ..self.clone() }
+    }
+
     /// The URLs.
     #[must_use]
     pub fn urls(&self) -> &[String] {
@@ -191,8 +199,8 @@ impl Registry {
     /// A client of the URL with this number alone.
     #[must_use]
     pub fn only(&self, number: usize) -> Self {
-        let credentials = self.credentials.clone();
-        Self { credentials, ..Self::new(std::slice::from_ref(&self.urls[number % self.urls.len()])) }
+        let (credentials, name) = (self.credentials.clone(), self.name.clone());
+        Self { credentials, name, ..Self::new(std::slice::from_ref(&self.urls[number % self.urls.len()])) }
     }
 
     /// `host:port` of the next URL, for tools.
@@ -204,7 +212,10 @@ impl Registry {
 
     /// A request to the next URL. `path` begins with a slash and may hold a query.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let request = self.client.request(method, format!("{}{path}", self.base()));
+        let mut request = self.client.request(method, format!("{}{path}", self.base()));
+        if let Some(name) = &self.name {
+            request = request.header(reqwest::header::HOST, name);
+        }
         match &self.credentials {
             None => request,
             Some(Credentials::Password(name, password)) => request.basic_auth(name, Some(password)),

@@ -62,3 +62,24 @@ pub fn client(name: &str, home: &Path) -> Result<Option<Command>> {
 pub async fn run(command: Command) -> Result<String> {
     process::output(command, DEADLINE).await
 }
+
+/// Runs a client's command that has to fail for want of rights.
+///
+/// # Errors
+/// When it succeeds, or fails for another reason.
+pub async fn refused(command: Command) -> Result<()> {
+    let ended = process::ended(command, DEADLINE).await?;
+    let text = format!("{}{}", ended.stdout, ended.stderr);
+    ensure!(ended.code != Some(0), "it was let in: {text}");
+    let words = [
+        "unauthorized",
+        "denied",
+        "forbidden",
+        "authentication required",
+        "authorization failed",
+        "invalid username/password",
+    ];
+    let text = text.to_lowercase();
+    ensure!(words.iter().any(|word| text.contains(word)), "it failed for another reason: {text}");
+    Ok(())
+}

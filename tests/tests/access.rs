@@ -34,6 +34,9 @@ async fn a_closed_cluster_lets_in_whom_its_rules_name() -> Result<()> {
         an_unreadable_blob_is_not_mounted,
         lists_show_what_may_be_pulled,
         changes_say_who_made_them,
+        a_logout_ends_what_was_given,
+        a_change_of_a_group_is_done_as_a_whole_or_not_at_all,
+        lists_for_programs_say_their_version,
     );
     let verdict = suite.run().await.and_then(|()| cluster.check_sound());
     assert!(verdict.is_ok(), "{:#}", verdict.unwrap_err());
@@ -407,4 +410,56 @@ async fn changes_say_who_made_them(closed: Closed) -> Result<()> {
         run(&closed.data, &["audit", "search", "--actor", "operator", "--action", "access", "--json"]).await?;
     ensure!(changes.contains("user:author"), "{changes}");
     run(&closed.data, &["audit", "verify"]).await.map(drop)
+}
+
+/// What somebody has logged in for ends with a word of the operator; his password goes on.
+async fn a_logout_ends_what_was_given(closed: Closed) -> Result<()> {
+    let password = access::add_user(&closed.data, "loser").await?;
+    closed.grant("user:loser", "reader", "logout").await?;
+    Recipe::new(930).build()?.push(&closed.operator(), "logout/app", "v1").await?;
+    let (user, path) = (closed.user("loser", &password), manifest_path("logout/app", "v1"));
+    until_status(&user, &path, 200).await?;
+    let token = user.token(&["repository:logout/app:pull"]).await?;
+    let lost = closed.registry.with_token(&token);
+    until_status(&lost, &path, 200).await?;
+    let answer = query(&closed.data, &["user", "logout", "loser"]).await?;
+    ensure!(answer["name"] == "user:loser", "{answer}");
+    until_status(&lost, &path, 401).await?;
+    user.get(&path).await?.expect(200)?;
+    run(&closed.data, &["user", "logout", "nobody-of-this-name"]).await.err().context("nobody was logged out").map(drop)
+}
+
+/// One who does not exist keeps the others out, too: nothing is half done.
+async fn a_change_of_a_group_is_done_as_a_whole_or_not_at_all(closed: Closed) -> Result<()> {
+    for name in ["group-ann", "group-bob"] {
+        access::add_user(&closed.data, name).await?;
+    }
+    run(&closed.data, &["group", "add", "whole"]).await?;
+    let member = ["group", "member", "whole", "--add", "user:group-ann"];
+    let wrong = [member.as_slice(), &["--add", "user:group-nobody"]].concat();
+    ensure!(run(&closed.data, &wrong).await.is_err(), "nobody has become a member");
+    let members = async || {
+        let answer = query(&closed.data, &["group", "member", "whole"]).await?;
+        texts(&answer["members"])
+    };
+    ensure!(members().await?.is_empty(), "{:?}", members().await?);
+    let right = [member.as_slice(), &["--add", "user:group-bob"]].concat();
+    let answer = query(&closed.data, &right).await?;
+    ensure!(texts(&answer["members"])? == ["user:group-ann", "user:group-bob"], "{answer}");
+    Ok(())
+}
+
+/// Every list is an object that says its version.
+async fn lists_for_programs_say_their_version(closed: Closed) -> Result<()> {
+    for (command, list) in [
+        (vec!["user", "list"], "users"),
+        (vec!["robot", "list"], "robots"),
+        (vec!["access", "list"], "rules"),
+        (vec!["user", "key", "list", OPERATOR], "keys"),
+        (vec!["group", "list"], "groups"),
+    ] {
+        let answer = query(&closed.data, &command).await?;
+        ensure!(answer["version"].is_u64() && answer[list].is_array(), "{command:?}: {answer}");
+    }
+    Ok(())
 }

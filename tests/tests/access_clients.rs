@@ -1,5 +1,5 @@
 //! Real clients that log in to a closed cluster, push, pull, and are refused what they may not. A client that is not
-//! installed is skipped with a message, unless `./tests/run` demands it.
+//! installed is skipped with a message, unless `./tests/run` demands it. Those that need a daemon are in `access_daemons`.
 
 use std::process::Command;
 
@@ -10,8 +10,10 @@ use tests::access::{self, Closed, NOTICE, until_status};
 use tests::cluster::Cluster;
 use tests::image::Recipe;
 use tests::layout;
+use tests::operator::query;
+use tests::skopeo::{Skopeo, Way};
 use tests::suite::Suite;
-use tests::tools::{self, client};
+use tests::tools::{self, client, refused};
 
 #[tokio::test]
 async fn real_clients_log_in_and_are_refused() -> Result<()> {
@@ -19,6 +21,7 @@ async fn real_clients_log_in_and_are_refused() -> Result<()> {
     let closed = Closed::of(&cluster);
     let mut suite = Suite::default();
     suite.add("skopeo", skopeo_logs_in_and_is_refused(closed.clone()));
+    suite.add("robots and keys", robots_and_keys_log_in(closed.clone()));
     suite.add("podman", logs_in_with("podman", 921, closed.clone()));
     suite.add("buildah", logs_in_with("buildah", 922, closed.clone()));
     suite.add("curl", curl_speaks_the_token_protocol(closed.clone()));
@@ -33,16 +36,6 @@ async fn with_client_user(closed: &Closed, name: &str) -> Result<String> {
     closed.grant(&format!("user:{name}"), "writer", &format!("clients/{name}")).await?;
     until_status(&closed.user(name, &password), &format!("/v2/clients/{name}/app/tags/list"), 404).await?;
     Ok(password)
-}
-
-/// A command that has to fail for want of rights.
-async fn refused(command: Command) -> Result<()> {
-    let ended = tests::process::ended(command, NOTICE).await?;
-    let text = ended.stderr.to_lowercase();
-    ensure!(ended.code != Some(0), "it was let in");
-    let words = ["unauthorized", "denied", "forbidden", "authentication required", "invalid username/password"];
-    ensure!(words.iter().any(|word| text.contains(word)), "it failed for another reason: {}", ended.stderr);
-    Ok(())
 }
 
 async fn skopeo_logs_in_and_is_refused(closed: Closed) -> Result<()> {
@@ -77,6 +70,22 @@ async fn skopeo_logs_in_and_is_refused(closed: Closed) -> Result<()> {
     let pull = skopeo(&["copy", "--src-tls-verify=false", "--authfile", &auth, &target, &back])?;
     tools::run(pull.context("skopeo went away")?).await?;
     layout::check(&home.join("back"), &image.blobs.iter().chain([&image.manifest]).collect::<Vec<_>>())
+}
+
+/// What stands in for a password does so for real clients.
+async fn robots_and_keys_log_in(closed: Closed) -> Result<()> {
+    let Some(skopeo) = Skopeo::new(923)? else { return Ok(()) };
+    let secret = access::add_robot(&closed.data, "carrier").await?;
+    closed.grant("robot:carrier", "writer", "clients/carrier").await?;
+    with_client_user(&closed, "keeper").await?;
+    let made = query(&closed.data, &["user", "key", "add", "keeper", "--name", "laptop"]).await?;
+    let key = access::text(&made, "secret")?;
+    for (name, secret, own) in [("robot+carrier", &secret, "carrier"), ("keeper", &key, "keeper")] {
+        let own = format!("clients/{own}/app");
+        until_status(&closed.user(name, secret), &format!("/v2/{own}/tags/list"), 404).await?;
+        skopeo.goes_through(&closed.registry.host(), Way::Login(name, secret), &own, "clients/other/app").await?;
+    }
+    Ok(())
 }
 
 /// podman and buildah alike: log in, push what was pulled, and be refused elsewhere.

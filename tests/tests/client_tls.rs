@@ -11,6 +11,7 @@ use tests::cluster::{Cluster, Settings};
 use tests::operator::run;
 use tests::ports;
 use tests::process::{self, Ended};
+use tests::skopeo::{Skopeo, Way};
 use tests::tools::client;
 use tests::wait::eventually;
 
@@ -102,6 +103,18 @@ async fn certificates(closed: &Closed, curl: &Curl<'_>, clients: &Authority) -> 
     curl.expect(Some(&builder), &[], "/v2/secret/app/tags/list", "403").await?;
     let answer = curl.expect(Some(&builder), &[], "/token?scope=repository:machines/app:pull,push", "200").await?;
     ensure!(answer.stdout.contains("repository:machines/app:pull,push"), "{}", answer.stdout);
+
+    // A real client that shows nothing else.
+    let shown = curl.home.join("shown");
+    std::fs::create_dir(&shown)?;
+    for (from, to) in [(&builder.certificate, "client.cert"), (&builder.key, "client.key")] {
+        std::fs::copy(from, shown.join(to))?;
+    }
+    std::fs::copy(curl.authority, shown.join("ca.crt"))?;
+    if let Some(skopeo) = Skopeo::new(986)? {
+        let (host, way) = (&curl.url["https://".len()..], Way::Certificate(&shown.display().to_string()));
+        skopeo.goes_through(host, way, "machines/app", "secret/app").await?;
+    }
 
     // Without a certificate, or with one that no robot trusts, it is nobody.
     for pair in [None, Some(&other)] {

@@ -1,8 +1,9 @@
 //! Who logs in with what others vouch for: jobs with tokens of their CI system, people of an identity provider, whoever a
 //! token server lets in, people of an htpasswd file. Each with a real cluster, and a real issuer beside it.
 
+use std::io::Write as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -14,10 +15,10 @@ use tests::cluster::{Cluster, OPERATOR, Settings};
 use tests::image::Recipe;
 use tests::issuer::{Issuer, SigningKey, key_set, seconds_ago};
 use tests::jwt;
-use tests::layout;
 use tests::operator::{query, run};
 use tests::registry::{Answer, Registry, manifest_path, send};
-use tests::tools::{self, client};
+use tests::skopeo::{Skopeo, Way};
+use tests::tools;
 use tests::wait::eventually;
 
 /// What the log-in service calls an exchange of tokens (RFC 8693).
@@ -107,7 +108,8 @@ async fn jobs(cluster: &Cluster) -> Result<()> {
     let token = access::text(&answer, "access_token")?;
     image.push(&closed.registry.with_token(&token), "acme/app", "exchanged").await?;
     image.check(&robot, "acme/app", "exchanged").await?;
-    by_skopeo(&closed, &good, folder.path()).await?;
+    by_skopeo(&closed, Way::Login("robot+builder", &good), "acme/app", "secret/app").await?;
+    by_a_kubelet(&closed, &good).await?;
 
     // The job's own token is none of ours, nor is it anybody else's password.
     closed.registry.with_token(&good).get("/v2/").await?.expect(401)?;
@@ -141,25 +143,40 @@ async fn jobs(cluster: &Cluster) -> Result<()> {
     until_status(&robot, "/v2/", 401).await
 }
 
-/// A real client logs in with a job's token and pushes.
-async fn by_skopeo(closed: &Closed, token: &str, home: &Path) -> Result<()> {
-    let skopeo = |arguments: &[&str]| -> Result<Option<Command>> {
-        Ok(client("skopeo", home)?.map(|mut command| {
-            command.arg("--insecure-policy").args(arguments);
-            command
-        }))
-    };
-    let image = Recipe::new(971).build()?;
-    layout::write(&home.join("image"), &[&image], None, "v1")?;
-    let (host, auth) = (closed.registry.host(), home.join("auth.json").display().to_string());
-    let login = ["login", "--tls-verify=false", "--authfile", &auth, "-u", "robot+builder", "-p", token, &host];
-    let Some(login) = skopeo(&login)? else { return Ok(()) };
-    tools::run(login).await?;
-    let source = format!("oci:{}:v1", home.join("image").display());
-    let target = format!("docker://{host}/acme/app:skopeo");
-    let push = skopeo(&["copy", "--dest-tls-verify=false", "--authfile", &auth, &source, &target])?;
-    tools::run(push.context("skopeo went away")?).await?;
-    image.check(&closed.operator(), "acme/app", "skopeo").await
+/// A real client goes the same way.
+async fn by_skopeo(closed: &Closed, way: Way<'_>, own: &str, other: &str) -> Result<()> {
+    match Skopeo::new(971)? {
+        Some(skopeo) => skopeo.goes_through(&closed.registry.host(), way, own, other).await,
+        None => Ok(()),
+    }
+}
+
+/// What a kubelet is told to log in with, by the program that the handbook has for it.
+async fn by_a_kubelet(closed: &Closed, token: &str) -> Result<()> {
+    if tools::server("jq")?.is_none() {
+        return Ok(());
+    }
+    let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("deploy").join("kubernetes");
+    let host = closed.registry.host();
+    let request = json!({
+        "kind": "CredentialProviderRequest",
+        "apiVersion": "credentialprovider.kubelet.k8s.io/v1",
+        "image": format!("{host}/acme/app:exchanged"),
+        "serviceAccountToken": token,
+    });
+    let mut provider = Command::new(deploy.join("regnode-credential-provider"));
+    provider.arg("builder").stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut provider = provider.spawn()?;
+    provider.stdin.take().context("its input")?.write_all(request.to_string().as_bytes())?;
+    let answer: Value = serde_json::from_slice(&provider.wait_with_output()?.stdout)?;
+    ensure!(
+        answer["kind"] == "CredentialProviderResponse" && answer["apiVersion"] == request["apiVersion"],
+        "{answer}"
+    );
+    let login = &answer["auth"][&host];
+    let kubelet = closed.user(&access::text(login, "username")?, &access::text(login, "password")?);
+    kubelet.manifest("acme/app", "exchanged").await?.expect(200)?;
+    kubelet.get("/v2/secret/app/tags/list").await?.expect_error(403, "DENIED").map(drop)
 }
 
 #[tokio::test]
@@ -235,6 +252,9 @@ async fn people(cluster: &Cluster) -> Result<()> {
     ensure!(user["user"]["source"] == "login" && user["user"]["groups"] == json!(["developers"]), "{user}");
     // In the place of a password as well, of nobody else's.
     closed.user("ann", &good).get("/v2/").await?.expect(200)?;
+    closed.grant("user:ann", "writer", "developers/own").await?;
+    until_allowed(&closed.data, "user:ann", "push", "developers/own/app").await?;
+    by_skopeo(&closed, Way::Login("ann", &good), "developers/own/app", "developers/app").await?;
     closed.user("bob", &good).get("/v2/").await?.expect(401)?;
 
     let refused = [
@@ -287,6 +307,7 @@ async fn token_server(cluster: &Cluster) -> Result<()> {
     let image = Recipe::new(972).build()?;
     image.push(&jane, "theirs/app", "v1").await?;
     image.check(&jane, "theirs/app", "v1").await?;
+    by_skopeo(&closed, Way::Token(&token), "theirs/app", "theirs/other").await?;
     let history = jane.get("/v2/_regnode/history/theirs/app/v1").await?.expect(200)?.text();
     ensure!(history.contains("token:tokens/jane"), "{history}");
 
@@ -369,6 +390,9 @@ async fn htpasswd(cluster: &mut Cluster, file: &Path) -> Result<()> {
     until_status(&ann, path, 404).await?;
     let token = ann.token(&["repository:teams/app:pull"]).await?;
     closed.registry.with_token(&token).get(path).await?.expect(404)?;
+    closed.grant("group:readers", "writer", "teams/own").await?;
+    until_allowed(&closed.data, "user:ann", "push", "teams/own/app").await?;
+    by_skopeo(&closed, Way::Login("ann", "secret"), "teams/own/app", "teams/app").await?;
 
     // Her groups are decided here, and stay when she logs in anew.
     cluster.node_mut(0).stop().await?;

@@ -5,11 +5,12 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 use tempfile::TempDir;
-use tests::access::{Closed, NOTICE, until_status};
+use tests::access::{Closed, NOTICE, until_allowed, until_status};
 use tests::certificates::{Authority, Pair};
 use tests::cluster::{Cluster, OPERATOR, Settings};
 use tests::operator::{query, run};
 use tests::registry::Registry;
+use tests::skopeo::{Skopeo, Way};
 use tests::slapd::{BASE, NODE, People, Slapd};
 use tests::wait::eventually;
 
@@ -97,6 +98,12 @@ async fn logins(closed: &Closed, servers: &mut [Slapd; 2], pair: &Pair) -> Resul
     let token = ann.token(&["repository:employees/app:pull"]).await?;
     closed.registry.with_token(&token).get("/v2/employees/app/tags/list").await?.expect(404)?;
     sees(&closed.user("bob", ODD), &["hermits"]).await?;
+    closed.grant("group:employees", "writer", "employees/own").await?;
+    until_allowed(&closed.data, "user:ann", "push", "employees/own/app").await?;
+    if let Some(skopeo) = Skopeo::new(985)? {
+        let way = Way::Login("ann", "ann's own");
+        skopeo.goes_through(&closed.registry.host(), way, "employees/own/app", "employees/app").await?;
+    }
 
     strangers(closed).await?;
 

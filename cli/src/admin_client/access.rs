@@ -10,7 +10,7 @@ use node::admin::{
     ExplainAccessRequest, GroupsAnswer, IssuerEntry, IssuersAnswer, MembersAnswer, MembersRequest, NameRequest,
     PageRequest, RemoveSecretRequest, RobotAnswer, RobotsAnswer, RolesAnswer, RotateTokenKeyRequest, RuleAnswer,
     RuleRequest, RulesAnswer, RulesRequest, SecretAnswer, SetRobotRequest, SetRoleRequest, SetUserRequest,
-    TokenKeysAnswer, TrustRequest, UserAnswer, UsersAnswer,
+    SubjectRequest, TokenKeysAnswer, TrustRequest, UserAnswer, UsersAnswer,
 };
 
 use super::call;
@@ -78,6 +78,11 @@ pub(crate) async fn add_secret(data_dir: &Path, request: &AddSecretRequest) -> R
 /// Takes one away.
 pub(crate) async fn remove_secret(data_dir: &Path, request: &RemoveSecretRequest) -> Result<ChangedAnswer> {
     call(data_dir, Method::POST, "/secret/remove", request).await
+}
+
+/// Ends the sessions of a user or a robot.
+pub(crate) async fn end_sessions(data_dir: &Path, request: &SubjectRequest) -> Result<ChangedAnswer> {
+    call(data_dir, Method::POST, "/sessions/end", request).await
 }
 
 /// All groups.

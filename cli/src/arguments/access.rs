@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 
 use clap::{Args, Subcommand};
-use raft::catalog::RepositoryName;
 use raft::directory::{Action, Actions, Subject};
 
 use super::identity_text::{access_name, action, actions, caller, daily, network, subject, typed_moment};
@@ -180,9 +179,9 @@ pub(crate) struct AccessExplain {
     /// What: pull, push, tag, delete, policy, access, audit or operate.
     #[arg(value_name = "ACTION", value_parser = action)]
     pub(crate) action: Action,
-    /// In which repository.
-    #[arg(value_name = "REPOSITORY")]
-    pub(crate) repository: RepositoryName,
+    /// In which repository or namespace; / for the whole registry.
+    #[arg(value_name = "REPOSITORY", value_parser = policy_text::prefix)]
+    pub(crate) repository: String,
     /// From this address.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     pub(crate) from: IpAddr,

@@ -47,6 +47,8 @@ pub(crate) enum RobotAction {
     Trust(RobotTrust),
     /// Let it no more: take away all that an issuer's tokens were trusted for.
     Distrust(RobotDistrust),
+    /// End what a robot has logged in for: every token that it was given is refused from now on. Its secrets go on.
+    Logout(NamedRobot),
     /// Let a robot log in no more, and nothing go on that it has logged in for. Reversible.
     Disable(NamedRobot),
     /// Let a disabled robot log in again.

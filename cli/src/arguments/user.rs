@@ -20,6 +20,7 @@ Examples:
   regnode user add bob --generate-password       makes one up, and shows it once
   regnode user password alice                    a new one; whoever is logged in as alice has to log in again
   regnode user key add alice --name laptop --expires 90d
+  regnode user logout alice                      a machine that is logged in as alice was lost: so is what it was given
   regnode user disable alice                     from now on, with all that he was given
   regnode access grant user:alice writer acme";
 
@@ -45,6 +46,9 @@ pub(crate) enum UserAction {
     Set(UserSet),
     /// Give a user another password.
     Password(UserPassword),
+    /// End what a user has logged in for: every token that he was given is refused from now on. His password and his keys
+    /// go on, so he may log in again.
+    Logout(NamedUser),
     /// Let a user log in no more, and nothing go on that he has logged in for. Reversible.
     Disable(NamedUser),
     /// Let a disabled user log in again.

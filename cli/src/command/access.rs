@@ -1,7 +1,9 @@
 //! `regnode access`: rules, and why they decide as they do.
 
 use anyhow::{Error, Result};
-use node::admin::{AddRuleRequest, ConditionEntry, ExplainAccessRequest, NamedEffect, RuleRequest, RulesRequest};
+use node::admin::{
+    AddRuleRequest, ConditionEntry, ExplainAccessRequest, NamedEffect, RuleRequest, RulesAnswer, RulesRequest,
+};
 
 use super::access_text;
 use super::identity_text::{age, told};
@@ -62,16 +64,16 @@ async fn list(list: AccessList) -> Result<()> {
     let subject = list.subject.map(|subject| subject.to_string());
     let mut request = RulesRequest { after: None, subject, covering: list.covering };
     let mut rules = Vec::new();
-    let reading = loop {
+    let answer = loop {
         let mut page = admin_client::rules(&data_dir, &request).await?;
         rules.append(&mut page.rules);
         if page.next.is_none() {
-            break page.reading;
+            break RulesAnswer { rules, ..page };
         }
         request.after = page.next;
     };
-    let text = format!("{}{}", access_text::rules(&rules), age(reading));
-    told(&list.ask, &rules, text.trim_end())
+    let text = format!("{}{}", access_text::rules(&answer.rules), age(answer.reading));
+    told(&list.ask, &answer, text.trim_end())
 }
 
 async fn revoke(revoke: AccessRevoke) -> Result<()> {
@@ -92,7 +94,7 @@ async fn explain(explain: AccessExplain) -> Result<()> {
     let request = ExplainAccessRequest {
         subject: explain.subject.to_string(),
         action: explain.action.name().to_owned(),
-        repository: explain.repository.to_string(),
+        repository: explain.repository.clone(),
         address: explain.from,
         at_milliseconds,
     };
@@ -178,7 +180,7 @@ mod tests {
     fn a_question_names_one_caller() {
         let words = ["explain", "user:alice", "push", "acme/app", "--from", "192.0.2.7", "--at", "2027-01-31"];
         let AccessAction::Explain(explain) = parsed(&words).unwrap() else { panic!("another action") };
-        assert_eq!((explain.action, explain.repository.to_string().as_str()), (Action::Push, "acme/app"));
+        assert_eq!((explain.action, explain.repository.as_str()), (Action::Push, "acme/app"));
         assert_eq!(explain.from.to_string(), "192.0.2.7");
         for words in [
             &["explain", "group:developers", "push", "acme/app"][..],

@@ -96,7 +96,7 @@ pub(super) fn explanation(explained: &Explanation) -> String {
         "{verdict}: {} to {} {}\n{}\n\nasked as {}{groups}, from {}, at {}\n",
         explained.principal,
         explained.action,
-        explained.repository,
+        if explained.repository.is_empty() { "/" } else { explained.repository.as_str() },
         explained.reason,
         explained.principal,
         explained.address,

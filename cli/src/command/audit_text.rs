@@ -9,7 +9,7 @@ use super::audit_nodes::Found;
 use crate::figures::{count, size};
 
 /// The first line of a table.
-pub(super) const CSV_HEADER: &str = "node_name,sequence,time,node,action,actor,way,address,repository,target,before,after,outcome,detail,previous,hash\r\n";
+pub(super) const CSV_HEADER: &str = "node_name,sequence,time,node,action,actor,way,address,repository,target,before,after,outcome,detail,previous,hash,domain\r\n";
 
 /// A record in a line.
 pub(super) fn line(found: &Found) -> String {
@@ -30,7 +30,7 @@ pub(super) fn line(found: &Found) -> String {
     if record.outcome != node::audit::Outcome::Done {
         line.extend([" ", &record.outcome.name().to_uppercase()]);
     }
-    let from = [record.address.as_deref().unwrap_or(""), record.way.as_ref()];
+    let from = [record.address.as_deref().unwrap_or(""), record.way.as_ref(), record.domain.as_ref()];
     let from: Vec<&str> = from.into_iter().filter(|text| !text.is_empty()).collect();
     if !from.is_empty() {
         line.extend([" (", &from.join(", "), ")"]);
@@ -71,6 +71,7 @@ pub(super) fn csv(found: &Found) -> String {
         &record.detail,
         &record.previous,
         &record.hash,
+        &record.domain,
     ];
     cells.map(cell).join(",") + "\r\n"
 }
@@ -150,7 +151,7 @@ mod tests {
     fn a_record_is_a_row_that_no_spreadsheet_obeys() {
         assert_eq!(
             csv(&found(TAG)),
-            "n1,7,2027-01-15T08:00:00.042Z,3,tag,user:anna,token,10.0.0.7,acme/app,v1,,sha256:2b,done,,ab,cd\r\n"
+            "n1,7,2027-01-15T08:00:00.042Z,3,tag,user:anna,token,10.0.0.7,acme/app,v1,,sha256:2b,done,,ab,cd,\r\n"
         );
         let row = csv(&found(DENIED));
         assert!(row.contains(",\"'=cmd\u{1b}[2J\u{202e},\"\"x\"\"\","), "{row}");

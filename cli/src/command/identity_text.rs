@@ -29,6 +29,13 @@ pub(super) fn age(reading: Confirmation) -> String {
     place_text::age(reading.confirmed, reading.as_of_milliseconds)
 }
 
+/// Somebody's sessions have ended; `subject` is `user:NAME` or `robot:NAME`.
+pub(super) fn logged_out(subject: &str) -> String {
+    let (kind, name) = subject.split_once(':').unwrap_or(("user", subject));
+    let goes_on = if kind == "robot" { "its secrets go on" } else { "the password and the keys go on" };
+    format!("{kind} {name} is logged out: no token of before counts any more, {goes_on}")
+}
+
 /// The users.
 pub(super) fn users(users: &[UserEntry]) -> String {
     if users.is_empty() {
@@ -71,6 +78,9 @@ pub(super) fn user(user: &UserEntry) -> String {
     line(&mut text, format_args!("\ngroups     {}", or_none(&user.groups)));
     line(&mut text, format_args!("\nadded      {}", moment(user.created_milliseconds)));
     line(&mut text, format_args!("\nlogins     count since {}", moment(user.sessions_from_milliseconds)));
+    if let Some(last) = user.confirmed_milliseconds {
+        line(&mut text, format_args!("\nlast seen  {}, where he logs in", moment(last)));
+    }
     finished(text, &user.keys, "no personal access keys")
 }
 
@@ -271,6 +281,7 @@ mod tests {
             disabled: false,
             created_milliseconds: START,
             sessions_from_milliseconds: START + 60_000,
+            confirmed_milliseconds: None,
             keys: vec![secret("0011223344556677", Some(START + 1_000)), secret("8899aabbccddeeff", None)],
         }
     }
@@ -297,6 +308,13 @@ mod tests {
     }
 
     #[test]
+    fn who_is_logged_out_is_told_what_goes_on() {
+        let expected = "user anna is logged out: no token of before counts any more, the password and the keys go on";
+        assert_eq!(logged_out("user:anna"), expected);
+        assert!(logged_out("robot:ci").ends_with("its secrets go on"));
+    }
+
+    #[test]
     fn users_read_well() {
         let bob = UserEntry {
             name: "bob".to_owned(),
@@ -305,6 +323,7 @@ mod tests {
             disabled: true,
             has_password: false,
             groups: Vec::new(),
+            confirmed_milliseconds: Some(START),
             keys: Vec::new(),
             ..alice()
         };

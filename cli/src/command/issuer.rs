@@ -248,9 +248,10 @@ mod tests {
     fn a_rotation_at_once_leaves_no_other_key() {
         let parsed =
             |words: &[&str]| match Arguments::try_parse_from(["regnode", "token-key", "rotate"].iter().chain(words)) {
-                Ok(Arguments { command: Command::TokenKey(TokenKey { action: TokenKeyAction::Rotate(rotate) }) }) => {
-                    Ok(rotation(&rotate))
-                }
+                Ok(Arguments {
+                    command: Command::TokenKey(TokenKey { action: TokenKeyAction::Rotate(rotate) }),
+                    ..
+                }) => Ok(rotation(&rotate)),
                 Ok(other) => panic!("{other:?}"),
                 Err(error) => Err(error),
             };

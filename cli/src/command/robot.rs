@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result};
 use node::admin::{
-    AddRobotRequest, AddSecretRequest, NameRequest, PageRequest, RemoveSecretRequest, SetRobotRequest, TrustRequest,
+    AddRobotRequest, AddSecretRequest, NameRequest, PageRequest, RemoveSecretRequest, RobotsAnswer, SetRobotRequest,
+    SubjectRequest, TrustRequest,
 };
 
 use super::identity_text::{self, told};
@@ -24,6 +25,7 @@ pub(crate) async fn robot(robot: Robot) -> Result<()> {
         RobotAction::Revoke(revoke) => self::revoke(revoke).await,
         RobotAction::Trust(trust) => self::trust(trust).await,
         RobotAction::Distrust(distrust) => self::distrust(distrust).await,
+        RobotAction::Logout(named) => logout(named).await,
         RobotAction::Disable(named) => disable(named, true).await,
         RobotAction::Enable(named) => disable(named, false).await,
         RobotAction::Remove(named) => remove(named).await,
@@ -78,16 +80,16 @@ async fn list(list: IdentityList) -> Result<()> {
     let data_dir = data_dir(&list.ask).await?;
     let mut robots = Vec::new();
     let mut after = None;
-    let reading = loop {
+    let answer = loop {
         let mut page = admin_client::robots(&data_dir, &PageRequest { after }).await?;
         robots.append(&mut page.robots);
         if page.next.is_none() {
-            break page.reading;
+            break RobotsAnswer { robots, ..page };
         }
         after = page.next;
     };
-    let text = format!("{}{}", identity_text::robots(&robots), identity_text::age(reading));
-    told(&list.ask, &robots, text.trim_end())
+    let text = format!("{}{}", identity_text::robots(&answer.robots), identity_text::age(answer.reading));
+    told(&list.ask, &answer, text.trim_end())
 }
 
 async fn show(named: NamedRobot) -> Result<()> {
@@ -123,6 +125,12 @@ async fn distrust(distrust: RobotDistrust) -> Result<()> {
     let answer = admin_client::trust(&data_dir(&distrust.ask).await?, &request).await?;
     let text = format!("nothing of {} stands for robot {} any more", request.issuer, answer.name);
     told(&distrust.ask, &answer, &text)
+}
+
+async fn logout(named: NamedRobot) -> Result<()> {
+    let request = SubjectRequest { subject: format!("robot:{}", named.name) };
+    let answer = admin_client::end_sessions(&data_dir(&named.ask).await?, &request).await?;
+    told(&named.ask, &answer, &identity_text::logged_out(&answer.name))
 }
 
 async fn disable(named: NamedRobot, disabled: bool) -> Result<()> {

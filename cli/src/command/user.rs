@@ -4,7 +4,8 @@ use std::path::Path;
 
 use anyhow::Result;
 use node::admin::{
-    AddSecretRequest, AddUserRequest, Hidden, NameRequest, PageRequest, RemoveSecretRequest, SetUserRequest, UserEntry,
+    AddSecretRequest, AddUserRequest, Hidden, NameRequest, PageRequest, RemoveSecretRequest, SetUserRequest,
+    SubjectRequest, UsersAnswer,
 };
 
 use super::identity_text::{self, told};
@@ -23,6 +24,7 @@ pub(crate) async fn user(user: User) -> Result<()> {
         UserAction::Show(named) => show(named).await,
         UserAction::Set(set) => self::set(set).await,
         UserAction::Password(wanted) => change_password(wanted).await,
+        UserAction::Logout(named) => logout(named).await,
         UserAction::Disable(named) => disable(named, true).await,
         UserAction::Enable(named) => disable(named, false).await,
         UserAction::Remove(named) => remove(named).await,
@@ -82,24 +84,24 @@ fn with_password(answer: &node::admin::ChangedAnswer, password: Option<String>) 
     answer
 }
 
-/// All users.
-async fn all(data_dir: &Path) -> Result<(Vec<UserEntry>, node::admin::Confirmation)> {
+/// All users, in one answer.
+async fn all(data_dir: &Path) -> Result<UsersAnswer> {
     let mut users = Vec::new();
     let mut after = None;
     loop {
         let mut page = admin_client::users(data_dir, &PageRequest { after }).await?;
         users.append(&mut page.users);
         if page.next.is_none() {
-            return Ok((users, page.reading));
+            return Ok(UsersAnswer { users, ..page });
         }
         after = page.next;
     }
 }
 
 async fn list(list: IdentityList) -> Result<()> {
-    let (users, reading) = all(&data_dir(&list.ask).await?).await?;
-    let text = format!("{}{}", identity_text::users(&users), identity_text::age(reading));
-    told(&list.ask, &users, text.trim_end())
+    let answer = all(&data_dir(&list.ask).await?).await?;
+    let text = format!("{}{}", identity_text::users(&answer.users), identity_text::age(answer.reading));
+    told(&list.ask, &answer, text.trim_end())
 }
 
 async fn show(named: NamedUser) -> Result<()> {
@@ -113,6 +115,12 @@ async fn set(set: UserSet) -> Result<()> {
     let request = SetUserRequest { name: set.name, display: set.display, groups, ..SetUserRequest::default() };
     let answer = admin_client::set_user(&data_dir(&set.ask).await?, &request).await?;
     told(&set.ask, &answer, &format!("user {} is changed", answer.name))
+}
+
+async fn logout(named: NamedUser) -> Result<()> {
+    let request = SubjectRequest { subject: format!("user:{}", named.name) };
+    let answer = admin_client::end_sessions(&data_dir(&named.ask).await?, &request).await?;
+    told(&named.ask, &answer, &identity_text::logged_out(&answer.name))
 }
 
 async fn disable(named: NamedUser, disabled: bool) -> Result<()> {
@@ -149,7 +157,9 @@ async fn keys(named: NamedUser) -> Result<()> {
     let answer = admin_client::user(&data_dir(&named.ask).await?, &NameRequest { name: named.name }).await?;
     let text = identity_text::secrets(&answer.user.keys);
     let text = if text.is_empty() { format!("user {} has no keys", answer.user.name) } else { text };
-    told(&named.ask, &answer.user.keys, text.trim_end())
+    let told_keys =
+        serde_json::json!({ "version": answer.version, "name": answer.user.name, "keys": answer.user.keys });
+    told(&named.ask, &told_keys, text.trim_end())
 }
 
 async fn remove_key(remove: UserKeyRemove) -> Result<()> {

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use raft::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// Who somebody is. As text: `anonymous`, `user:NAME`, `robot:NAME`, `token:ISSUER/SUBJECT`, `operator`.
@@ -116,7 +117,7 @@ impl Way {
 pub enum GrantKind {
     /// A repository.
     Repository,
-    /// The registry itself: the list of its repositories is called `catalog`.
+    /// The registry itself: the list of its repositories is called `catalog`, its administration `admin`.
     Registry,
     /// Something that this registry does not have: it grants nothing.
     #[serde(other)]
@@ -129,18 +130,42 @@ pub struct Grant {
     /// What it is about.
     #[serde(rename = "type")]
     pub kind: GrantKind,
-    /// A repository's whole name, never a pattern; `catalog` of the registry.
+    /// A repository's whole name, never a pattern; `catalog` or `admin` of the registry.
     pub name: String,
     /// What may be done, in the words of the token: `pull`, `push`, `delete`, `*` for all of them.
     pub actions: Vec<String>,
 }
 
 impl Grant {
+    /// What tokens for administration say: `registry:admin:*`.
+    #[must_use]
+    pub fn administration() -> Self {
+        Self { kind: GrantKind::Registry, name: Self::ADMINISTRATION.to_owned(), actions: vec!["*".to_owned()] }
+    }
+
+    /// Name of the administration among the things of a registry.
+    pub const ADMINISTRATION: &'static str = "admin";
+
+    /// Whether it lets its holder administer, as far as the rules do.
+    #[must_use]
+    pub fn is_administration(&self) -> bool {
+        self.kind == GrantKind::Registry && self.name == Self::ADMINISTRATION && self.allows("*")
+    }
+
     /// Whether it allows an action, in the words of a token.
     #[must_use]
     pub fn allows(&self, action: &str) -> bool {
         self.actions.iter().any(|granted| granted == action || granted == "*")
     }
+}
+
+/// What of his account somebody has shown, as it was then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// When the sessions of the account began: it counts until they are ended.
+    pub since: Timestamp,
+    /// The secret that he showed, or by which he got his token: it counts for as long as that.
+    pub secret: Option<[u8; 8]>,
 }
 
 /// Somebody who asks.
@@ -156,13 +181,22 @@ pub struct Caller {
     pub way: Way,
     /// What his token allows at most; without a token the rules alone count.
     pub grants: Option<Arc<[Grant]>>,
+    /// What of his account he has shown. None: he has no account, or he is only asked about.
+    pub shown: Option<Shown>,
 }
 
 impl Caller {
     /// Somebody who showed nothing.
     #[must_use]
     pub const fn anonymous(address: IpAddr) -> Self {
-        Self { principal: Principal::Anonymous, groups: BTreeSet::new(), address, way: Way::None, grants: None }
+        Self {
+            principal: Principal::Anonymous,
+            groups: BTreeSet::new(),
+            address,
+            way: Way::None,
+            grants: None,
+            shown: None,
+        }
     }
 
     /// Whoever came through the local socket.
@@ -174,7 +208,16 @@ impl Caller {
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             way: Way::Socket,
             grants: None,
+            shown: None,
         }
+    }
+
+    /// Whether his credentials are ones to administer with: no token, or one that says so. An outside token service lets
+    /// nobody administer, whatever its tokens say.
+    #[must_use]
+    pub fn may_administer(&self) -> bool {
+        !matches!(self.principal, Principal::External { .. })
+            && self.grants.as_ref().is_none_or(|grants| grants.iter().any(Grant::is_administration))
     }
 
     /// Whether his token lets him list repositories; without a token it is not asked.

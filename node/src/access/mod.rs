@@ -3,6 +3,7 @@
 //! `caller` says who asks, `rights` holds what the directory says, `rules` in the order in which it is looked for, `decide`
 //! is the decision, `listing` the same for lists, `explain` tells why. Who the caller is was found out before, by `login`.
 
+mod bounds;
 mod caller;
 mod condition;
 mod decide;
@@ -17,16 +18,18 @@ mod rules;
 mod tests;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use raft::directory::Action;
+use raft::directory::{Action, StateError};
 use raft::time::{Clock, Timestamp};
 use storage::exec::Exec;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use storage::switch;
+use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
 
-pub use caller::{Caller, Grant, GrantKind, Principal, PrincipalError, Way};
+pub use caller::{Caller, Grant, GrantKind, Principal, PrincipalError, Shown, Way};
 pub use decide::Decision;
 pub use explain::{EXPLAINED_RULES_MAX, ExplainedRule, Explanation, Outcome};
 pub use listing::Listing;
@@ -56,6 +59,8 @@ pub struct Access {
     clock: Arc<dyn Clock>,
     metrics: Metrics,
     source: Option<Source>,
+    /// Whether the directory's quorum has confirmed since the start what was read.
+    confirmed: Arc<AtomicBool>,
 }
 
 /// Where the rules are read from.
@@ -68,13 +73,28 @@ struct Source {
 impl Access {
     /// Begins. Nothing is known before [`keep`](Self::keep) has read the directory.
     pub(crate) fn start(directory: Arc<dyn DirectoryRecords>, exec: Exec, clock: Arc<dyn Clock>) -> Self {
-        Self { rights: Arc::default(), clock, metrics: Metrics::default(), source: Some(Source { directory, exec }) }
+        let source = Some(Source { directory, exec });
+        Self { rights: Arc::default(), clock, metrics: Metrics::default(), source, confirmed: Arc::default() }
     }
 
     /// What a test says, for ever.
     #[must_use]
     pub fn fixed(rights: Rights, clock: Arc<dyn Clock>) -> Self {
-        Self { rights: Arc::new(ArcSwap::from_pointee(rights)), clock, metrics: Metrics::default(), source: None }
+        let (rights, confirmed) = (Arc::new(ArcSwap::from_pointee(rights)), Arc::new(AtomicBool::new(true)));
+        Self { rights, clock, metrics: Metrics::default(), source: None, confirmed }
+    }
+
+    /// The same as if no quorum had confirmed it.
+    #[cfg(test)]
+    pub(crate) fn unconfirmed(self) -> Self {
+        self.confirmed.store(false, Ordering::Relaxed);
+        self
+    }
+
+    /// What a test says from now on.
+    #[cfg(test)]
+    pub(crate) fn replace(&self, rights: Rights) {
+        self.rights.store(Arc::new(rights));
     }
 
     /// The same, shown by these metrics.
@@ -83,10 +103,24 @@ impl Access {
         Self { metrics, ..self }
     }
 
+    /// The same, where keys of people who log in elsewhere stop so many seconds after they were last there; `None`: never.
+    #[must_use]
+    pub(crate) fn with_people_keys(self, seconds: Option<u64>) -> Self {
+        self.rights.store(Arc::new(Rights::default().with_people_keys(seconds)));
+        self
+    }
+
     /// The rights as they are known now.
     #[must_use]
     pub fn rights(&self) -> Arc<Rights> {
         self.rights.load_full()
+    }
+
+    /// Whether the directory's quorum has confirmed since the start that nothing older is known than was acknowledged by
+    /// then. In a region that is cut off it may never be.
+    #[must_use]
+    pub fn is_confirmed(&self) -> bool {
+        self.confirmed.load(Ordering::Relaxed)
     }
 
     /// The present moment, for conditions and for accounts that expire.
@@ -103,45 +137,66 @@ impl Access {
     /// Follows the directory, for ever.
     pub(crate) async fn keep(self) {
         let Some(source) = &self.source else { return std::future::pending().await };
-        if !source.confirmed(Instant::now() + PATIENCE).await {
+        let confirming = source.confirmed();
+        tokio::pin!(confirming);
+        let mut confirmed = timeout(PATIENCE, &mut confirming).await.is_ok();
+        if !confirmed {
             warn!("the directory cannot be confirmed: the access rules are those that this node knows");
         }
         let mut changes = source.directory.changes();
         loop {
             changes.mark_unchanged();
             let begun = Instant::now();
-            self.reread(source).await;
+            // What is read now is no older than what was confirmed before.
+            if self.reread(source).await && confirmed {
+                self.confirmed.store(true, Ordering::Relaxed);
+            }
             sleep(REST.max(begun.elapsed() * REST_FACTOR)).await;
-            if let Ok(Err(_closed)) = timeout(REREAD_AFTER, changes.changed()).await {
-                // The replica has stopped: the process is about to end.
-                sleep(REREAD_AFTER).await;
+            tokio::select! {
+                changed = timeout(REREAD_AFTER, changes.changed()) => {
+                    if let Ok(Err(_closed)) = changed {
+                        // The replica has stopped: the process is about to end.
+                        sleep(REREAD_AFTER).await;
+                    }
+                }
+                () = &mut confirming, if !confirmed => confirmed = true,
             }
         }
     }
 
-    /// Reads the directory once, if it has changed.
-    async fn reread(&self, source: &Source) {
+    /// Reads the directory once, if it has changed; whether what is known now is what it says.
+    async fn reread(&self, source: &Source) -> bool {
         let (view, present) = (source.directory.view(), self.rights());
-        match source.exec.run(move || read::read(&view, &present)).await {
-            Ok(Some(rights)) => {
-                self.metrics.read(&rights);
-                self.rights.store(Arc::new(rights));
+        if present.is_known() && switch::broken("access.rules.read_once") {
+            return true;
+        }
+        let read = source.exec.run(move || {
+            let read = read::read(&view, &present)?;
+            let version = read.as_ref().unwrap_or(&present).version();
+            let is_present = view.access_version()? == version;
+            Ok::<_, StateError>((read, is_present))
+        });
+        match read.await {
+            Ok((read, is_present)) => {
+                if let Some(rights) = read {
+                    self.metrics.read(&rights);
+                    self.rights.store(Arc::new(rights));
+                }
+                is_present && self.rights.load().is_known()
             }
-            Ok(None) => {}
-            Err(error) => warn!(%error, "the access rules cannot be read, those of before are used"),
+            Err(error) => {
+                warn!(%error, "the access rules cannot be read, those of before are used");
+                false
+            }
         }
     }
 }
 
 impl Source {
-    /// Whether the directory's quorum confirms by then that the replica has everything that was acknowledged before.
-    async fn confirmed(&self, deadline: Instant) -> bool {
-        loop {
-            match timeout_at(deadline, self.directory.barrier()).await {
-                Ok(Ok(())) => return true,
-                Ok(Err(_)) => sleep(RETRY).await,
-                Err(_late) => return false,
-            }
+    /// Waits until the directory's quorum confirms that the replica has everything that was acknowledged before.
+    async fn confirmed(&self) {
+        while self.directory.barrier().await.is_err() {
+            sleep(RETRY).await;
         }
     }
 }

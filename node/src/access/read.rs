@@ -7,6 +7,7 @@ use raft::directory::{StateError, View};
 use storage::kv::Engine;
 
 use super::rights::{Records, Rights};
+use crate::tenant::Domains;
 
 /// Rows read at once.
 const PAGE_ROWS: usize = 512;
@@ -32,9 +33,10 @@ pub(super) fn read(view: &View<Arc<dyn Engine>>, present: &Rights) -> Result<Opt
             bindings: pages(|after| view.bindings(after.copied(), PAGE_ROWS))?,
             issuers: view.issuers()?.into_iter().collect(),
             signing_keys: view.signing_keys()?.into_iter().collect(),
+            domains: Domains::new(view.domains()?),
         };
         if view.access_version()? == version {
-            return Ok(Some(Rights::new(records)));
+            return Ok(Some(Rights::new(records).with_people_keys(present.people_keys_seconds())));
         }
     }
     Ok(None)

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use raft::directory::{
-    Actions, BindingId, BindingRecord, IssuerRecord, IssuerUse, RobotRecord, RoleRecord, SigningKeyRecord, Subject,
-    UserRecord, built_in_role,
+    Actions, BindingId, BindingRecord, CONFIRMED_EVERY_SECONDS, IssuerRecord, IssuerUse, RobotRecord, RoleRecord,
+    SigningKeyRecord, Subject, UserRecord, built_in_role,
 };
 use raft::time::Timestamp;
 
-use super::caller::{Caller, Principal, Way};
+use super::caller::{Caller, Principal, Shown, Way};
 use super::rule::Rule;
 use super::rules::Rules;
+use crate::tenant::Domains;
 
 /// What the directory says, as it was read.
 #[derive(Debug, Default)]
@@ -25,6 +26,8 @@ pub(crate) struct Records {
     pub(crate) bindings: BTreeMap<BindingId, BindingRecord>,
     pub(crate) issuers: BTreeMap<String, IssuerRecord>,
     pub(crate) signing_keys: BTreeMap<[u8; 8], SigningKeyRecord>,
+    /// What names of the registry stand for: it says which names the rules are about.
+    pub(crate) domains: Domains,
 }
 
 /// Why somebody has no rights at all, whatever the rules say.
@@ -55,16 +58,51 @@ pub struct Rights {
     roles: BTreeMap<String, RoleRecord>,
     issuers: BTreeMap<String, IssuerRecord>,
     signing_keys: BTreeMap<[u8; 8], SigningKeyRecord>,
+    domains: Domains,
+    /// Seconds for which keys of people go on who were not confirmed where they log in elsewhere. `None`: for ever.
+    people_keys_seconds: Option<u64>,
     pub(super) rules: Rules,
 }
 
 impl Rights {
     /// Puts in order what the directory says.
     pub(crate) fn new(records: Records) -> Self {
-        let Records { version, users, robots, groups, roles, bindings, issuers, signing_keys } = records;
+        let Records { version, users, robots, groups, roles, bindings, issuers, signing_keys, domains } = records;
         let rules = bindings.into_iter().map(|(id, record)| Rule::new(id, record, |name| role(&roles, name)));
         let rules = Rules::new(rules);
-        Self { known: true, version, users, robots, groups, roles, issuers, signing_keys, rules }
+        Self {
+            known: true,
+            version,
+            users,
+            robots,
+            groups,
+            roles,
+            issuers,
+            signing_keys,
+            domains,
+            people_keys_seconds: None,
+            rules,
+        }
+    }
+
+    /// The same, where keys of people who log in elsewhere stop so many seconds after they were last there.
+    #[must_use]
+    pub(crate) fn with_people_keys(self, seconds: Option<u64>) -> Self {
+        Self { people_keys_seconds: seconds, ..self }
+    }
+
+    /// For how many seconds they go on.
+    pub(super) const fn people_keys_seconds(&self) -> Option<u64> {
+        self.people_keys_seconds
+    }
+
+    /// Whether keys of a user count now: always, unless he was not seen for long where he logs in elsewhere. That somebody
+    /// was there is noted once a day.
+    #[must_use]
+    pub fn keys_count(&self, user: &UserRecord, now: Timestamp) -> bool {
+        let (Some(seconds), Some(_elsewhere)) = (self.people_keys_seconds, &user.source) else { return true };
+        let seen = user.confirmed.unwrap_or(user.created);
+        now < seen.plus_seconds(seconds.saturating_add(CONFIRMED_EVERY_SECONDS))
     }
 
     /// Everything is everybody's: for tests of what comes behind the gate.
@@ -135,6 +173,12 @@ impl Rights {
         &self.signing_keys
     }
 
+    /// The domains that stand for namespaces.
+    #[must_use]
+    pub const fn domains(&self) -> &Domains {
+        &self.domains
+    }
+
     /// What a role allows, built in or not.
     #[must_use]
     pub fn role(&self, name: &str) -> Option<Actions> {
@@ -177,10 +221,32 @@ impl Rights {
         }
     }
 
-    /// Whether a caller's account still counts. Since when his sessions count is asked by who reads his token.
+    /// Whether a caller's account still counts, and what he has shown of it.
     #[must_use]
     pub fn stands(&self, caller: &Caller, now: Timestamp) -> bool {
-        self.standing(&caller.principal, now).is_ok()
+        let counts = |shown| self.counts(&caller.principal, shown, now);
+        self.standing(&caller.principal, now).is_ok() && caller.shown.is_none_or(counts)
+    }
+
+    /// Whether what somebody has shown of his account still is of it: its sessions have not been ended since, and the
+    /// secret is one of its own.
+    #[must_use]
+    pub fn counts(&self, principal: &Principal, shown: Shown, now: Timestamp) -> bool {
+        let (since, secrets) = match principal {
+            Principal::Anonymous => return true,
+            Principal::User(name) => match self.user(name) {
+                Some(user) if shown.secret.is_some() && !self.keys_count(user, now) => return false,
+                Some(user) => (user.sessions_from, &user.keys),
+                None => return false,
+            },
+            Principal::Robot(name) => match self.robot(name) {
+                Some(robot) => (robot.sessions_from, &robot.secrets),
+                None => return false,
+            },
+            Principal::External { .. } | Principal::Operator => return false,
+        };
+        let is_valid = |id| secrets.iter().any(|secret| secret.id == id && secret.is_valid(now));
+        shown.since >= since && shown.secret.is_none_or(is_valid)
     }
 
     /// Somebody as if he asked from there, with the groups that he has now: to explain what he may. Only who can log in
@@ -194,7 +260,7 @@ impl Rights {
             Subject::Authenticated | Subject::Group(_) => return None,
         };
         let groups = self.groups(&principal);
-        Some(Caller { principal, groups, address, way, grants: None })
+        Some(Caller { principal, groups, address, way, grants: None, shown: None })
     }
 }
 

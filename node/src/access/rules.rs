@@ -117,6 +117,11 @@ impl Rules {
         })
     }
 
+    /// All rules, whoever they are about.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Rule>> {
+        self.by_subject.all()
+    }
+
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.by_subject.all().count()

@@ -9,7 +9,7 @@ use http::StatusCode;
 use raft::catalog::RepositoryName;
 use raft::directory::{
     AccessRefusal, Action, Actions, BUILT_IN_ROLES, BindingId, BindingRecord, Command, Condition, Effect,
-    Response as Answer, Subject,
+    Response as Answer, Subject, built_in_role,
 };
 use raft::time::Timestamp;
 
@@ -22,9 +22,10 @@ use super::access_types::{
 use super::audited::{Recorded, recorded};
 use super::identities::changed;
 use super::identity_types::NameRequest;
+use super::operator::Operator;
 use super::router::{Admin, refuse};
 use super::types::VERSION;
-use crate::access::{Explanation, Principal, Rights};
+use crate::access::{ExplainedRule, Explanation, Rights};
 
 /// Rules in one page.
 const PAGE: usize = 500;
@@ -69,12 +70,20 @@ async fn roles(State(changes): State<AccessChanges>) -> Response {
     answered(read.map_err(AccessError::from))
 }
 
-async fn set_role(State(changes): State<AccessChanges>, Json(request): Json<SetRoleRequest>) -> Response {
+async fn set_role(
+    State(changes): State<AccessChanges>,
+    operator: Operator,
+    Json(request): Json<SetRoleRequest>,
+) -> Response {
     let SetRoleRequest { name, description, actions } = request;
     let record = Recorded::new("access", format!("role:{name}"));
     let outcome = async {
         let actions = parsed(&actions)?;
         let before = changes.current().await?.role(&name)?;
+        operator.may_define(&name, actions)?;
+        if let Some(before) = &before {
+            operator.may_define(&name, before.actions)?;
+        }
         changes.propose(Command::SetRole { name: name.clone(), description, actions }).await?;
         Ok::<_, AccessError>((before.map(|before| before.actions.to_string()), actions.to_string()))
     };
@@ -84,14 +93,21 @@ async fn set_role(State(changes): State<AccessChanges>, Json(request): Json<SetR
     }
 }
 
-async fn remove_role(State(changes): State<AccessChanges>, Json(NameRequest { name }): Json<NameRequest>) -> Response {
+async fn remove_role(
+    State(changes): State<AccessChanges>,
+    operator: Operator,
+    Json(NameRequest { name }): Json<NameRequest>,
+) -> Response {
     let record = Recorded::new("access", format!("role:{name}"));
     let outcome = async {
         let view = changes.current().await?;
         let before = view.role(&name)?.map(|before| before.actions.to_string());
-        if before.is_none() && raft::directory::built_in_role(&name).is_none() {
+        if before.is_none() && built_in_role(&name).is_none() {
             let known = view.roles()?.into_iter().map(|(known, _)| known).collect();
             return Err(AccessRefusal::RoleUnknown { name: name.clone(), known }.into());
+        }
+        if let Some(role) = view.role(&name)? {
+            operator.may_define(&name, role.actions)?;
         }
         changes.propose(Command::RemoveRole { name: name.clone() }).await?;
         Ok(before)
@@ -102,7 +118,11 @@ async fn remove_role(State(changes): State<AccessChanges>, Json(NameRequest { na
     }
 }
 
-async fn rules(State(changes): State<AccessChanges>, Json(request): Json<RulesRequest>) -> Response {
+async fn rules(
+    State(changes): State<AccessChanges>,
+    operator: Operator,
+    Json(request): Json<RulesRequest>,
+) -> Response {
     let (view, reading) = changes.confirmed_view().await;
     let subject = match request.subject.as_deref().map(str::parse::<Subject>).transpose() {
         Ok(subject) => subject,
@@ -115,10 +135,23 @@ async fn rules(State(changes): State<AccessChanges>, Json(request): Json<RulesRe
     let read = view.bindings(request.after.map(BindingId), PAGE).map(|page| {
         let last = page.last().map(|(BindingId(id), _)| *id);
         let next = last.filter(|_| page.len() == PAGE);
-        let rules = page.into_iter().filter(|(_, record)| wanted(record)).map(|(id, record)| entry(id, record));
+        let all = operator.may(&[(Action::Operate, "")]);
+        let shown = |record: &BindingRecord| all || operator.may(&to_see(&record.namespace));
+        let rules = page.into_iter().filter(|(_, record)| wanted(record) && shown(record));
+        let rules = rules.map(|(id, record)| entry(id, record));
         RulesAnswer { version: VERSION, reading, rules: rules.collect(), next }
     });
     answered(read.map_err(AccessError::from))
+}
+
+/// What lets somebody see the rules of a namespace.
+fn to_see(namespace: &str) -> [(Action, &str); 3] {
+    [(Action::Access, namespace), (Action::Audit, namespace), (Action::Operate, "")]
+}
+
+/// What lets somebody change them.
+fn to_change(namespace: &str) -> [(Action, &str); 2] {
+    [(Action::Access, namespace), (Action::Operate, "")]
 }
 
 /// Whether a namespace is another one, or above it.
@@ -127,7 +160,11 @@ fn covers(namespace: &str, covered: &str) -> bool {
     namespace.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-async fn add_rule(State(changes): State<AccessChanges>, Json(request): Json<AddRuleRequest>) -> Response {
+async fn add_rule(
+    State(changes): State<AccessChanges>,
+    operator: Operator,
+    Json(request): Json<AddRuleRequest>,
+) -> Response {
     let record = Recorded::new("access", request.subject.clone()).namespace(&request.namespace);
     let outcome = async {
         let AddRuleRequest { subject, effect, namespace, condition, note } = request;
@@ -137,7 +174,8 @@ async fn add_rule(State(changes): State<AccessChanges>, Json(request): Json<AddR
             NamedEffect::Deny(actions) => Effect::Deny { actions: parsed(&actions)? },
         };
         let condition = condition_of(condition);
-        let by = Principal::Operator.to_string();
+        may_bind(&operator, &changes, &effect, &namespace).await?;
+        let by = operator.name();
         let asked = BindingRecord {
             subject: subject.clone(),
             effect: effect.clone(),
@@ -160,10 +198,48 @@ async fn add_rule(State(changes): State<AccessChanges>, Json(request): Json<AddR
     recorded(answered(outcome), record.change(None, after))
 }
 
-async fn remove_rule(State(changes): State<AccessChanges>, Json(RuleRequest { id }): Json<RuleRequest>) -> Response {
+/// Whether somebody may make a rule, or take it away: what it gives must be his, and so must be what it denies, since others
+/// have it by taking the rule away.
+async fn may_bind(
+    operator: &Operator,
+    changes: &AccessChanges,
+    effect: &Effect,
+    namespace: &str,
+) -> Result<(), AccessError> {
+    let actions = match effect {
+        Effect::Deny { actions } => *actions,
+        Effect::Allow { role } => {
+            let own = match built_in_role(role) {
+                Some(actions) => Some(actions),
+                None => changes.current().await?.role(role)?.map(|record| record.actions),
+            };
+            // The directory refuses what it does not know.
+            let Some(actions) = own else { return Ok(()) };
+            actions
+        }
+    };
+    Ok(operator.may_grant(actions, namespace)?)
+}
+
+async fn remove_rule(
+    State(changes): State<AccessChanges>,
+    operator: Operator,
+    Json(RuleRequest { id }): Json<RuleRequest>,
+) -> Response {
     let id = BindingId(id);
     let outcome = async {
-        let record = changes.binding(id).await?;
+        let record = match changes.binding(id).await {
+            Ok(record) => record,
+            // Which rules there are, only who may change all of them is told.
+            Err(error) => {
+                operator.check(&to_change(""))?;
+                return Err(error);
+            }
+        };
+        operator.check(&to_change(&record.namespace))?;
+        if matches!(record.effect, Effect::Deny { .. }) {
+            may_bind(&operator, &changes, &record.effect, &record.namespace).await?;
+        }
         changes.propose(Command::RemoveBinding { id }).await?;
         Ok(RuleAnswer { version: VERSION, rule: entry(id, record) })
     };
@@ -178,9 +254,18 @@ async fn remove_rule(State(changes): State<AccessChanges>, Json(RuleRequest { id
     recorded(answered(outcome), record)
 }
 
-async fn explain(State(admin): State<Admin>, Json(request): Json<ExplainAccessRequest>) -> Response {
+async fn explain(
+    State(admin): State<Admin>,
+    operator: Operator,
+    Json(request): Json<ExplainAccessRequest>,
+) -> Response {
     match explained(&admin.access.rights(), &request, admin.access.now()) {
-        Ok(explanation) => Json(explanation).into_response(),
+        Ok(mut explanation) => {
+            // Rules about the caller that hold elsewhere are told to who may see them there.
+            let is_here = |rule: &ExplainedRule| covers(&rule.namespace, &request.repository);
+            explanation.rules.retain(|rule| is_here(rule) || operator.may(&to_see(&rule.namespace)));
+            Json(explanation).into_response()
+        }
         Err((status, message)) => refuse(status, message),
     }
 }
@@ -198,7 +283,10 @@ fn explained(
     }
     let subject = request.subject.parse::<Subject>().map_err(|error| invalid(error.to_string()))?;
     let action = request.action.parse::<Action>().map_err(|error| invalid(error.to_string()))?;
-    request.repository.parse::<RepositoryName>().map_err(|error| invalid(error.to_string()))?;
+    // The root is asked about too: who may operate the cluster, or look at its audit log.
+    if !request.repository.is_empty() {
+        request.repository.parse::<RepositoryName>().map_err(|error| invalid(error.to_string()))?;
+    }
     let unknown = match &subject {
         Subject::User(name) if rights.user(name).is_none() => Some(AccessRefusal::UserUnknown(name.clone())),
         Subject::Robot(name) if rights.robot(name).is_none() => Some(AccessRefusal::RobotUnknown(name.clone())),

@@ -16,6 +16,7 @@ use storage::kv::Engine;
 use tracing::info;
 
 use super::access_types::Confirmation;
+use super::operator::Denied;
 use crate::cluster::confirm_directory;
 use crate::deletion::DirectoryRecords;
 use crate::environment::Entropy;
@@ -71,6 +72,9 @@ pub enum AccessError {
     /// A state cannot be read.
     #[error(transparent)]
     State(#[from] StateError),
+    /// Whoever asks may not do it.
+    #[error(transparent)]
+    Denied(#[from] Denied),
     /// A key could not be made.
     #[error("a key could not be made: {0}")]
     Key(String),

@@ -19,7 +19,10 @@ pub(super) fn answered<A: Serialize>(outcome: Result<A, AccessError>) -> Respons
 
 /// The answer to a request that was not carried out.
 pub(super) fn refused(error: &AccessError) -> Response {
-    refuse(status(error), error.to_string())
+    match error {
+        AccessError::Denied(denied) => denied.refused(),
+        error => refuse(status(error), error.to_string()),
+    }
 }
 
 fn status(error: &AccessError) -> StatusCode {
@@ -28,6 +31,7 @@ fn status(error: &AccessError) -> StatusCode {
             StatusCode::BAD_REQUEST
         }
         AccessError::Unknown(_) => StatusCode::NOT_FOUND,
+        AccessError::Denied(_) => StatusCode::FORBIDDEN,
         AccessError::Refused(Refusal::Access(refusal)) => of_refusal(refusal),
         AccessError::Refused(_) => StatusCode::CONFLICT,
         AccessError::Propose(_) | AccessError::NoQuorum(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -47,6 +51,9 @@ fn of_refusal(refusal: &AccessRefusal) -> StatusCode {
         | Refusal::ConditionInvalid(_)
         | Refusal::IssuerReserved(_)
         | Refusal::IssuerInvalid { .. }
+        | Refusal::NoMember(_)
+        | Refusal::TooManyRegrouped { .. }
+        | Refusal::RegroupedTwice(_)
         | Refusal::SigningGap { .. } => StatusCode::BAD_REQUEST,
         Refusal::UserUnknown(_)
         | Refusal::RobotUnknown(_)

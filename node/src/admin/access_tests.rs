@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use http::{Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use raft::id::NodeId;
@@ -14,7 +14,7 @@ use storage::exec::Exec;
 use tower::ServiceExt;
 
 use super::access_changes::AccessChanges;
-use super::{access, audited, groups, identities, issuers};
+use super::{access, audited, groups, identities, issuers, operator};
 use crate::audit::{Audit, Outcome};
 use crate::deletion::testing;
 use crate::environment::Entropy;
@@ -56,6 +56,7 @@ impl Socket {
             .merge(access::router())
             .merge(issuers::router())
             .layer(from_fn_with_state(audit.clone(), audited::audited))
+            .layer(from_fn(operator::of_machine))
             .with_state(changes);
         Self { router, audit }
     }

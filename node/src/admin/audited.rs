@@ -1,4 +1,4 @@
-//! What operators change through the local socket, in the audit log: one record for each request that may change something,
+//! What operators change, through the local socket or over the network, in the audit log: one record for each request that may change something,
 //! written here and nowhere else, whatever came of it.
 //!
 //! Whoever carries a request out may say more of it than its path does: what was changed, and how it was before
@@ -15,6 +15,7 @@ use http::{Method, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use tracing::Instrument as _;
 
+use super::operator::{Denied, Operator};
 use super::router::{Why, refuse};
 use crate::audit::{Audit, AuditEvent, Outcome};
 use crate::peer::limits;
@@ -75,7 +76,11 @@ fn action(path: &str) -> &'static str {
         "group" => "member",
         "role" | "rule" => "access",
         "issuer" => "issuer",
+        "certificate" => "certificate",
         "token-key" => "token-key",
+        "encryption" => "encryption",
+        "domain" => "domain",
+        "authority" => "authority",
         _ => "operate",
     }
 }
@@ -136,12 +141,15 @@ pub(super) async fn audited(State(audit): State<Audit>, request: Request, next: 
         return refuse(StatusCode::SERVICE_UNAVAILABLE, message.to_owned());
     }
     let (parts, body) = request.into_parts();
+    let Some(operator) = parts.extensions.get::<Operator>().cloned() else {
+        return refuse(StatusCode::INTERNAL_SERVER_ERROR, "it is not known who asks".to_owned());
+    };
     let body = match Limited::new(body, limits::ADMIN_LIMIT_BYTES).collect().await {
         Ok(body) => body.to_bytes(),
         Err(error) => return refuse(StatusCode::BAD_REQUEST, format!("the request cannot be read: {error}")),
     };
     // A task: an operator who hangs up neither stops a change halfway nor keeps it out of the log.
-    let change = change(audit, parts, body, next).in_current_span();
+    let change = change((audit, operator), parts, body, next).in_current_span();
     match tokio::spawn(change).await {
         Ok(response) => response,
         Err(failed) => match failed.try_into_panic() {
@@ -153,7 +161,7 @@ pub(super) async fn audited(State(audit): State<Audit>, request: Request, next: 
 }
 
 /// Carries a change out and records it.
-async fn change(audit: Audit, parts: Parts, body: Bytes, next: Next) -> Response {
+async fn change((audit, operator): (Audit, Operator), parts: Parts, body: Bytes, next: Next) -> Response {
     let path = parts.uri.path().to_owned();
     let named = names(&body, parts.uri.query());
     let mut response = next.run(Request::from_parts(parts, Body::from(body))).await;
@@ -162,7 +170,9 @@ async fn change(audit: Audit, parts: Parts, body: Bytes, next: Next) -> Response
     if !skipped {
         let record = response.extensions_mut().remove::<Recorded>();
         let why = response.extensions_mut().remove::<Why>();
-        audit.record(event(&path, named, record, outcome, why)).await;
+        // Recorded with this: not once more by whoever let the request in.
+        response.extensions_mut().remove::<Denied>();
+        audit.record(event(&operator, &path, (named, record), outcome, why)).await;
     }
     response
 }
@@ -177,7 +187,13 @@ fn outcome(status: StatusCode) -> Outcome {
     }
 }
 
-fn event(path: &str, named: String, record: Option<Recorded>, outcome: Outcome, why: Option<Why>) -> AuditEvent {
+fn event(
+    operator: &Operator,
+    path: &str,
+    (named, record): (String, Option<Recorded>),
+    outcome: Outcome,
+    why: Option<Why>,
+) -> AuditEvent {
     let record = record.unwrap_or_else(|| Recorded::new(action(path), named));
     // What was not carried out has changed nothing.
     let (before, after) = if outcome == Outcome::Done { (record.before, record.after) } else { (None, None) };
@@ -185,7 +201,8 @@ fn event(path: &str, named: String, record: Option<Recorded>, outcome: Outcome, 
         Some(Why(error)) => format!("{path}: {error}"),
         None => path.to_owned(),
     };
-    AuditEvent::of_operator(record.action)
+    operator
+        .event(record.action)
         .repository(record.repository)
         .target(record.target)
         .change(before, after)
@@ -211,7 +228,7 @@ mod tests {
     use std::time::Duration;
 
     use axum::Router;
-    use axum::middleware::from_fn_with_state;
+    use axum::middleware::{from_fn, from_fn_with_state};
     use axum::routing::post;
     use tokio::time::{sleep, timeout};
     use tower::ServiceExt;
@@ -229,7 +246,8 @@ mod tests {
             .route("/disk/add", reply(done))
             .route("/node/leave", reply(|| refuse(StatusCode::CONFLICT, "it holds shards".to_owned())))
             .route("/users", reply(done))
-            .layer(from_fn_with_state(audit.clone(), audited));
+            .layer(from_fn_with_state(audit.clone(), audited))
+            .layer(from_fn(super::super::operator::of_machine));
         let request = http::Request::post(path).body(Body::from(body.to_owned())).unwrap();
         router.oneshot(request).await.unwrap().status()
     }
@@ -289,6 +307,7 @@ mod tests {
             done()
         };
         let router = Router::new().route("/disk/add", post(slow)).layer(from_fn_with_state(audit.clone(), audited));
+        let router = router.layer(from_fn(super::super::operator::of_machine));
         let request = http::Request::post("/disk/add").body(Body::from(r#"{"directory":"/srv/b"}"#)).unwrap();
         timeout(Duration::from_secs(1), router.oneshot(request)).await.unwrap_err();
         assert_eq!(audit.events(), []);

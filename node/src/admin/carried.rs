@@ -15,6 +15,7 @@ use http_body_util::{BodyExt, Limited};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::operator::Operator;
 use super::router::{Admin, refuse};
 use super::{garbage, history, jobs};
 use crate::peer::{AdminAnswer, AdminRequest, limits};
@@ -75,7 +76,7 @@ fn whose(admin: &Admin, subject: Subject) -> Result<Option<Region>, Refused> {
 }
 
 /// Lets pass what is about this region's catalog, and carries the rest to its home.
-async fn carry(State(admin): State<Admin>, request: Request, next: Next) -> Response {
+async fn carry(State(admin): State<Admin>, operator: Operator, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let body = match Limited::new(body, limits::ADMIN_LIMIT_BYTES).collect().await {
         Ok(body) => body.to_bytes(),
@@ -88,7 +89,8 @@ async fn carry(State(admin): State<Admin>, request: Request, next: Next) -> Resp
         Err(_) => None,
     };
     let Some(home) = home else { return next.run(Request::from_parts(parts, Body::from(body))).await };
-    let request = AdminRequest { method: parts.method, path: parts.uri.path().to_owned(), body };
+    let caller = operator.tell();
+    let request = AdminRequest { method: parts.method, path: parts.uri.path().to_owned(), body, caller };
     match admin.deletion.regions().administer(&home, request, DEADLINE).await {
         Ok(AdminAnswer { status, body }) => (status, [(header::CONTENT_TYPE, JSON)], body).into_response(),
         Err(error) => refuse(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
@@ -119,7 +121,8 @@ pub(super) async fn elsewhere<T: DeserializeOwned>(
         Ok(body) => body.into(),
         Err(error) => return Some(Elsewhere::Refused(internal(error))),
     };
-    let request = AdminRequest { method: Method::POST, path: path.to_owned(), body };
+    // What is asked there, this node has allowed.
+    let request = AdminRequest { method: Method::POST, path: path.to_owned(), body, caller: None };
     Some(match admin.deletion.regions().administer(&home, request, DEADLINE).await {
         Ok(AdminAnswer { status: StatusCode::OK, body }) => match serde_json::from_slice(&body) {
             Ok(answer) => Elsewhere::Answered(answer),

@@ -118,7 +118,7 @@ async fn far<T: DeserializeOwned>(
     question: &impl Serialize,
 ) -> Result<T, String> {
     let body = serde_json::to_vec(question).map_err(|error| error.to_string())?.into();
-    let request = AdminRequest { method: Method::POST, path: path.to_owned(), body };
+    let request = AdminRequest { method: Method::POST, path: path.to_owned(), body, caller: None };
     let answer = admin.deletion.regions().administer(region, request, DEADLINE).await;
     let answer = answer.map_err(|error| error.to_string())?;
     if answer.status == StatusCode::OK {

@@ -18,6 +18,7 @@ use super::access_refusal::answered;
 use super::audited::{Recorded, recorded};
 use super::identities::changed;
 use super::identity_types::{AddGroupRequest, GroupEntry, GroupsAnswer, MembersAnswer, MembersRequest, NameRequest};
+use super::operator::Operator;
 use super::types::VERSION;
 
 /// Users, or robots, that are read at once.
@@ -93,9 +94,14 @@ async fn add(State(changes): State<AccessChanges>, Json(request): Json<AddGroupR
     recorded(answered(outcome.map(|_| changed(name))), record)
 }
 
-async fn remove(State(changes): State<AccessChanges>, Json(NameRequest { name }): Json<NameRequest>) -> Response {
+async fn remove(
+    State(changes): State<AccessChanges>,
+    operator: Operator,
+    Json(NameRequest { name }): Json<NameRequest>,
+) -> Response {
     let outcome = async {
         changes.group(&name).await?;
+        operator.may_become(&Subject::Group(name.clone()))?;
         changes.propose(Command::RemoveGroup { name: name.clone() }).await
     };
     let outcome = outcome.await;
@@ -122,7 +128,11 @@ async fn members(changes: &AccessChanges, name: String) -> Result<MembersAnswer,
     read.await
 }
 
-async fn member(State(changes): State<AccessChanges>, Json(request): Json<MembersRequest>) -> Response {
+async fn member(
+    State(changes): State<AccessChanges>,
+    operator: Operator,
+    Json(request): Json<MembersRequest>,
+) -> Response {
     let MembersRequest { name, add, remove } = request;
     let record = Recorded::new("member", format!("group:{name}"));
     let signed = |sign: &str, subjects: &[String]| -> Vec<String> {
@@ -130,42 +140,16 @@ async fn member(State(changes): State<AccessChanges>, Json(request): Json<Member
     };
     let after = [signed("+", &add), signed("-", &remove)].concat().join(" ");
     let outcome = async {
-        changes.group(&name).await?;
-        let wished = [(&remove, false), (&add, true)];
-        for (subjects, belongs) in wished {
-            for subject in subjects {
-                let subject = subject.parse().map_err(|error| AccessError::Invalid(format!("{error}")))?;
-                regroup(&changes, subject, &name, belongs).await?;
-            }
-        }
+        // One command: all of it is done, or nothing, and nothing of what somebody else does meanwhile is lost.
+        let (add, remove) = (subjects(&add)?, subjects(&remove)?);
+        operator.may_become(&Subject::Group(name.clone()))?;
+        changes.propose(Command::Regroup { group: name.clone(), add, remove }).await?;
         members(&changes, name.clone()).await
     };
     recorded(answered(outcome.await), record.change(None, Some(after)))
 }
 
-/// Lets a user or a robot belong to a group, or no more. Nothing is done where it is so already.
-async fn regroup(changes: &AccessChanges, subject: Subject, group: &str, belongs: bool) -> Result<(), AccessError> {
-    let mut groups = match &subject {
-        Subject::User(name) => changes.user(name).await?.groups,
-        Subject::Robot(name) => changes.robot(name).await?.groups,
-        other => {
-            return Err(AccessError::Invalid(format!("{other} cannot belong to a group: users and robots do")));
-        }
-    };
-    if groups.iter().any(|present| present == group) == belongs {
-        return Ok(());
-    }
-    if belongs {
-        groups.push(group.to_owned());
-        groups.sort();
-    } else {
-        groups.retain(|present| present != group);
-    }
-    let groups = Some(groups);
-    let command = match subject {
-        Subject::User(name) => Command::SetUser { name, display: None, password: None, disabled: None, groups },
-        Subject::Robot(name) => Command::SetRobot { name, description: None, groups, disabled: None, trusts: None },
-        _ => return Ok(()),
-    };
-    changes.propose(command).await.map(drop)
+fn subjects(texts: &[String]) -> Result<Vec<Subject>, AccessError> {
+    let parsed = texts.iter().map(|text| text.parse::<Subject>());
+    parsed.collect::<Result<_, _>>().map_err(|error| AccessError::Invalid(error.to_string()))
 }

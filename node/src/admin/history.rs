@@ -6,13 +6,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use raft::catalog::{Digest, InvalidName, RestoreTarget, Tag, TagChange, TombstoneRecord};
-use raft::policy::OPERATOR;
 use raft::time::Timestamp;
 
 use super::deletion_types::{
     DeletedTag, DeletedTagsAnswer, DeletedTagsRequest, HistoryAnswer, HistoryEntry, HistoryRequest, RestoreRequest,
     RestoredAnswer, TombstoneEntry, TombstonesAnswer, TombstonesRequest,
 };
+use super::operator::Operator;
 use super::refusal::refused;
 use super::router::Admin;
 use super::types::VERSION;
@@ -119,7 +119,7 @@ fn tombstone((digest, record): (Digest, TombstoneRecord)) -> TombstoneEntry {
     }
 }
 
-async fn restore(State(admin): State<Admin>, Json(request): Json<RestoreRequest>) -> Response {
+async fn restore(State(admin): State<Admin>, operator: Operator, Json(request): Json<RestoreRequest>) -> Response {
     let RestoreRequest { repository, tag, digest } = request;
     let target = match (tag, digest) {
         (Some(tag), None) => RestoreTarget::Tag(tag),
@@ -129,7 +129,7 @@ async fn restore(State(admin): State<Admin>, Json(request): Json<RestoreRequest>
         },
         _ => return refused(&DeletionError::Invalid("name one of the two: a tag or a digest".to_owned())),
     };
-    match admin.deletion.restore(&repository, target, Some(OPERATOR.to_owned())).await {
+    match admin.deletion.restore(&repository, target, Some(operator.name())).await {
         Ok(restored) => {
             let (digest, tags) = (restored.digest.to_string(), restored.tags);
             Json(RestoredAnswer { version: VERSION, repository, digest, tags }).into_response()

@@ -17,6 +17,7 @@ use super::identity_types::{
     TrustEntry, TrustRequest, UserAnswer, UserEntry, UsersAnswer,
 };
 use super::namespace_types::PageRequest;
+use super::operator::Operator;
 use super::router::refuse;
 use super::types::VERSION;
 
@@ -66,16 +67,30 @@ async fn show_user(State(changes): State<AccessChanges>, Json(NameRequest { name
     answered(read())
 }
 
-async fn add_user(State(changes): State<AccessChanges>, Json(request): Json<AddUserRequest>) -> Response {
+async fn add_user(
+    State(changes): State<AccessChanges>,
+    operator: Operator,
+    Json(request): Json<AddUserRequest>,
+) -> Response {
     let AddUserRequest { name, display, password, source, groups } = request;
     let password = password.map(|Hidden(password)| password);
     let after = groups_text(&groups);
-    let outcome = changes.add_user(&name, display, password, source, groups).await;
+    let outcome = async {
+        // Rules may name him before he is there.
+        operator.may_become(&Subject::User(name.clone()))?;
+        operator.may_put_into(&groups)?;
+        changes.add_user(&name, display, password, source, groups).await
+    };
+    let outcome = outcome.await;
     let record = Recorded::new("user", format!("user:{name}")).change(None, Some(after));
     recorded(answered(outcome.map(|()| changed(name))), record)
 }
 
-async fn set_user(State(changes): State<AccessChanges>, Json(request): Json<SetUserRequest>) -> Response {
+async fn set_user(
+    State(changes): State<AccessChanges>,
+    operator: Operator,
+    Json(request): Json<SetUserRequest>,
+) -> Response {
     let SetUserRequest { name, display, password, disabled, groups } = request;
     let record = Recorded::new(if groups.is_some() { "member" } else { "user" }, format!("user:{name}"));
     let what = changes_text(&[
@@ -86,7 +101,12 @@ async fn set_user(State(changes): State<AccessChanges>, Json(request): Json<SetU
     ]);
     let password = password.map(|Hidden(password)| password);
     let edit = UserEdit { display, password, disabled, groups };
-    let outcome = changes.set_user(&name, edit).await;
+    let outcome = async {
+        operator.may_become(&Subject::User(name.clone()))?;
+        operator.may_put_into(edit.groups.as_deref().unwrap_or_default())?;
+        changes.set_user(&name, edit).await
+    };
+    let outcome = outcome.await;
     let before = outcome.as_ref().ok().map(|before| {
         let disabled = if before.disabled { "; disabled" } else { "" };
         format!("{}{disabled}", groups_text(&before.groups))
@@ -94,9 +114,14 @@ async fn set_user(State(changes): State<AccessChanges>, Json(request): Json<SetU
     recorded(answered(outcome.map(|_| changed(name))), record.change(before, Some(what)))
 }
 
-async fn remove_user(State(changes): State<AccessChanges>, Json(NameRequest { name }): Json<NameRequest>) -> Response {
+async fn remove_user(
+    State(changes): State<AccessChanges>,
+    operator: Operator,
+    Json(NameRequest { name }): Json<NameRequest>,
+) -> Response {
     let outcome = async {
         let before = changes.user(&name).await?;
+        operator.may_become(&Subject::User(name.clone()))?;
         changes.propose(Command::RemoveUser { name: name.clone() }).await?;
         Ok::<_, AccessError>(before)
     };
@@ -126,7 +151,11 @@ async fn show_robot(State(changes): State<AccessChanges>, Json(NameRequest { nam
     answered(read())
 }
 
-async fn add_robot(State(changes): State<AccessChanges>, Json(request): Json<AddRobotRequest>) -> Response {
+async fn add_robot(
+    State(changes): State<AccessChanges>,
+    operator: Operator,
+    Json(request): Json<AddRobotRequest>,
+) -> Response {
     let AddRobotRequest { name, description, groups, lifetime_seconds } = request;
     let after = groups_text(&groups);
     let outcome = async {
@@ -134,6 +163,8 @@ async fn add_robot(State(changes): State<AccessChanges>, Json(request): Json<Add
         if changes.current().await?.robot(&name)?.is_some() {
             return Err(AccessRefusal::RobotExists(name.clone()).into());
         }
+        operator.may_become(&Subject::Robot(name.clone()))?;
+        operator.may_put_into(&groups)?;
         changes.propose(Command::AddRobot { name: name.clone(), description, groups, lifetime_seconds }).await
     };
     let outcome = outcome.await;
@@ -141,7 +172,11 @@ async fn add_robot(State(changes): State<AccessChanges>, Json(request): Json<Add
     recorded(answered(outcome.map(|_| changed(name))), record)
 }
 
-async fn set_robot(State(changes): State<AccessChanges>, Json(request): Json<SetRobotRequest>) -> Response {
+async fn set_robot(
+    State(changes): State<AccessChanges>,
+    operator: Operator,
+    Json(request): Json<SetRobotRequest>,
+) -> Response {
     let SetRobotRequest { name, description, groups, disabled } = request;
     let record = Recorded::new(if groups.is_some() { "member" } else { "robot" }, format!("robot:{name}"));
     let what = changes_text(&[
@@ -151,7 +186,9 @@ async fn set_robot(State(changes): State<AccessChanges>, Json(request): Json<Set
     ]);
     let outcome = async {
         let before = changes.robot(&name).await?;
-        let command = Command::SetRobot { name: name.clone(), description, groups, disabled, trusts: None };
+        operator.may_become(&Subject::Robot(name.clone()))?;
+        operator.may_put_into(groups.as_deref().unwrap_or_default())?;
+        let command = Command::SetRobot { name: name.clone(), description, groups, disabled };
         changes.propose(command).await?;
         Ok::<_, AccessError>(before)
     };
@@ -163,42 +200,45 @@ async fn set_robot(State(changes): State<AccessChanges>, Json(request): Json<Set
     recorded(answered(outcome.map(|_| changed(name))), record.change(before, Some(what)))
 }
 
-async fn trust(State(changes): State<AccessChanges>, Json(request): Json<TrustRequest>) -> Response {
+async fn trust(
+    State(changes): State<AccessChanges>,
+    operator: Operator,
+    Json(request): Json<TrustRequest>,
+) -> Response {
     let TrustRequest { name, issuer, claims } = request;
+    let robot = name.clone();
     let outcome = async {
-        let mut trusts = changes.robot(&name).await?.trusts;
-        let before = trusts_text(&trusts);
+        operator.may_become(&Subject::Robot(name.clone()))?;
         if claims.is_empty() {
-            let present = trusts.len();
-            trusts.retain(|rule| rule.issuer != issuer);
-            if trusts.len() == present {
+            let mut gone = changes.robot(&name).await?.trusts;
+            gone.retain(|rule| rule.issuer == issuer);
+            if gone.is_empty() {
                 return Err(AccessError::Unknown(format!("robot {name:?} trusts nothing of issuer {issuer:?}")));
             }
-        } else {
-            let rule = TrustRule { issuer, claims };
-            if !trusts.contains(&rule) {
-                trusts.push(rule);
-            }
+            changes.propose(Command::Distrust { robot, issuer }).await?;
+            return Ok((Some(trusts_text(&gone)), None));
         }
-        let after = trusts_text(&trusts);
-        let nothing = (None, None, None);
-        let (description, groups, disabled) = nothing;
-        changes
-            .propose(Command::SetRobot { name: name.clone(), description, groups, disabled, trusts: Some(trusts) })
-            .await?;
-        Ok::<_, AccessError>((before, after))
+        let rule = TrustRule { issuer, claims };
+        let after = trusts_text(std::slice::from_ref(&rule));
+        changes.propose(Command::Trust { robot, rule }).await?;
+        Ok::<_, AccessError>((None, Some(after)))
     };
     let outcome = outcome.await;
     let mut record = Recorded::new("robot", format!("robot:{name}"));
     if let Ok((before, after)) = &outcome {
-        record = record.change(Some(before.clone()), Some(after.clone()));
+        record = record.change(before.clone(), after.clone());
     }
     recorded(answered(outcome.map(|_| changed(name))), record)
 }
 
-async fn remove_robot(State(changes): State<AccessChanges>, Json(NameRequest { name }): Json<NameRequest>) -> Response {
+async fn remove_robot(
+    State(changes): State<AccessChanges>,
+    operator: Operator,
+    Json(NameRequest { name }): Json<NameRequest>,
+) -> Response {
     let outcome = async {
         let before = changes.robot(&name).await?;
+        operator.may_become(&Subject::Robot(name.clone()))?;
         changes.propose(Command::RemoveRobot { name: name.clone() }).await?;
         Ok::<_, AccessError>(before)
     };
@@ -208,7 +248,11 @@ async fn remove_robot(State(changes): State<AccessChanges>, Json(NameRequest { n
     recorded(answered(outcome.map(|_| changed(name))), record)
 }
 
-async fn add_secret(State(changes): State<AccessChanges>, Json(request): Json<AddSecretRequest>) -> Response {
+async fn add_secret(
+    State(changes): State<AccessChanges>,
+    operator: Operator,
+    Json(request): Json<AddSecretRequest>,
+) -> Response {
     let AddSecretRequest { subject: text, name, lifetime_seconds, others_end_after_seconds } = request;
     let subject = match text.parse::<Subject>() {
         Ok(subject) => subject,
@@ -216,6 +260,7 @@ async fn add_secret(State(changes): State<AccessChanges>, Json(request): Json<Ad
     };
     let login = login_name(&subject);
     let outcome = async {
+        operator.may_become(&subject)?;
         let host = changes.host()?;
         let made = changes.add_secret(SecretWish { subject, name, lifetime_seconds, others_end_after_seconds }).await?;
         Ok::<_, AccessError>((host, made))
@@ -238,24 +283,38 @@ async fn add_secret(State(changes): State<AccessChanges>, Json(request): Json<Ad
     }
 }
 
-async fn remove_secret(State(changes): State<AccessChanges>, Json(request): Json<RemoveSecretRequest>) -> Response {
+async fn remove_secret(
+    State(changes): State<AccessChanges>,
+    operator: Operator,
+    Json(request): Json<RemoveSecretRequest>,
+) -> Response {
     let RemoveSecretRequest { subject: text, id } = request;
     let subject = match text.parse::<Subject>() {
         Ok(subject) => subject,
         Err(error) => return refuse(StatusCode::BAD_REQUEST, error.to_string()),
     };
-    let outcome = changes.remove_secret(subject, &id).await;
+    let outcome = match operator.may_become(&subject) {
+        Ok(()) => changes.remove_secret(subject, &id).await,
+        Err(denied) => Err(denied.into()),
+    };
     let record = Recorded::new("secret", text).change(outcome.as_ref().ok().cloned(), None);
     recorded(answered(outcome.map(changed)), record)
 }
 
-async fn end_sessions(State(changes): State<AccessChanges>, Json(request): Json<SubjectRequest>) -> Response {
+async fn end_sessions(
+    State(changes): State<AccessChanges>,
+    operator: Operator,
+    Json(request): Json<SubjectRequest>,
+) -> Response {
     let text = request.subject;
     let subject = match text.parse::<Subject>() {
         Ok(subject) => subject,
         Err(error) => return refuse(StatusCode::BAD_REQUEST, error.to_string()),
     };
-    let outcome = changes.propose(Command::EndSessions { subject }).await;
+    let outcome = match operator.may_become(&subject) {
+        Ok(()) => changes.propose(Command::EndSessions { subject }).await,
+        Err(denied) => Err(denied.into()),
+    };
     let record = Recorded::new("sessions", text.clone());
     recorded(answered(outcome.map(|_| changed(text))), record)
 }
@@ -286,12 +345,9 @@ fn changes_text(changes: &[(&str, Option<String>)]) -> String {
 
 /// Rules of trust, as the audit log has them.
 fn trusts_text(trusts: &[TrustRule]) -> String {
-    if trusts.is_empty() {
-        return "trusts nobody".to_owned();
-    }
     let rule = |rule: &TrustRule| {
         let claims: Vec<String> = rule.claims.iter().map(|(claim, pattern)| format!("{claim}={pattern}")).collect();
-        format!("{} {}", rule.issuer, claims.join(" "))
+        format!("trusts {} {}", rule.issuer, claims.join(" "))
     };
     trusts.iter().map(rule).collect::<Vec<_>>().join("; ")
 }
@@ -306,6 +362,7 @@ fn user_entry(name: String, record: UserRecord) -> UserEntry {
         disabled: record.disabled,
         created_milliseconds: record.created.0,
         sessions_from_milliseconds: record.sessions_from.0,
+        confirmed_milliseconds: record.confirmed.map(|last| last.0),
         keys: record.keys.into_iter().map(secret_entry).collect(),
     }
 }

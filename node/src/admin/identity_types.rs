@@ -70,6 +70,9 @@ pub struct UserEntry {
     pub created_milliseconds: u64,
     /// Tokens that he was given before do not count any more.
     pub sessions_from_milliseconds: u64,
+    /// When he was last where he logs in elsewhere, to about a day.
+    #[serde(default)]
+    pub confirmed_milliseconds: Option<u64>,
     /// His personal access keys.
     pub keys: Vec<SecretEntry>,
 }

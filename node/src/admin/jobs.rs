@@ -6,12 +6,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use raft::catalog::{JobCursor, JobId, JobKind, JobRecord, JobScope, JobState};
-use raft::policy::OPERATOR;
+use raft::directory::Action;
 
 use super::job_types::{
     BulkDeletionRequest, JobAnswer, JobEntry, JobRequest, JobsAnswer, JobsRequest, PreviewAnswer, PreviewedTag,
     RetentionRequest,
 };
+use super::operator::Operator;
 use super::refusal::refused;
 use super::router::Admin;
 use super::types::VERSION;
@@ -32,10 +33,14 @@ pub(super) fn router() -> Router<Admin> {
         .route("/retention/preview", post(preview_retention))
 }
 
-async fn list(State(admin): State<Admin>, Json(_whose): Json<JobsRequest>) -> Response {
+async fn list(State(admin): State<Admin>, operator: Operator, Json(_whose): Json<JobsRequest>) -> Response {
     let answer = async {
         let mut jobs = Vec::new();
+        let all = operator.may(&[(Action::Operate, "")]);
         for (id, record) in admin.deletion.jobs().await? {
+            if !all && !operator.may(&to_see(scope(&record))) {
+                continue;
+            }
             jobs.push(entry(&admin, id, record).await?);
         }
         Ok(JobsAnswer { version: VERSION, jobs })
@@ -46,29 +51,68 @@ async fn list(State(admin): State<Admin>, Json(_whose): Json<JobsRequest>) -> Re
     }
 }
 
-async fn show(State(admin): State<Admin>, Json(request): Json<JobRequest>) -> Response {
-    let id = JobId(request.job);
-    let found = async { entry(&admin, id, admin.deletion.job(id).await?).await };
-    answer(found.await)
+/// What lets somebody see a job.
+fn to_see(scope: &str) -> [(Action, &str); 5] {
+    let here = |action| (action, scope);
+    [here(Action::Policy), here(Action::Delete), here(Action::Pull), here(Action::Audit), (Action::Operate, "")]
 }
 
-async fn cancel(State(admin): State<Admin>, Json(request): Json<JobRequest>) -> Response {
+/// The repository or the namespace that a job works on.
+fn scope(record: &JobRecord) -> &str {
+    match &record.scope {
+        JobScope::Namespace(prefix) => prefix,
+        JobScope::Repository(repository) => repository.as_str(),
+    }
+}
+
+async fn show(State(admin): State<Admin>, operator: Operator, Json(request): Json<JobRequest>) -> Response {
     let id = JobId(request.job);
+    match admin.deletion.job(id).await {
+        Ok(record) => match operator.check(&to_see(scope(&record))) {
+            Ok(()) => answer(entry(&admin, id, record).await),
+            Err(denied) => denied.refused(),
+        },
+        Err(error) => unknown_job(&operator, &error),
+    }
+}
+
+/// That there is no such job is told to who may see all of them.
+fn unknown_job(operator: &Operator, error: &DeletionError) -> Response {
+    match operator.check(&to_see("")) {
+        Ok(()) => refused(error),
+        Err(denied) => denied.refused(),
+    }
+}
+
+async fn cancel(State(admin): State<Admin>, operator: Operator, Json(request): Json<JobRequest>) -> Response {
+    let id = JobId(request.job);
+    let record = match admin.deletion.job(id).await {
+        Ok(record) => record,
+        Err(error) => return unknown_job(&operator, &error),
+    };
+    let right = if matches!(record.kind, JobKind::Retention) { Action::Policy } else { Action::Delete };
+    if let Err(denied) = operator.check(&[(right, scope(&record)), (Action::Operate, "")]) {
+        return denied.refused();
+    }
     let cancelled = async { entry(&admin, id, admin.deletion.cancel_job(id).await?).await };
     answer(cancelled.await)
 }
 
-async fn delete(State(admin): State<Admin>, Json(request): Json<BulkDeletionRequest>) -> Response {
+async fn delete(State(admin): State<Admin>, operator: Operator, Json(request): Json<BulkDeletionRequest>) -> Response {
     let started = async {
-        let id = admin.deletion.start_bulk(bulk(request).0, Some(OPERATOR.to_owned())).await?;
+        let id = admin.deletion.start_bulk(bulk(request).0, Some(operator.name())).await?;
         entry(&admin, id, admin.deletion.job(id).await?).await
     };
     answer(started.await)
 }
 
-async fn run_retention(State(admin): State<Admin>, Json(request): Json<RetentionRequest>) -> Response {
+async fn run_retention(
+    State(admin): State<Admin>,
+    operator: Operator,
+    Json(request): Json<RetentionRequest>,
+) -> Response {
     let started = async {
-        let id = admin.deletion.run_retention(&request.prefix, Some(OPERATOR.to_owned())).await?;
+        let id = admin.deletion.run_retention(&request.prefix, Some(operator.name())).await?;
         entry(&admin, id, admin.deletion.job(id).await?).await
     };
     answer(started.await)

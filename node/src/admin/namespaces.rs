@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
-use raft::directory::NamespaceRecord;
+use raft::directory::{Action, NamespaceRecord};
 use raft::id::RegionId;
 use raft::policy::{NamespacePolicy, Policy, Sources};
 
@@ -20,6 +20,7 @@ use super::namespace_types::{
     ExplainAnswer, ExplainRequest, ExplainedTag, NamespaceAnswer, NamespaceEntry, NamespaceRequest, NamespacesAnswer,
     PageRequest, PolicyChangedAnswer, PolicyField, SetNamespaceRequest,
 };
+use super::operator::Operator;
 use super::place_types::{HeldAnswer, HeldRequest, NamedResidency, OwnPlace};
 use super::places::{Wish, own_place, place_answer, placed};
 use super::refusal::refused;
@@ -48,11 +49,20 @@ pub(super) fn of_catalog() -> Router<Admin> {
         .route("/namespace/held", post(held))
 }
 
-async fn list(State(admin): State<Admin>, Json(request): Json<PageRequest>) -> Response {
+async fn list(State(admin): State<Admin>, operator: Operator, Json(request): Json<PageRequest>) -> Response {
     match admin.deletion.namespaces().await {
-        Ok(all) => Json(page(all, request.after.as_deref())).into_response(),
+        Ok(mut all) => {
+            let everything = operator.may(&[(Action::Operate, "")]);
+            all.namespaces.retain(|(prefix, _)| everything || operator.may(&to_see(prefix)));
+            Json(page(all, request.after.as_deref())).into_response()
+        }
         Err(error) => refused(&error),
     }
+}
+
+/// What lets somebody see what is set at a namespace.
+fn to_see(prefix: &str) -> [(Action, &str); 3] {
+    [(Action::Pull, prefix), (Action::Policy, prefix), (Action::Audit, prefix)]
 }
 
 /// The page behind `after`.
@@ -129,7 +139,15 @@ async fn copies(admin: &Admin, place: &OwnPlace) -> Result<Vec<RegionId>, Deleti
     Ok(copies)
 }
 
-async fn remove(State(admin): State<Admin>, Json(request): Json<NamespaceRequest>) -> Response {
+async fn remove(State(admin): State<Admin>, operator: Operator, Json(request): Json<NamespaceRequest>) -> Response {
+    // What it says of where data rests is the operators' to take back.
+    let says_where = |record: NamespaceRecord| own_place(&record, &BTreeMap::new()) != OwnPlace::default();
+    let record = raft::directory::View::new(admin.directory.state()).namespace(&request.prefix);
+    if record.map_or(true, |record| record.is_some_and(says_where))
+        && let Err(denied) = operator.check(&[(Action::Operate, "")])
+    {
+        return denied.refused();
+    }
     let removed = async {
         if !request.prefix.is_empty()
             && let HomeChange::Moving(progress) = admin.deletion.set_home(&request.prefix, None).await?

@@ -1,4 +1,4 @@
-//! What concerns one machine, asked at another one: `?node=NAME` on the paths of `machine` and `audit`. The local socket hands such a
+//! What concerns one machine, asked at another one: `?node=NAME` on the paths of `machine`, `audit` and `encryption`. The local socket hands such a
 //! request to the node that is meant, and a peer's request is answered as one of the own socket would be.
 //!
 //! Nothing is handed on twice: what a peer asks is for this machine, or for this region's catalog (`carried`), whatever it
@@ -18,8 +18,12 @@ use serde::Deserialize;
 use tower::ServiceExt;
 use tracing::warn;
 
+use super::operator::Operator;
 use super::router::{Admin, refuse};
-use super::{audit, carried, machine, moves, namespaces, replication, replication_report, residency, takeover};
+use super::{
+    audit, carried, encryption, machine, moves, namespaces, replication, replication_report, residency, takeover,
+};
+use crate::access::Access;
 use crate::cluster::find_node;
 use crate::environment::BoxFuture;
 use crate::peer::{AdminAnswer, AdminRequest, Administration, PeerError, PeerIdentity, limits};
@@ -38,13 +42,17 @@ struct For {
 
 /// The paths of one machine on the local socket, for any node.
 pub(super) fn router(admin: &Admin) -> Router<Admin> {
-    machine::router().merge(audit::router()).route_layer(from_fn_with_state(admin.clone(), hand_on))
+    machine::router()
+        .merge(audit::router())
+        .merge(encryption::router())
+        .route_layer(from_fn_with_state(admin.clone(), hand_on))
 }
 
 /// The paths of one machine, and of one region's catalog, for other nodes and their operators.
 #[derive(Clone, Debug)]
 pub struct RemoteAdmin {
     router: Router,
+    access: Access,
 }
 
 impl RemoteAdmin {
@@ -54,6 +62,7 @@ impl RemoteAdmin {
         let unknown = || async { refuse(StatusCode::NOT_FOUND, "other nodes are not asked for this".to_owned()) };
         let paths = machine::router()
             .merge(audit::router())
+            .merge(encryption::router())
             .merge(carried::paths())
             .merge(namespaces::of_catalog())
             .merge(moves::of_catalog())
@@ -61,17 +70,25 @@ impl RemoteAdmin {
             .merge(takeover::of_region())
             .merge(replication_report::of_copies())
             .merge(residency::of_nodes());
-        Self { router: paths.fallback(unknown).with_state(admin) }
+        let access = admin.access.clone();
+        Self { router: paths.fallback(unknown).with_state(admin), access }
     }
 }
 
 impl Administration for RemoteAdmin {
     fn answer(&self, from: PeerIdentity, request: AdminRequest) -> BoxFuture<'static, AdminAnswer> {
-        let router = self.router.clone();
+        let (router, access) = (self.router.clone(), self.access.clone());
         Box::pin(async move {
-            let AdminRequest { method, path, body } = request;
+            let AdminRequest { method, path, body, caller } = request;
+            // Without one it is a node that asks, or its own operator.
+            let operator = match caller.map(|told| Operator::told(&told, &access)) {
+                None => Operator::machine(),
+                Some(Some(operator)) => operator,
+                Some(None) => return untold(),
+            };
             let request =
                 Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, JSON).extension(from);
+            let request = request.extension(operator);
             let response = match request.body(Body::from(body)) {
                 Ok(request) => router.oneshot(request).await.unwrap_or_else(|never| match never {}),
                 Err(error) => refuse(StatusCode::BAD_REQUEST, error.to_string()),
@@ -88,8 +105,19 @@ impl Administration for RemoteAdmin {
     }
 }
 
+/// The answer to a request of somebody of whom the other node tells nothing that makes sense.
+fn untold() -> AdminAnswer {
+    AdminAnswer { status: StatusCode::BAD_REQUEST, body: bytes::Bytes::new() }
+}
+
 /// Lets pass what is for this machine, and hands the rest on.
-async fn hand_on(State(admin): State<Admin>, Query(wanted): Query<For>, request: Request, next: Next) -> Response {
+async fn hand_on(
+    State(admin): State<Admin>,
+    operator: Operator,
+    Query(wanted): Query<For>,
+    request: Request,
+    next: Next,
+) -> Response {
     let Some(named) = wanted.node else { return next.run(request).await };
     let nodes = match directory::View::new(admin.directory.state()).nodes() {
         Ok(nodes) => nodes,
@@ -106,7 +134,8 @@ async fn hand_on(State(admin): State<Admin>, Query(wanted): Query<For>, request:
         Ok(body) => body.to_bytes(),
         Err(error) => return refuse(StatusCode::BAD_REQUEST, format!("the request cannot be read: {error}")),
     };
-    let carried = AdminRequest { method: parts.method, path: parts.uri.path().to_owned(), body };
+    let caller = operator.tell();
+    let carried = AdminRequest { method: parts.method, path: parts.uri.path().to_owned(), body, caller };
     match admin.peers.administer(node, carried, DEADLINE).await {
         Ok(answer) => (answer.status, [(header::CONTENT_TYPE, JSON)], answer.body).into_response(),
         Err(error) => refuse(StatusCode::SERVICE_UNAVAILABLE, unanswered(&record.info.name, &error)),

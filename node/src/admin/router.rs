@@ -1,11 +1,11 @@
 //! The paths of the local socket: `GET /status`, `GET /work`, `POST /token`, `GET /config`, `GET /metrics`, and those of
 //! `departures`, `regions`, `residency`, `damage`, `machine`, `namespaces`, `garbage`, `jobs`, `history`, `identities`,
-//! `groups`, `access` and `issuers`. What changes something is recorded in the audit log (`audited`).
+//! `groups`, `access`, `issuers`, `authority` and `whoami`. What changes something is recorded in the audit log (`audited`).
 
 use std::sync::Arc;
 
 use axum::extract::{FromRef, State};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -15,8 +15,8 @@ use raft::group::Group;
 
 use super::types::{ConfigAnswer, ConfigEntry, ErrorAnswer, Status, TokenAnswer, TokenRequest, VERSION, WorkAnswer};
 use super::{
-    AccessChanges, access, audited, carried, copies, damage, departures, garbage, groups, identities, issuers, moves,
-    namespaces, regions, remote, residency, takeover,
+    AccessChanges, access, audited, authority, carried, certificates, copies, damage, departures, domains, encryption,
+    garbage, groups, identities, issuers, moves, namespaces, operator, regions, remote, residency, takeover, whoami,
 };
 use crate::access::Access;
 use crate::audit::{Audit, AuditLog};
@@ -27,6 +27,7 @@ use crate::environment::Entropy;
 use crate::members::Members;
 use crate::peer::Peers;
 use crate::replication::{Replication, Source};
+use crate::reseal::Reseal;
 use crate::residency::Residency;
 use crate::scrub::Scrub;
 use crate::shards::LocalDisks;
@@ -52,6 +53,8 @@ pub struct Admin {
     pub disks: LocalDisks,
     /// Their scrub.
     pub scrub: Scrub,
+    /// What the node keeps under its data keys.
+    pub reseal: Reseal,
     /// Policies, garbage and deletions.
     pub deletion: Deletion,
     /// Users, robots, groups, roles, rules, issuers and token keys that come, change and go.
@@ -132,8 +135,13 @@ impl Admin {
     }
 }
 
-/// The paths.
+/// The paths, for whoever has the local socket.
 pub fn router(admin: Admin) -> Router {
+    routes(admin).layer(from_fn(operator::of_machine))
+}
+
+/// The paths, for whom the request says ([`Operator`](super::Operator)).
+pub(super) fn routes(admin: Admin) -> Router {
     Router::new()
         .route("/status", get(|State(admin): State<Admin>| async move { Json(admin.status().await) }))
         .route("/work", get(|State(admin): State<Admin>| async move { Json(admin.work()) }))
@@ -147,6 +155,7 @@ pub fn router(admin: Admin) -> Router {
         .merge(copies::router())
         .merge(damage::router())
         .merge(remote::router(&admin))
+        .merge(encryption::of_machine())
         .merge(namespaces::router())
         .merge(moves::router())
         .merge(garbage::router())
@@ -156,6 +165,10 @@ pub fn router(admin: Admin) -> Router {
         .merge(access::router())
         .merge(access::explaining())
         .merge(issuers::router())
+        .merge(certificates::router())
+        .merge(domains::router())
+        .merge(authority::router())
+        .merge(whoami::router())
         .fallback(|| async { refuse(StatusCode::NOT_FOUND, "there is no such path".to_owned()) })
         .layer(from_fn_with_state(admin.audit.clone(), audited::audited))
         .with_state(admin)

@@ -4,6 +4,7 @@
 //! is left out, and a `Warning` says so.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -20,9 +21,11 @@ use tokio::time::timeout;
 use super::paging::{append_names, invalid, next, size};
 use super::visitor::Visitor;
 use super::{Answer, Api, Head, headers};
+use crate::access::Listing;
 use crate::regions::{Region, Standing};
 use crate::registry::Page;
 use crate::serve::Client;
+use crate::tenant::Tenant;
 
 /// Size of a page when none is asked for.
 const PAGE_DEFAULT: usize = 100;
@@ -38,7 +41,7 @@ const REGION_DEADLINE: Duration = Duration::from_secs(5);
 
 /// A page as another region sends it.
 #[derive(Deserialize)]
-struct Listing {
+struct Told {
     repositories: Vec<RepositoryName>,
 }
 
@@ -50,7 +53,10 @@ impl Api {
         if n > PAGE_MAX {
             return Err(invalid(&n.to_string()));
         }
+        let tenant = head.tenant.as_ref();
         let last = query.get("last").map(Cow::into_owned);
+        // Below a tenant's namespace, behind a text that is no name itself.
+        let last = tenant.map(|tenant| format!("{}/{}", tenant.namespace(), last.as_deref().unwrap_or(""))).or(last);
         let mut listed = Listed::default();
         let mut silent = Vec::new();
         let others = if own_alone { Vec::new() } else { self.regions.others() };
@@ -68,12 +74,12 @@ impl Api {
             listed = merged(parts, n);
         }
         let mut json = String::from(r#"{"repositories":["#);
-        append_names(&mut json, listed.names.iter().map(RepositoryName::as_str), true);
+        append_names(&mut json, listed.names.iter().map(|name| head.shown(name.as_str())), true);
         json.push_str("]}\n");
         let mut response = Response::new(Body::from(json));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(last) = listed.next {
-            headers::set_next(response.headers_mut(), &next("/v2/_catalog", last.as_str(), Some(n)));
+            headers::set_next(response.headers_mut(), &next("/v2/_catalog", head.shown(last.as_str()), Some(n)));
         }
         for region in silent {
             let text = format!("199 regnode \"region {region} does not answer: its repositories are left out\"");
@@ -90,7 +96,8 @@ impl Api {
             parts.headers.insert(AUTHORIZATION, credentials.clone());
         }
         if let Some(client) = head.parts.extensions.get::<Client>() {
-            parts.extensions.insert(client.clone());
+            // Its part comes in full names.
+            parts.extensions.insert(Client { tenant: None, ..client.clone() });
         }
         let asked = async {
             let answer =
@@ -101,11 +108,12 @@ impl Api {
             let more = answer.headers().contains_key(LINK);
             let body =
                 Limited::new(answer.into_body(), PAGE_BYTES).collect().await.map_err(|error| error.to_string())?;
-            let listing = serde_json::from_slice::<Listing>(&body.to_bytes()).map_err(|error| error.to_string())?;
+            let listing = serde_json::from_slice::<Told>(&body.to_bytes()).map_err(|error| error.to_string())?;
             Ok(Part::from(Page { items: listing.repositories, more }))
         };
         match timeout(REGION_DEADLINE, asked).await.unwrap_or_else(|_| Err("it takes too long".to_owned())) {
-            Ok(mut part) => {
+            Ok(part) => {
+                let mut part = part.bounded(head.tenant.as_ref());
                 part.names.retain(|name| self.is_listed(name));
                 Some(part)
             }
@@ -127,8 +135,15 @@ impl Api {
 
 /// Where the names go on that who asks is shown.
 fn shown(head: &Head) -> impl Fn(&str) -> Option<String> + Send + use<> {
-    let listing = head.visitor.as_ref().map(Visitor::listing);
-    move |text| listing.as_ref()?.next(text).map(Cow::into_owned)
+    let (visitor, tenant) = (head.visitor.clone(), head.tenant.clone());
+    // Worked out where the names are read: of many rules that takes a while.
+    let listing = OnceCell::new();
+    move |text| {
+        let listing: &Option<Listing> = listing.get_or_init(|| visitor.as_ref().map(Visitor::listing));
+        let next = listing.as_ref()?.next(text)?;
+        // The list begins below the namespace of a tenant: what is not there is behind it.
+        tenant.as_ref().is_none_or(|tenant| tenant.has(text)).then(|| next.into_owned())
+    }
 }
 
 /// What a region says.
@@ -141,6 +156,19 @@ struct Part {
 impl From<Page<RepositoryName>> for Part {
     fn from(page: Page<RepositoryName>) -> Self {
         Self { end: page.items.last().filter(|_| page.more).cloned(), names: page.items }
+    }
+}
+
+impl Part {
+    /// As much of it as is below a tenant's namespace: the list begins there, and ends with the first name that is not.
+    fn bounded(mut self, tenant: Option<&Tenant>) -> Self {
+        if let Some(tenant) = tenant
+            && let Some(end) = self.names.iter().position(|name| !tenant.has(name.as_str()))
+        {
+            self.names.truncate(end);
+            self.end = None;
+        }
+        self
     }
 }
 

@@ -16,6 +16,7 @@ use super::copies::copying;
 use super::error::{ApiError, Code};
 use super::inbound::Inbound;
 use super::route::Route;
+use super::tenancy::Turned;
 use super::{Answer, Api, Head, headers};
 use crate::gateway::BodyError;
 use crate::peer::Forwarded;
@@ -120,7 +121,10 @@ impl Api {
 
     /// The same with a body of which nothing is to be said.
     pub(super) async fn hand_on(&self, home: &Region, head: &Head, body: Body) -> Answer {
-        self.regions.forward(home, &head.parts, body).await.map_err(ApiError::from)
+        let mut answer = self.regions.forward(home, &head.parts, body).await?;
+        // Whoever has made it was told whose names it is to have.
+        answer.extensions_mut().insert(Turned);
+        Ok(answer)
     }
 }
 

@@ -14,6 +14,7 @@ use super::route::RouteError;
 use crate::deletion::Refusal;
 use crate::gateway::{BlobError, BodyError, ReadError, UploadError};
 use crate::registry::RegistryError;
+use crate::tenant::Tenant;
 
 /// Seconds after which a client may try again when a disk is full: somebody has to free space first.
 const NO_SPACE_RETRY_SECONDS: u64 = 60;
@@ -179,6 +180,27 @@ impl ApiError {
         self.cause.as_deref().unwrap_or(&self.message)
     }
 
+    /// The same in a tenant's names. `about` is the full name that the request is about.
+    pub(super) fn in_names_of(mut self, tenant: &Tenant, about: &str) -> Self {
+        let root = |own: &str| if own.is_empty() { "/".to_owned() } else { own.to_owned() };
+        for detail in &mut self.details {
+            if let Some(Value::String(name)) = detail.get_mut("name") {
+                *name = tenant.own_namespace(name).to_owned();
+            }
+            if let Some(Value::String(namespace)) = detail.get_mut("namespace") {
+                let own = tenant.own_namespace(namespace).to_owned();
+                self.message = self.message.replace(&format!("{namespace:?}"), &format!("{:?}", root(&own)));
+                *namespace = own;
+            }
+        }
+        self.message = match tenant.own(about) {
+            Some(own) => self.message.replace(about, own),
+            // The namespace itself: a word that may stand for something else as well.
+            None => self.message.replace(&format!("{about:?}"), "\"/\""),
+        };
+        self
+    }
+
     /// The answer.
     pub(super) fn into_response(self) -> Response<Body> {
         #[derive(Serialize)]
@@ -217,7 +239,7 @@ impl From<RouteError> for ApiError {
         let message = error.to_string();
         match error {
             RouteError::NotFound => Self::new(Code::Unsupported, message).with_status(StatusCode::NOT_FOUND),
-            RouteError::Encoding | RouteError::Name(_) => Self::new(Code::NameInvalid, message),
+            RouteError::Encoding | RouteError::Name(_) | RouteError::Long(_) => Self::new(Code::NameInvalid, message),
             RouteError::Digest(_) => Self::new(Code::DigestInvalid, message),
             RouteError::Tag(_) => Self::new(Code::TagInvalid, message),
             RouteError::Session(_) => Self::new(Code::BlobUploadUnknown, message),
@@ -282,6 +304,7 @@ impl From<BodyError> for ApiError {
         let status = match error {
             BodyError::TimedOut => StatusCode::REQUEST_TIMEOUT,
             BodyError::Disconnected | BodyError::Malformed { .. } => StatusCode::BAD_REQUEST,
+            BodyError::Withdrawn => return Self::new(Code::Denied, error.to_string()),
         };
         Self::new(Code::BlobUploadInvalid, error.to_string()).with_status(status)
     }
@@ -397,6 +420,7 @@ mod tests {
             (unavailable().into(), "UNAVAILABLE", 503),
             (body(BodyError::Disconnected), "BLOB_UPLOAD_INVALID", 400),
             (body(BodyError::TimedOut), "BLOB_UPLOAD_INVALID", 408),
+            (body(BodyError::Withdrawn), "DENIED", 403),
             (UploadError::TooLarge { limit_bytes: 1 }.into(), "SIZE_INVALID", 413),
             (UploadError::TooManyChunks { limit: 1 }.into(), "BLOB_UPLOAD_INVALID", 413),
             (BlobError::Unknown.into(), "BLOB_UNKNOWN", 404),

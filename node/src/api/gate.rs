@@ -10,15 +10,17 @@ use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method};
 use raft::catalog::RepositoryName;
 use raft::directory::Action;
+use storage::switch;
 
 use super::copies::copying;
 use super::elsewhere::forwarded;
 use super::error::{ApiError, Code};
 use super::route::Route;
-use super::visitor::Visitor;
+use super::visitor::{Claim, Visitor};
 use super::{Api, Head};
 use crate::access::{Caller, Decision, Principal};
 use crate::audit::Outcome;
+use crate::gateway::BodyError;
 use crate::limit::Permit;
 use crate::login::{Leeway, LoginError};
 use crate::regions::told;
@@ -79,8 +81,8 @@ impl<'a> Need<'a> {
         }
     }
 
-    /// The scope of a token that would do.
-    fn scope(&self) -> Option<String> {
+    /// The scope of a token that would do, with names as `shown` says them.
+    fn scope(&self, shown: impl Fn(&'a str) -> &'a str) -> Option<String> {
         let words = |actions: &[Action]| match actions.first() {
             Some(Action::Push) => "pull,push",
             Some(Action::Delete) => "delete",
@@ -89,10 +91,12 @@ impl<'a> Need<'a> {
         match self {
             Self::Credentials => None,
             Self::List => Some(CATALOG_SCOPE.to_owned()),
-            Self::All(name, actions) => Some(format!("repository:{name}:{}", words(actions))),
+            Self::All(name, actions) => Some(format!("repository:{}:{}", shown(name.as_str()), words(actions))),
             // The root is no repository that a token can be for.
-            Self::Any(prefix, _) => (!prefix.is_empty()).then(|| format!("repository:{prefix}:pull")),
-            Self::Session(name) => Some(format!("repository:{name}:pull,push")),
+            Self::Any(prefix, _) => Some(shown(prefix))
+                .filter(|prefix| !prefix.is_empty())
+                .map(|prefix| format!("repository:{prefix}:pull")),
+            Self::Session(name) => Some(format!("repository:{}:pull,push", shown(name.as_str()))),
         }
     }
 
@@ -143,7 +147,45 @@ impl Api {
         let visitor = Visitor::new(caller, self.access.clone());
         match refused(&visitor, &need) {
             None => Ok(Some((visitor, permit))),
+            Some(_) if switch::broken("api.gate.open") => Ok(Some((visitor, permit))),
             Some(refused) => Err(self.refuse(refused, &visitor, &need, head, &client).await),
+        }
+    }
+
+    /// The claim of whoever sends a request, for the end of its body; none where a region copies.
+    pub(super) fn claim(head: &Head, repository: &RepositoryName, actions: &'static [Action]) -> Option<Claim> {
+        head.visitor.as_ref().map(|visitor| visitor.claim(actions, repository))
+    }
+
+    /// Asks once more, just before something is changed, whether it may be: rules and accounts may have changed since the
+    /// request was let in.
+    pub(super) async fn confirm(
+        &self,
+        head: &Head,
+        repository: &RepositoryName,
+        actions: &'static [Action],
+    ) -> Result<(), ApiError> {
+        if Self::claim(head, repository, actions).is_none_or(|claim| claim.holds()) {
+            return Ok(());
+        }
+        Err(self.withdrawn(head, repository, actions).await)
+    }
+
+    /// The refusal of what somebody had a right to when his request began.
+    pub(super) async fn withdrawn(
+        &self,
+        head: &Head,
+        repository: &RepositoryName,
+        actions: &'static [Action],
+    ) -> ApiError {
+        let denied = || ApiError::from(BodyError::Withdrawn);
+        let (Some(visitor), Ok(client)) = (&head.visitor, client(head)) else { return denied() };
+        let need = Need::All(repository, actions);
+        let visitor = visitor.anew();
+        match refused(&visitor, &need) {
+            Some(refused) => self.refuse(refused, &visitor, &need, head, &client).await,
+            // Given back already: this request was broken off all the same.
+            None => denied(),
         }
     }
 
@@ -164,7 +206,7 @@ impl Api {
     }
 
     fn challenge(&self, error: ApiError, need: &Need<'_>, why: Option<&str>, head: &Head, client: &Client) -> ApiError {
-        let scope = need.scope();
+        let scope = need.scope(|full| head.shown(full));
         let challenge = self.login.challenge(&head.parts.headers, client, scope.as_deref(), why);
         error.with_header(WWW_AUTHENTICATE, challenge)
     }
@@ -173,8 +215,8 @@ impl Api {
         let message = error.to_string();
         match error {
             LoginError::Wrong => self.challenge(ApiError::new(Code::Unauthorized, message), need, None, head, client),
-            LoginError::Malformed(_) => {
-                self.login.record_bad_token(&message, client.address).await;
+            LoginError::Malformed(_) | LoginError::Untrusted(_) => {
+                self.login.record_bad_token(&error.reason(), client.address).await;
                 let error = ApiError::new(Code::Unauthorized, message);
                 self.challenge(error, need, Some("invalid_token"), head, client)
             }
@@ -213,7 +255,8 @@ impl Api {
         };
         // Nobody is denied all the time, and whoever likes could fill the log with it.
         if *who != Principal::Anonymous {
-            let event = visitor.event("denied").repository(need.repository()).outcome(Outcome::Refused);
+            let event =
+                visitor.event("denied").at(head.domain()).repository(need.repository()).outcome(Outcome::Refused);
             self.audit
                 .record(event.detail(format!("{} {}: {right}: {because}", head.parts.method, head.parts.uri.path())))
                 .await;
@@ -248,7 +291,7 @@ fn refused(visitor: &Visitor, need: &Need<'_>) -> Option<Refused> {
         Need::Credentials => visitor.is_stranger().then_some(Refused { action: None, decision: None }),
         Need::List => {
             let is_nobody = visitor.caller.principal == Principal::Anonymous;
-            let may = visitor.may_list() && !(is_nobody && visitor.listing().next("").is_none());
+            let may = visitor.may_list() && (!is_nobody || visitor.sees_any());
             (!may).then_some(Refused { action: None, decision: None })
         }
         Need::All(name, actions) => actions.iter().find_map(|action| {

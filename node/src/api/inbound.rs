@@ -19,6 +19,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::metrics::Metrics;
 use super::onward::Onward;
+use super::visitor::Claim;
 use crate::gateway::BodyError;
 
 /// A client that sends so many bytes for each second of the time that it has makes progress. Fewer are none: a byte now and
@@ -51,6 +52,8 @@ pub(super) struct Inbound {
     rest: Rest,
     /// Told once all of it has come.
     onward: Onward,
+    /// Asked once all of it has come.
+    claim: Option<Claim>,
 }
 
 /// What becomes of a body that was not read to its end.
@@ -79,6 +82,7 @@ impl Inbound {
             received_bytes: 0,
             over: false,
             onward: Onward::default(),
+            claim: None,
             rest: match parts.version {
                 http::Version::HTTP_2 | http::Version::HTTP_3 => Rest::Leave,
                 _ if parts.headers.contains_key(EXPECT) => Rest::DrainOnceAsked,
@@ -109,6 +113,12 @@ impl Inbound {
         if self.is_empty() {
             self.onward.begin();
         }
+        self
+    }
+
+    /// The same; once all of it has come, it counts only if the claim of whoever sends it still holds.
+    pub(super) fn claimed(mut self, claim: Option<Claim>) -> Self {
+        self.claim = claim;
         self
     }
 
@@ -194,6 +204,9 @@ impl Stream for Inbound {
                 None if this.expected_bytes.is_some_and(|expected| this.received_bytes != expected) => {
                     let error = this.wrong_length();
                     return this.end(error);
+                }
+                None if this.claim.as_ref().is_some_and(|claim| !claim.holds()) => {
+                    return this.end(BodyError::Withdrawn);
                 }
                 None => {
                     this.over = true;

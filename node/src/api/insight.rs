@@ -21,9 +21,10 @@ impl Api {
     pub(super) async fn tag_history(&self, repository: &RepositoryName, tag: &Tag, head: &Head) -> Answer {
         let limit = size(&head.query())?.unwrap_or(CHANGES_MAX).min(CHANGES_MAX);
         let changes = self.registry.tag_history(repository, tag, limit).await?;
+        let shown = head.shown(repository.as_str()).parse();
         json(&HistoryAnswer {
             version: admin::VERSION,
-            repository: repository.clone(),
+            repository: shown.unwrap_or_else(|_| repository.clone()),
             tag: tag.clone(),
             changes: changes.into_iter().map(admin::change).collect(),
         })
@@ -39,7 +40,15 @@ impl Api {
                 bound.namespace == prefix || may(Action::Pull, &bound.namespace) || may(Action::Audit, &bound.namespace)
             });
         }
-        json(&NamespaceUsageAnswer { version: admin::VERSION, namespace: prefix.to_owned(), usage, bounds })
+        if let Some(tenant) = &head.tenant {
+            // What is above a tenant's namespace has no name at its domain.
+            bounds.retain(|bound| bound.namespace == tenant.namespace() || tenant.has(&bound.namespace));
+            for bound in &mut bounds {
+                bound.namespace = head.shown(&bound.namespace).to_owned();
+            }
+        }
+        let namespace = head.shown(prefix).to_owned();
+        json(&NamespaceUsageAnswer { version: admin::VERSION, namespace, usage, bounds })
     }
 }
 

@@ -8,10 +8,12 @@ use axum::body::Body;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Response, StatusCode};
 use raft::catalog::{RepositoryName, Tag};
+use raft::directory::Action;
 
 use super::copies::copying;
 use super::error::{ApiError, Code};
 use super::inbound::Inbound;
+use super::record::Change;
 use super::{Answer, Api, Head, headers};
 use crate::registry::{Reference, media_type};
 
@@ -60,13 +62,16 @@ impl Api {
             Some(error) => ApiError::manifest_body(&error),
             None => ApiError::manifest_too_large(limit),
         })?;
+        let moves_tags = matches!(reference, Reference::Tag(_)) || !tags.is_empty();
+        self.confirm(head, repository, if moves_tags { &[Action::Push, Action::Tag] } else { &[Action::Push] }).await?;
         head.onward.begin();
-        let change = self.manifest_pushed(repository, reference, &tags);
         let (content_type, principal) = (content_type.as_deref(), head.principal());
         let pushed =
             self.registry.put_manifest(repository, reference, content_type, bytes, tags.clone(), principal).await;
         let pushed = pushed.map_err(ApiError::from);
         let after = pushed.as_ref().ok().map(|pushed| pushed.digest);
+        let moved = pushed.as_ref().map_or_else(|_| Vec::new(), |pushed| pushed.tags.clone());
+        let change = Change::manifest(repository, reference).moving(moved);
         self.record(head, change, after.as_ref(), pushed.as_ref().map(|_| ())).await;
         let pushed = pushed?;
 
@@ -91,9 +96,10 @@ impl Api {
         head: &Head,
     ) -> Answer {
         head.onward.begin();
-        let change = self.manifest_deleted(repository, reference);
         let deleted = self.registry.delete(repository, reference, head.principal()).await.map_err(ApiError::from);
-        self.record(head, change, None, deleted.as_ref().copied()).await;
+        let gone = deleted.as_ref().map_or_else(|_| Vec::new(), Clone::clone);
+        let change = Change::manifest_deleted(repository, reference).removing(gone);
+        self.record(head, change, None, deleted.as_ref().map(|_| ())).await;
         deleted?;
         Ok(headers::empty(StatusCode::ACCEPTED))
     }

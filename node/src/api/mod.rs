@@ -27,6 +27,7 @@ mod record;
 mod referrers;
 mod route;
 mod tags;
+mod tenancy;
 #[cfg(test)]
 mod tests;
 mod uploads;
@@ -51,6 +52,7 @@ use crate::limit::Throttle;
 use crate::login::Login;
 use crate::regions::{Regions, Standing};
 use crate::registry::Registry;
+use crate::tenant::{Tenant, Tenants};
 
 use error::{ApiError, Code};
 use inbound::Inbound;
@@ -58,6 +60,7 @@ use onward::Onward;
 use outbound::Recorded;
 use query::Query;
 use route::{Kind, Route, RouteError};
+use tenancy::Asked;
 use visitor::Visitor;
 
 pub use metrics::Metrics;
@@ -85,6 +88,8 @@ pub struct ApiParts {
     pub audit: Audit,
     /// How much of it there may be.
     pub throttle: Throttle,
+    /// By whose domains clients come.
+    pub tenants: Tenants,
     /// Limits.
     pub options: ApiOptions,
     /// Metrics.
@@ -100,6 +105,7 @@ struct Api {
     access: Access,
     audit: Audit,
     throttle: Throttle,
+    tenants: Tenants,
     options: ApiOptions,
     metrics: Metrics,
     requests: AtomicU64,
@@ -115,6 +121,8 @@ struct Head {
     visitor: Option<Visitor>,
     /// Told when the request is to be carried on without its client.
     onward: Onward,
+    /// Whose names the answer has; `None` for full ones.
+    tenant: Option<Tenant>,
 }
 
 impl Head {
@@ -126,6 +134,16 @@ impl Head {
         Query::new(self.parts.uri.query(), self.more_query.as_deref())
     }
 
+    /// The domain of a tenant that the client has asked by.
+    fn domain(&self) -> Option<&str> {
+        self.tenant.as_ref().map(Tenant::domain)
+    }
+
+    /// A full name as it stands in the answer.
+    fn shown<'a>(&self, full: &'a str) -> &'a str {
+        self.tenant.as_ref().map_or(full, |tenant| tenant.own_namespace(full))
+    }
+
     /// In whose name commands are proposed.
     fn principal(&self) -> Option<String> {
         self.visitor.as_ref().and_then(Visitor::principal)
@@ -134,40 +152,61 @@ impl Head {
 
 /// The API as a router, for everything below `/v2/`; other paths are answered with 404.
 pub fn router(parts: ApiParts) -> Router {
-    let ApiParts { gateway, registry, regions, login, access, audit, throttle, options, metrics } = parts;
+    let ApiParts { gateway, registry, regions, login, access, audit, throttle, tenants, options, metrics } = parts;
     let requests = AtomicU64::new(0);
-    let api = Arc::new(Api { gateway, registry, regions, login, access, audit, throttle, options, metrics, requests });
+    let api = Arc::new(Api {
+        gateway,
+        registry,
+        regions,
+        login,
+        access,
+        audit,
+        throttle,
+        tenants,
+        options,
+        metrics,
+        requests,
+    });
     Router::new().fallback(handle).with_state(api)
 }
 
 async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response<Body> {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let is_api = parts.uri.path() == "/v2" || parts.uri.path().starts_with("/v2/");
-    let parsed = Route::parse(parts.uri.path());
-    let kind = parsed.as_ref().map_or(Kind::Unknown, |(route, _)| route.kind());
-    let standing = parsed.as_ref().map_or(Standing::Home, |(route, _)| api.standing(route));
-    let span = api.span(&parts.method, kind, parsed.as_ref().ok().map(|(route, _)| route), &standing);
+    let asked = api.asked(&mut parts);
+    let route = asked.as_ref().ok().map(|asked| &asked.route);
+    let kind = route.map_or(Kind::Unknown, Route::kind);
+    let standing = route.map_or(Standing::Home, |route| api.standing(route));
+    let span = api.span(&parts.method, kind, route, &standing);
     let body = Inbound::new(&parts, body, api.options.idle_body_timeout, api.metrics.clone());
     let mut recording = api.metrics.begin(kind, &parts.method, span.clone());
 
-    let answer = match parsed {
-        Ok((route, more_query)) => {
+    let names = asked.as_ref().ok().and_then(|asked| Some((asked.tenant.clone()?, asked.name().to_owned())));
+    let answer = match asked {
+        Ok(Asked { route, more_query, tenant }) => {
             let onward = Onward::of(&parts.method);
-            let head = Head { parts, more_query, visitor: None, onward: onward.clone() };
+            let head = Head { parts, more_query, visitor: None, onward: onward.clone(), tenant };
             let answering = {
                 let api = Arc::clone(&api);
                 async move { api.answer_admitted(standing, route, head, body).await }.instrument(span.clone())
             };
             onward.carry(Box::pin(answering), api.gateway.tasks()).await
         }
-        Err(error) => Err(refuse(error, &parts.method)),
+        Err(error) => Err(error),
     };
     let mut response = answer.unwrap_or_else(|error| {
         if error.status().is_server_error() {
             span.in_scope(|| warn!(status = error.status().as_u16(), error = error.cause(), "request failed"));
         }
-        error.into_response()
+        match &names {
+            Some((tenant, about)) => error.in_names_of(tenant, about),
+            None => error,
+        }
+        .into_response()
     });
+    if let Some((tenant, _)) = &names {
+        response = tenancy::turned(response, tenant);
+    }
     if is_api {
         response.headers_mut().insert(headers::API_VERSION, headers::API_VERSION_VALUE);
         // What was pushed must not be taken for something else by a browser.

@@ -43,6 +43,21 @@ fn decode_value(text: &str) -> Cow<'_, str> {
     decode(text).unwrap_or(Cow::Borrowed(text))
 }
 
+/// A query of which the values of one parameter are replaced, empty ones left out. All else stays as it is.
+pub(super) fn mapped(text: &str, name: &str, map: impl Fn(&str) -> String) -> String {
+    let replaced = |pair: &str| {
+        let (key, value) = pair.split_once('=')?;
+        let value = decode_value(value);
+        let is_meant = decode_value(key) == name && !value.is_empty();
+        is_meant.then(|| format!("{key}={}", encode_value(&map(&value))))
+    };
+    let parts = text.split_inclusive(['&', '?']).map(|part| {
+        let pair = part.trim_end_matches(['&', '?']);
+        replaced(pair).map_or_else(|| part.to_owned(), |replaced| format!("{replaced}{}", &part[pair.len()..]))
+    });
+    parts.collect()
+}
+
 /// Encodes a value: everything but RFC 3986's unreserved characters.
 pub(super) fn encode_value(value: &str) -> String {
     let mut encoded = String::with_capacity(value.len());

@@ -15,7 +15,7 @@ pub(super) struct Change<'a> {
     action: &'static str,
     repository: &'a RepositoryName,
     target: String,
-    /// Tags that are moved or removed by it, and what they point to before, as far as this node knows.
+    /// Tags that were moved or removed by it, and what they pointed to before: what the catalog has answered.
     tags: Vec<(Tag, Option<Digest>)>,
     before: Option<Digest>,
     detail: String,
@@ -33,37 +33,40 @@ impl<'a> Change<'a> {
         Self { before, ..Self::new("delete", repository, digest.to_string(), String::new()) }
     }
 
+    /// A manifest is pushed.
+    pub(super) fn manifest(repository: &'a RepositoryName, reference: &Reference) -> Self {
+        Self::new("push", repository, reference.to_string(), String::new())
+    }
+
+    /// A tag or a manifest is deleted.
+    pub(super) fn manifest_deleted(repository: &'a RepositoryName, reference: &Reference) -> Self {
+        let before = match reference {
+            Reference::Tag(_) => None,
+            Reference::Digest(digest) => Some(*digest),
+        };
+        Self { before, ..Self::new("delete", repository, reference.to_string(), String::new()) }
+    }
+
+    /// The same, with the tags that were moved by it.
+    pub(super) fn moving(self, tags: Vec<(Tag, Option<Digest>)>) -> Self {
+        Self { tags, ..self }
+    }
+
+    /// The same, with the tags that are gone: the one that was deleted, or those of the manifest.
+    pub(super) fn removing(mut self, tags: Vec<(Tag, Digest)>) -> Self {
+        if self.before.is_none() {
+            self.before = tags.first().map(|(_, digest)| *digest);
+            return self;
+        }
+        self.moving(tags.into_iter().map(|(tag, digest)| (tag, Some(digest))).collect())
+    }
+
     fn new(action: &'static str, repository: &'a RepositoryName, target: String, detail: String) -> Self {
         Self { action, repository, target, tags: Vec::new(), before: None, detail }
     }
 }
 
 impl Api {
-    /// A manifest is about to be pushed, with these tags.
-    pub(super) fn manifest_pushed<'a>(
-        &self,
-        repository: &'a RepositoryName,
-        reference: &Reference,
-        tags: &[Tag],
-    ) -> Change<'a> {
-        let own = match reference {
-            Reference::Tag(tag) if !tags.contains(tag) => Some(tag),
-            _ => None,
-        };
-        let tags = tags.iter().chain(own);
-        let tags = tags.map(|tag| (tag.clone(), self.registry.tagged(repository, tag))).collect();
-        Change { tags, ..Change::new("push", repository, reference.to_string(), String::new()) }
-    }
-
-    /// A tag or a manifest is about to be deleted.
-    pub(super) fn manifest_deleted<'a>(&self, repository: &'a RepositoryName, reference: &Reference) -> Change<'a> {
-        let before = match reference {
-            Reference::Tag(tag) => self.registry.tagged(repository, tag),
-            Reference::Digest(digest) => Some(*digest),
-        };
-        Change { before, ..Change::new("delete", repository, reference.to_string(), String::new()) }
-    }
-
     /// Records what came of a change. `after` is the digest of what was pushed.
     pub(super) async fn record(
         &self,
@@ -73,7 +76,7 @@ impl Api {
         outcome: Result<(), &ApiError>,
     ) {
         let Some(visitor) = &head.visitor else { return };
-        let event = |action| visitor.event(action).repository(change.repository.as_str());
+        let event = |action| visitor.event(action).at(head.domain()).repository(change.repository.as_str());
         let text = |digest: Option<&Digest>| digest.map(ToString::to_string);
         if let Err(error) = outcome {
             let outcome = match error.status() {
@@ -86,7 +89,7 @@ impl Api {
         }
         let done: AuditEvent = event(change.action).target(change.target).detail(change.detail);
         self.audit.record(done.change(text(change.before.as_ref()), text(after))).await;
-        for (tag, before) in change.tags.into_iter().filter(|(_, before)| before.as_ref() != after) {
+        for (tag, before) in change.tags {
             self.audit.record(event("tag").target(tag.as_str()).change(text(before.as_ref()), text(after))).await;
         }
     }
@@ -94,6 +97,7 @@ impl Api {
     /// Records that content was given out.
     pub(super) async fn record_pull(&self, head: &Head, repository: &RepositoryName, target: impl ToString) {
         let Some(visitor) = &head.visitor else { return };
-        self.audit.record(visitor.event(PULL).repository(repository.as_str()).target(target.to_string())).await;
+        let event = visitor.event(PULL).at(head.domain()).repository(repository.as_str());
+        self.audit.record(event.target(target.to_string())).await;
     }
 }

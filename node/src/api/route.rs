@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use raft::catalog::{Digest, InvalidName, RepositoryName, SessionId, Tag};
 
 use crate::registry::Reference;
+use crate::tenant::Tenant;
 
 /// An endpoint and what it is asked about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +57,11 @@ pub(super) enum RouteError {
     /// The upload session is not one of ours.
     #[error(transparent)]
     Session(InvalidName),
+    /// The repository's name is too long behind the namespace of a tenant.
+    #[error(
+        "the repository's name has {0} characters with the namespace of this domain in front of it: 255 are the most"
+    )]
+    Long(usize),
 }
 
 /// The kind of an endpoint, for metrics and logs. The names are distribution's, but for those of our own endpoints.
@@ -154,6 +160,43 @@ impl Route {
                 Ok((Self::Upload(name, session.parse().map_err(RouteError::Session)?), query))
             }
             _ => Err(RouteError::NotFound),
+        }
+    }
+
+    /// The same in full names, if those in it are a tenant's.
+    pub(super) fn within(self, tenant: &Tenant) -> Result<Self, RouteError> {
+        let whole = |own: &str| {
+            let full = tenant.full(own);
+            // It is made of valid components.
+            full.parse::<RepositoryName>().map_err(|_too_long| RouteError::Long(full.len()))
+        };
+        let full = |name: RepositoryName| whole(name.as_str());
+        Ok(match self {
+            Self::Ping | Self::Catalog => self,
+            Self::Tags(name) => Self::Tags(full(name)?),
+            Self::Manifest(name, reference) => Self::Manifest(full(name)?, reference),
+            Self::Referrers(name, digest) => Self::Referrers(full(name)?, digest),
+            Self::Blob(name, digest) => Self::Blob(full(name)?, digest),
+            Self::Uploads(name) => Self::Uploads(full(name)?),
+            Self::Upload(name, session) => Self::Upload(full(name)?, session),
+            Self::History(name, tag) => Self::History(full(name)?, tag),
+            Self::Usage(prefix) => Self::Usage(whole(&prefix)?.into()),
+        })
+    }
+
+    /// The path that leads here.
+    pub(super) fn path(&self) -> String {
+        match self {
+            Self::Ping => "/v2/".to_owned(),
+            Self::Catalog => "/v2/_catalog".to_owned(),
+            Self::Tags(name) => format!("/v2/{name}/tags/list"),
+            Self::Manifest(name, reference) => format!("/v2/{name}/manifests/{reference}"),
+            Self::Referrers(name, digest) => format!("/v2/{name}/referrers/{digest}"),
+            Self::Blob(name, digest) => format!("/v2/{name}/blobs/{digest}"),
+            Self::Uploads(name) => format!("/v2/{name}/blobs/uploads/"),
+            Self::Upload(name, session) => format!("/v2/{name}/blobs/uploads/{session}"),
+            Self::History(name, tag) => format!("/v2/_regnode/history/{name}/{tag}"),
+            Self::Usage(prefix) => format!("/v2/_regnode/usage/{prefix}"),
         }
     }
 

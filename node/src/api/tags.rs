@@ -25,7 +25,7 @@ impl Api {
         if n == Some(0) {
             page.more = false;
         }
-        let mut json = format!(r#"{{"name":"{repository}","tags":["#);
+        let mut json = format!(r#"{{"name":"{}","tags":["#, head.shown(repository.as_str()));
         append_names(&mut json, page.items.iter().map(Tag::as_str), true);
 
         let mut link = None;

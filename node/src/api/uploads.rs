@@ -15,8 +15,9 @@ use super::range::{InvalidChunk, chunk};
 use super::record::Change;
 use super::visitor::Visitor;
 use super::{Answer, Api, Head, headers};
-use crate::gateway::{Gateway, UploadError};
+use crate::gateway::{BodyError, Gateway, UploadError};
 use crate::registry::compute;
+use crate::tenant::Tenant;
 
 /// Most repositories that are looked at for one that a blob can be mounted from, when the client names none.
 const SOURCES_MAX: usize = 100;
@@ -61,11 +62,13 @@ impl Api {
     ) -> Answer {
         let (at, body) = self.chunk(repository, session, head, body).await?;
         self.check_room(repository, at, &body)?;
-        let upload = self
-            .gateway
-            .append(repository, session, at, Box::pin(body))
-            .await
-            .map_err(|error| refuse(error, repository, session))?;
+        let body = body.claimed(Self::claim(head, repository, &[Action::Push]));
+        let upload = match self.gateway.append(repository, session, at, Box::pin(body)).await {
+            Err(UploadError::Body(BodyError::Withdrawn)) => {
+                return Err(self.withdrawn(head, repository, &[Action::Push]).await);
+            }
+            upload => upload.map_err(|error| refuse(error, repository, session))?,
+        };
         Ok(stands(StatusCode::ACCEPTED, repository, session, upload.offset_bytes))
     }
 
@@ -82,8 +85,11 @@ impl Api {
         };
         let (at, body) = self.chunk(repository, session, head, body).await?;
         self.check_room(repository, at, &body)?;
-        let body = body.then_onward(&head.onward);
+        let body = body.then_onward(&head.onward).claimed(Self::claim(head, repository, &[Action::Push]));
         let finished = self.gateway.finish(repository, session, at, digest, Box::pin(body)).await;
+        if let Err(UploadError::Body(BodyError::Withdrawn)) = finished {
+            return Err(self.withdrawn(head, repository, &[Action::Push]).await);
+        }
         let finished = finished.map_err(|error| refuse(error, repository, session));
         self.record_blob(head, repository, &digest, "", finished.as_ref().map(|_| ())).await;
         finished?;
@@ -103,10 +109,12 @@ impl Api {
         let from = match head.query().get("from").map(|from| from.parse::<RepositoryName>()) {
             Some(Err(_)) => return Ok(false),
             Some(Ok(from)) => visitor.may(Action::Pull, &from).then_some(from),
-            None => self.readable_source(visitor, digest).await?,
+            None => self.readable_source(visitor, digest, head.tenant.as_ref()).await?,
         };
         let Some(from) = from else { return Ok(false) };
         let principal = visitor.principal();
+        self.confirm(head, repository, &[Action::Push]).await?;
+        self.confirm(head, &from, &[Action::Pull]).await?;
         head.onward.begin();
         let mounted = self.gateway.mount_blob(repository, digest, Some(&from), principal.as_deref()).await;
         let mounted = mounted.map_err(ApiError::from);
@@ -119,9 +127,16 @@ impl Api {
 
     /// A repository that has the blob and that the visitor may read. Of a blob that very many have, not all are looked at:
     /// the client uploads it then.
-    async fn readable_source(&self, visitor: &Visitor, digest: &Digest) -> Result<Option<RepositoryName>, ApiError> {
+    /// At the domain of a tenant only its own count.
+    async fn readable_source(
+        &self,
+        visitor: &Visitor,
+        digest: &Digest,
+        tenant: Option<&Tenant>,
+    ) -> Result<Option<RepositoryName>, ApiError> {
         let found = self.gateway.repositories_with(digest, SOURCES_MAX).await?;
-        Ok(found.into_iter().find(|name| visitor.may(Action::Pull, name)))
+        let is_named = |name: &RepositoryName| tenant.is_none_or(|tenant| tenant.has(name.as_str()));
+        Ok(found.into_iter().find(|name| is_named(name) && visitor.may(Action::Pull, name)))
     }
 
     async fn record_blob(
@@ -142,10 +157,13 @@ impl Api {
         let upload = begun.map_err(ApiError::from)?;
         // Nobody knows this session: if the push fails or the client goes away, it has to go as well.
         let mut abandoned = Abandoned::new(self.gateway.clone(), repository.clone(), upload.session);
-        let body = body.then_onward(&head.onward);
+        let body = body.then_onward(&head.onward).claimed(Self::claim(head, repository, &[Action::Push]));
         let finished = self.gateway.finish(repository, upload.session, Some(0), digest, Box::pin(body)).await;
         if finished.is_ok() {
             abandoned.keep();
+        }
+        if let Err(UploadError::Body(BodyError::Withdrawn)) = finished {
+            return Err(self.withdrawn(head, repository, &[Action::Push]).await);
         }
         let finished = finished.map_err(ApiError::from);
         self.record_blob(head, repository, &digest, "", finished.as_ref().map(|_| ())).await;

@@ -1,5 +1,6 @@
 //! Whoever sends a request, as far as the gate has let him in, and what else he may do.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use raft::catalog::RepositoryName;
@@ -10,7 +11,7 @@ use crate::access::{Access, Caller, Decision, Listing, Principal, Rights, Way};
 use crate::audit::AuditEvent;
 
 /// Somebody who was recognised, with the rules that hold for his request from its beginning to its end.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Visitor {
     pub(super) caller: Caller,
     access: Access,
@@ -36,14 +37,35 @@ impl Visitor {
         self.decide(action, repository.as_str()).allowed
     }
 
+    /// His claim to what he is about to do, to be looked at again just before it is done.
+    pub(super) fn claim(&self, actions: &'static [Action], repository: &RepositoryName) -> Claim {
+        let (caller, access) = (self.caller.clone(), self.access.clone());
+        Claim { caller, access, version: self.rights.version(), now: self.now, actions, repository: repository.clone() }
+    }
+
+    /// He by the rules as they are at this moment: what was taken away from him since the request began counts.
+    pub(super) fn anew(&self) -> Self {
+        let rights = self.access.rights();
+        let caller = present(&self.caller, &rights);
+        Self { caller, access: self.access.clone(), rights, now: self.now }
+    }
+
     /// Which repositories he is shown in lists. A token that is for nothing at all is what clients have that ask for none
     /// of the catalog (podman): it lists as its owner may.
     pub(super) fn listing(&self) -> Listing {
+        self.rights.listing(&self.lister(), self.now)
+    }
+
+    /// Whether there is anything that he is shown in lists: found out without working them out.
+    pub(super) fn sees_any(&self) -> bool {
+        self.rights.sees_any(&self.lister(), "", self.now)
+    }
+
+    fn lister(&self) -> Cow<'_, Caller> {
         if self.has_bare_token() {
-            let caller = Caller { grants: None, ..self.caller.clone() };
-            return self.rights.listing(&caller, self.now);
+            return Cow::Owned(Caller { grants: None, ..self.caller.clone() });
         }
-        self.rights.listing(&self.caller, self.now)
+        Cow::Borrowed(&self.caller)
     }
 
     /// Whether his credentials are ones that list repositories.
@@ -70,4 +92,34 @@ impl Visitor {
     pub(super) fn event(&self, action: &'static str) -> AuditEvent {
         AuditEvent::new(action, self.caller.principal.to_string()).by(self.caller.way.name()).from(self.caller.address)
     }
+}
+
+/// What somebody was found to have a right to, for a body that takes a while.
+#[derive(Debug)]
+pub(super) struct Claim {
+    caller: Caller,
+    access: Access,
+    /// Version of the rules by which he was let in.
+    version: u64,
+    /// When he was let in: a rule that ends by itself meanwhile cuts nothing off, one that is taken away does.
+    now: Timestamp,
+    actions: &'static [Action],
+    repository: RepositoryName,
+}
+
+impl Claim {
+    /// Whether it still holds.
+    pub(super) fn holds(&self) -> bool {
+        let rights = self.access.rights();
+        if rights.version() == self.version {
+            return true;
+        }
+        let caller = present(&self.caller, &rights);
+        self.actions.iter().all(|action| rights.allows(&caller, *action, self.repository.as_str(), self.now))
+    }
+}
+
+/// A caller in the groups that he is in now.
+fn present(caller: &Caller, rights: &Rights) -> Caller {
+    Caller { groups: rights.groups(&caller.principal), ..caller.clone() }
 }

@@ -46,6 +46,8 @@ pub struct AuditEvent {
     pub way: &'static str,
     /// Where the request came from.
     pub address: Option<IpAddr>,
+    /// The domain of a tenant by which the client asked. Empty: none.
+    pub domain: String,
     /// The repository or namespace that is concerned. Empty: none.
     pub repository: String,
     /// What within it, or what else: a tag, a digest, a user, a node. Empty: nothing.
@@ -69,6 +71,7 @@ impl AuditEvent {
             actor: actor.into(),
             way: "",
             address: None,
+            domain: String::new(),
             repository: String::new(),
             target: String::new(),
             before: None,
@@ -95,6 +98,13 @@ impl AuditEvent {
     #[must_use]
     pub const fn from(mut self, address: IpAddr) -> Self {
         self.address = Some(address);
+        self
+    }
+
+    /// The domain of a tenant by which the client asked, if it did.
+    #[must_use]
+    pub fn at(mut self, domain: Option<&str>) -> Self {
+        domain.unwrap_or_default().clone_into(&mut self.domain);
         self
     }
 
@@ -141,7 +151,7 @@ impl AuditEvent {
 
     /// The same with no text longer than [`TEXT_CHARACTERS_MAX`], so that a waiting event has a known size.
     pub(super) fn bounded(mut self) -> Self {
-        for text in [&mut self.actor, &mut self.repository, &mut self.target, &mut self.detail] {
+        for text in [&mut self.actor, &mut self.domain, &mut self.repository, &mut self.target, &mut self.detail] {
             bound(text);
         }
         for text in [&mut self.before, &mut self.after].into_iter().flatten() {

@@ -6,16 +6,17 @@
 //! soon as that works again.
 
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use raft::time::{Clock, Timestamp};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tracing::error;
 
 use super::event::AuditEvent;
 use super::metrics::Metrics;
+use super::repeats::Repeats;
 use super::state::{AuditState, State};
 
 /// Events that wait for the writer. A few megabytes at most, and seconds of the busiest node.
@@ -23,6 +24,9 @@ pub(super) const QUEUE_EVENTS: usize = 8192;
 
 /// How long a caller waits for room before the writer is taken for stuck.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Time between two looks at what was refused again and again.
+const REPEATS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// An event on its way.
 #[derive(Debug)]
@@ -55,6 +59,7 @@ struct Shared {
     metrics: Metrics,
     pulls: bool,
     required: bool,
+    repeats: Mutex<Repeats>,
 }
 
 /// The audit log of a node, for all who have something to tell it. Cheap to clone.
@@ -72,7 +77,15 @@ impl Audit {
         metrics: Metrics,
         (pulls, required): (bool, bool),
     ) -> Self {
-        let shared = Shared { way: Way::Writer(sender), clock: Some(clock), state, metrics, pulls, required };
+        let shared = Shared {
+            way: Way::Writer(sender),
+            clock: Some(clock),
+            state,
+            metrics,
+            pulls,
+            required,
+            repeats: Mutex::default(),
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -90,7 +103,8 @@ impl Audit {
 
     fn without_writer(way: Way) -> Self {
         let (state, metrics) = (Arc::default(), Metrics::default());
-        Self { shared: Arc::new(Shared { way, clock: None, state, metrics, pulls: true, required: false }) }
+        let repeats = Mutex::default();
+        Self { shared: Arc::new(Shared { way, clock: None, state, metrics, pulls: true, required: false, repeats }) }
     }
 
     /// What was recorded in memory so far. Empty for a log on disk.
@@ -108,15 +122,50 @@ impl Audit {
         if !shared.pulls && event.is_pull() {
             return;
         }
-        let sender = match &shared.way {
-            Way::Writer(sender) => sender,
+        match &shared.way {
+            Way::Writer(_) => {}
             Way::Memory(events) => {
                 return events.lock().unwrap_or_else(PoisonError::into_inner).push(event.bounded());
             }
             Way::Off => return,
-        };
-        let time = shared.clock.as_ref().map_or_else(Timestamp::default, |clock| clock.now());
-        let message = Message::Event(Box::new(Noted { time, event: event.bounded() }));
+        }
+        let (time, event) = (self.now(), event.bounded());
+        if self.repeats().passes(&event, time) {
+            self.put(time, event).await;
+        } else {
+            shared.metrics.repeated.inc();
+        }
+    }
+
+    /// Records what was refused again and again, as far as its time is over.
+    pub(super) async fn tell_repeats(&self, at_end: bool) {
+        let over = self.repeats().over(self.now(), at_end);
+        for (time, event) in over {
+            self.put(time, event.bounded()).await;
+        }
+    }
+
+    /// Tells it now and then, for ever.
+    pub(super) async fn keep_repeats(self) {
+        loop {
+            sleep(REPEATS_INTERVAL).await;
+            self.tell_repeats(false).await;
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.shared.clock.as_ref().map_or_else(Timestamp::default, |clock| clock.now())
+    }
+
+    fn repeats(&self) -> MutexGuard<'_, Repeats> {
+        self.shared.repeats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts an event into the queue.
+    async fn put(&self, time: Timestamp, event: AuditEvent) {
+        let shared = &self.shared;
+        let Way::Writer(sender) = &shared.way else { return };
+        let message = Message::Event(Box::new(Noted { time, event }));
         let message = match sender.try_send(message) {
             Ok(()) => return,
             Err(mpsc::error::TrySendError::Closed(_)) => return self.lose(time),
@@ -147,7 +196,7 @@ impl Audit {
     /// Nothing is taken from the queue: the disk hangs, without an error that the writer would know of.
     fn hangs(&self) {
         let shared = &self.shared;
-        let now = shared.clock.as_ref().map_or_else(Timestamp::default, |clock| clock.now());
+        let now = self.now();
         shared.metrics.stuck.set(1);
         let why = format!("nothing was written for {} seconds", PATIENCE.as_secs());
         if !shared.state.is_stuck() && shared.state.stuck(now, why) {
@@ -179,6 +228,7 @@ impl Audit {
     /// Waits until everything that was recorded before is on disk.
     pub async fn flush(&self) {
         let Way::Writer(sender) = &self.shared.way else { return };
+        self.tell_repeats(true).await;
         let (done, waits) = oneshot::channel();
         if sender.send(Message::Flush(done)).await.is_ok() {
             // A writer that ends has flushed.

@@ -22,6 +22,7 @@ mod position;
 mod reader;
 mod record;
 mod recover;
+mod repeats;
 mod retention;
 mod search;
 mod segment;

@@ -18,7 +18,7 @@ pub(super) type Hash = [u8; 32];
 /// What the first record of a log names as the hash of the one before.
 pub(super) const NOTHING_BEFORE: Hash = [0; 32];
 
-/// Most bytes of a line without its end. Six texts of 512 characters, each of which may take six bytes in JSON, and the rest.
+/// Most bytes of a line without its end. Seven texts of 512 characters, each of which may take six bytes in JSON, and the rest.
 pub(super) const LINE_BYTES_MAX: usize = 32 << 10;
 
 /// Greatest number of a record: no node gets there, and whatever is counted from there on is still a number.
@@ -58,6 +58,9 @@ pub struct Record<'a> {
     /// Where the request came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<Cow<'a, str>>,
+    /// The domain of a tenant by which the client asked.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub domain: Cow<'a, str>,
     /// Repository or namespace.
     #[serde(default, skip_serializing_if = "str::is_empty")]
     pub repository: Cow<'a, str>,
@@ -110,6 +113,7 @@ pub(super) fn write(
         actor: Cow::Borrowed(&event.actor),
         way: Cow::Borrowed(event.way),
         address: event.address.map(|address| Cow::Owned(address.to_string())),
+        domain: Cow::Borrowed(&event.domain),
         repository: Cow::Borrowed(&event.repository),
         target: Cow::Borrowed(&event.target),
         before: event.before.as_deref().map(Cow::Borrowed),

@@ -94,6 +94,7 @@ pub(crate) fn start(parts: AuditParts<'_>) -> (AuditLog, Keeping) {
     };
     let mut others = JoinSet::new();
     others.spawn(teller.clone().keep());
+    others.spawn(audit.clone().keep_repeats());
     sink::spawn(&mut others, environment, settings, (&path, name), &follows, &metrics);
     let mut writing = JoinSet::new();
     writing.spawn(writer.run());

@@ -17,6 +17,24 @@ use crate::environment::{BoxFuture, Environment};
 use crate::identity::{Authority, AuthorityError, ClusterId, ClusterKey, JoinToken};
 use crate::peer::{Admission, JoinAnswer, JoinError, JoinRequest};
 
+/// The cluster with the authority that signs, and the other one, while it changes from one to the next.
+struct Authorities {
+    cluster: ClusterRecord,
+    other: Option<Bytes>,
+}
+
+impl Authorities {
+    /// Their certificates; the first one signs.
+    fn certificates(&self) -> impl Iterator<Item = &Bytes> {
+        std::iter::once(&self.cluster.ca_certificate).chain(&self.other)
+    }
+
+    /// The one whose fingerprint a token has.
+    fn named_by(&self, token: &JoinToken) -> Option<&Bytes> {
+        self.certificates().find(|certificate| *Sha256::digest(certificate) == token.authority_fingerprint)
+    }
+}
+
 /// Admits machines to the cluster.
 #[derive(Debug)]
 pub struct Admitter {
@@ -45,9 +63,12 @@ impl Admitter {
         let token: JoinToken = request.token.parse().map_err(|error| refused(format!("{error}")))?;
         let application: Application =
             raft::codec::decode(&request.node).map_err(|error| refused(error.to_string()))?;
-        let cluster = self.cluster()?;
-        if token.authority_fingerprint != *Sha256::digest(&cluster.ca_certificate) {
-            return Err(refused("the join token is of another cluster".to_owned()));
+        if self.authorities()?.named_by(&token).is_none() {
+            return Err(refused(
+                "the join token is of another cluster, or was made before this one's certificate authority was changed: \
+                 make a new one with: regnode token"
+                    .to_owned(),
+            ));
         }
         let _turn = self.gate.pass(&token, application.request).await?;
         // Whether the token has expired is judged by the directory's clock.
@@ -72,8 +93,10 @@ impl Admitter {
             }
         };
         info!(%node, %region, founds, "node admitted");
+        // As of after the admission: the change of an authority waits for this node from then on.
+        let authorities = self.authorities()?;
         let certificates = match &self.cluster_key {
-            Some(key) => self.sign(key.clone(), cluster.clone(), (node, region), request.certificate_request).await?,
+            Some(key) => self.sign(key.clone(), &authorities, (node, region), request.certificate_request).await?,
             None => Vec::new(),
         };
         Ok(JoinAnswer {
@@ -81,18 +104,19 @@ impl Admitter {
             region,
             founds,
             certificates,
-            cluster: cluster.id,
+            cluster: authorities.cluster.id,
             cluster_key: self.cluster_key.as_ref().map_or_else(Bytes::new, |key| Bytes::copy_from_slice(&key.0)),
             members: self.members()?,
         })
     }
 
-    fn cluster(&self) -> Result<ClusterRecord, JoinError> {
+    fn authorities(&self) -> Result<Authorities, JoinError> {
+        let unavailable = |error: StateError| JoinError::Unavailable(error.to_string());
+        let view = View::new(self.directory.state());
         let unknown = || JoinError::Unavailable("this node does not know the cluster yet".to_owned());
-        View::new(self.directory.state())
-            .cluster()
-            .map_err(|error| JoinError::Unavailable(error.to_string()))?
-            .ok_or_else(unknown)
+        let cluster = view.cluster().map_err(unavailable)?.ok_or_else(unknown)?;
+        let other = view.rotation().map_err(unavailable)?.map(|rotation| rotation.certificate);
+        Ok(Authorities { cluster, other })
     }
 
     /// The node that is to be replaced. A repetition names one whose name its successor may have by now.
@@ -145,18 +169,21 @@ impl Admitter {
     async fn sign(
         &self,
         key: ClusterKey,
-        cluster: ClusterRecord,
+        authorities: &Authorities,
         node: (NodeId, RegionId),
         request: Bytes,
     ) -> Result<Vec<Bytes>, JoinError> {
         let now = self.environment.clock.now();
-        let authority_certificate = cluster.ca_certificate.clone();
+        let cluster = authorities.cluster.clone();
         let signed = self.environment.exec.run(move || {
             let id = ClusterId(cluster.id);
             Authority::unwrap(id, &key, &cluster.ca_certificate, &cluster.wrapped_ca_key)?.sign(node, &request, now)
         });
         match signed.await {
-            Ok(certificate) => Ok(vec![Bytes::copy_from_slice(&certificate), authority_certificate]),
+            Ok(certificate) => {
+                let own = Bytes::copy_from_slice(&certificate);
+                Ok(std::iter::once(own).chain(authorities.certificates().cloned()).collect())
+            }
             Err(error @ AuthorityError::Unwrap) => {
                 warn!(%error, "this node cannot sign certificates");
                 Err(JoinError::Unavailable(error.to_string()))

@@ -8,7 +8,7 @@ use std::fmt;
 use raft::directory::{FirstAccess, built_in_role, is_region_name, is_user_name};
 use raft::id::{NodeId, RegionId};
 
-use super::setup::{Certificates, SetupError, hold, name, peer_address};
+use super::setup::{Certificates, Held, SetupError, hold, name, peer_address};
 use crate::config::Settings;
 use crate::environment::Environment;
 use crate::identity::{Authority, CertificateRequest, ClusterId, ClusterKey, Founding, Identity, generate_key};
@@ -81,29 +81,30 @@ pub async fn init(
     certificates: Certificates,
     access: InitAccess,
 ) -> Result<InitOutcome, SetupError> {
+    peer_address(settings)?;
+    access.check()?;
+    if !is_region_name(region) {
+        return Err(SetupError::RegionName(region.to_owned()));
+    }
+    let held = hold(environment, settings).await?;
     let (environment, settings, region) = (environment.clone(), settings.clone(), region.to_owned());
     let exec = environment.exec;
-    exec.run(move || prepare(&environment, &settings, region, certificates, access)).await
+    exec.run(move || prepare(&held, &environment, &settings, region, certificates, access)).await
 }
 
 fn prepare(
+    held: &Held,
     environment: &Environment,
     settings: &Settings,
     region: String,
     certificates: Certificates,
     access: InitAccess,
 ) -> Result<InitOutcome, SetupError> {
-    peer_address(settings)?;
-    access.check()?;
-    if !is_region_name(&region) {
-        return Err(SetupError::RegionName(region));
-    }
-    let held = hold(environment, settings)?;
-    if let Some(present) = held.present {
+    if let Some(present) = &held.present {
         return Err(SetupError::AlreadySetUp {
             directory: settings.data_dir.clone(),
             node: present.node.0,
-            name: present.name,
+            name: present.name.clone(),
             cluster: present.cluster.to_string(),
         });
     }
@@ -121,7 +122,7 @@ fn prepare(
         let certificate = authority.sign((FIRST_NODE, FIRST_REGION), &CertificateRequest::new(&key)?.0, now)?;
         store.write_key(&key)?;
         store.write_certificate(&certificate)?;
-        store.write_authority(authority.certificate())?;
+        store.write_authorities(&[authority.certificate()])?;
         store.write_cluster_key(&cluster_key)?;
         founding.wrapped_authority_key = authority.wrap(entropy, &cluster_key);
         founding.access.key = Some(new_signing_key(entropy, cluster, &cluster_key)?);

@@ -66,9 +66,10 @@ pub async fn join(
 ) -> Result<JoinOutcome, SetupError> {
     let token: JoinToken = token.parse()?;
     let own_address = peer_address(settings)?;
+    let held = hold(environment, settings).await?;
     let begun = {
         let (environment, settings, token) = (environment.clone(), settings.clone(), token.clone());
-        environment.exec.run(move || begin(&environment, &settings, &token, certificates)).await?
+        environment.exec.run(move || begin(held, &environment, &settings, &token, certificates)).await?
     };
     let Begun { held, request, key, name } = match begun {
         Progress::Done(outcome) => return Ok(outcome),
@@ -127,15 +128,15 @@ struct Begun {
 
 /// Writes the request and the key down, unless an earlier attempt has. Blocks.
 fn begin(
+    held: Held,
     environment: &Environment,
     settings: &Settings,
     token: &JoinToken,
     certificates: Certificates,
 ) -> Result<Progress, SetupError> {
-    let held = hold(environment, settings)?;
     if let Some(present) = held.present.clone() {
         let joined = match held.store.credentials()? {
-            Some(credentials) => fingerprint(&credentials.authority) == token.authority_fingerprint,
+            Some(held) => held.authorities().any(|authority| fingerprint(authority) == token.authority_fingerprint),
             None => certificates == Certificates::None,
         };
         if !joined {
@@ -216,20 +217,22 @@ fn finish(
     let bad = |message: &str| SetupError::BadAnswer { address: address.to_owned(), message: message.to_owned() };
     let cluster = ClusterId(answer.cluster);
     if certificates == Certificates::Issued {
-        let [certificate, authority] = answer.certificates.as_slice() else {
-            return Err(bad("two certificates are expected"));
+        // The CA that has signed, then another one, while the cluster changes from one to the next.
+        let (certificate, authorities) = match answer.certificates.as_slice() {
+            [certificate, authorities @ ..] if !authorities.is_empty() => (certificate, authorities),
+            _ => return Err(bad("a certificate and its CA are expected")),
         };
         let read = NodeCertificate::read(certificate).map_err(|error| bad(&error.to_string()))?;
         if (read.node, read.region, read.cluster) != (answer.node, answer.region, cluster) {
             return Err(bad("the certificate is for another node"));
         }
-        if fingerprint(authority) != token.authority_fingerprint {
+        if !authorities.iter().any(|authority| fingerprint(authority) == token.authority_fingerprint) {
             return Err(bad("the CA is not that of the token"));
         }
         let cluster_key =
             answer.cluster_key.as_ref().try_into().map_err(|_| bad("the cluster key has a wrong length"))?;
         held.store.write_certificate(certificate)?;
-        held.store.write_authority(authority)?;
+        held.store.write_authorities(authorities)?;
         held.store.write_cluster_key(&ClusterKey(cluster_key))?;
     }
     let identity = Identity { cluster, node: answer.node, region: answer.region, name };

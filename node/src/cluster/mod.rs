@@ -6,6 +6,7 @@
 
 mod admission;
 mod application;
+mod authority;
 mod clock;
 mod departure;
 mod found;
@@ -22,7 +23,6 @@ mod plan;
 mod reading;
 mod region_changes;
 mod removal;
-mod renewal;
 mod seats;
 mod setup;
 mod takeover;
@@ -30,6 +30,8 @@ mod throttle;
 mod token;
 
 pub use admission::Admitter;
+pub use authority::{Agreed, AuthorityKeeper, Awaited, Held, Lag, OwnStep, awaited, lead_step, own_step};
+pub(crate) use authority::{Rotation, rotation};
 pub(crate) use clock::TICKS_AT_ONCE;
 pub use clock::{AgreedTime, keep_clock};
 pub(crate) use departure::find_node;
@@ -49,7 +51,6 @@ pub use reading::Reading;
 pub(crate) use reading::confirm_directory;
 pub use region_changes::{RegionChanges, RegionError};
 pub use removal::{Removal, Standing, next as next_removal};
-pub use renewal::Renewal;
 pub use seats::{Seats, regions_borne, seats, voters_of};
 pub(crate) use setup::peer_address;
 pub use setup::{Certificates, NoPeerAddress, SetupError};

@@ -1,13 +1,16 @@
 //! What init and join share: an exclusive hold on a data directory that belongs to no node yet, and their errors.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use storage::disk::Files;
 
 use crate::config::Settings;
 use crate::environment::{Entropy, Environment};
 use crate::identity::{AuthorityError, Identity, IdentityError, InvalidToken, Store};
 use crate::login::PasswordRule;
+use crate::vault::{Vault, VaultError};
 
 /// Whether nodes know each other by certificates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +55,9 @@ pub enum SetupError {
     /// An identity file failed.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// The node's keys cannot be opened or made.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
     /// The region's name is malformed.
     #[error(
         "{0:?} is not a name of a region (--region): 1 to 63 lower-case letters, digits and '-' are expected, '-' inside only"
@@ -105,26 +111,32 @@ pub enum SetupError {
 pub(super) struct Held {
     pub(super) store: Store,
     pub(super) present: Option<Identity>,
-    _lock: Box<dyn Send + Sync>,
+    /// Held for as long as the rest is used.
+    lock: Box<dyn Send + Sync>,
 }
 
-/// Creates and locks the data directory. Blocks.
-pub(super) fn hold(environment: &Environment, settings: &Settings) -> Result<Held, SetupError> {
-    let files = &environment.files;
-    let directory = &settings.data_dir;
+/// Creates and locks the data directory, and opens its vault.
+pub(super) async fn hold(environment: &Environment, settings: &Settings) -> Result<Held, SetupError> {
+    let (files, directory) = (Arc::clone(&environment.files), settings.data_dir.clone());
+    let Held { store, present, lock } = environment.exec.run(move || take(&files, &directory)).await?;
+    let vault = Vault::open(environment, settings, present.is_none()).await?;
+    Ok(Held { store: store.with_vault(vault), present, lock })
+}
+
+fn take(files: &Arc<dyn Files>, directory: &Path) -> Result<Held, SetupError> {
     let failed = |action| {
-        let directory = directory.clone();
+        let directory = directory.to_owned();
         move |source| SetupError::Io { directory, action, source }
     };
     files.create_directory_all(directory).map_err(failed("be created"))?;
     let lock = files.lock(directory).map_err(|error| match error.kind() {
-        io::ErrorKind::WouldBlock => SetupError::InUse(directory.clone()),
+        io::ErrorKind::WouldBlock => SetupError::InUse(directory.to_owned()),
         _ => failed("be locked")(error),
     })?;
     let store = Store::new(Arc::clone(files), directory);
     store.prepare()?;
     let present = store.identity()?;
-    Ok(Held { store, present, _lock: lock })
+    Ok(Held { store, present, lock })
 }
 
 /// The configured name, or one that is made up.

@@ -284,7 +284,7 @@ impl Takeover {
         deadline: Duration,
     ) -> Result<A, String> {
         let body = Bytes::from(serde_json::to_vec(question).map_err(|error| error.to_string())?);
-        let request = AdminRequest { method: Method::POST, path: path.to_owned(), body };
+        let request = AdminRequest { method: Method::POST, path: path.to_owned(), body, caller: None };
         let answer = self.peers.administer(node, request, deadline).await.map_err(|error| error.to_string())?;
         if answer.status != StatusCode::OK {
             return Err(String::from_utf8_lossy(&answer.body).into_owned());

@@ -9,12 +9,15 @@ use toml::de::{DeTable, DeValue};
 use super::error::{ConfigError, Source};
 use super::schema::{Given, Key};
 use super::settings::{KEYS, Settings};
+use crate::acme::AcmeOptions;
 use crate::ldap::LdapOptions;
+use crate::serve::check_plaintext;
 
 /// Prefix of the environment variables.
 const PREFIX: &str = "REGNODE_";
 /// Variables with the prefix that are no keys: the command line reads them itself.
-const RESERVED: &[&str] = &["REGNODE_CONFIG", "REGNODE_JOIN_TOKEN", "REGNODE_DEV_CHILD"];
+const RESERVED: &[&str] =
+    &["REGNODE_CONFIG", "REGNODE_JOIN_TOKEN", "REGNODE_DEV_CHILD", "REGNODE_SERVER", "REGNODE_CA"];
 
 /// Where values may come from, besides the defaults.
 #[derive(Clone, Debug, Default)]
@@ -155,6 +158,15 @@ impl Resolved {
         if let Err(invalid) = LdapOptions::new(&settings.ldap) {
             return self.refuse(invalid.key, invalid.expected);
         }
+        let keys = &settings.encryption;
+        let sources = [keys.key_file.is_some(), keys.passphrase_file.is_some(), !keys.key_command.is_empty()];
+        if sources.iter().filter(|is_set| **is_set).count() > 1 {
+            let name = if sources[2] { "encryption.key_command" } else { "encryption.passphrase_file" };
+            return self.refuse(name, "only one of key_file, passphrase_file and key_command");
+        }
+        if let Err(invalid) = AcmeOptions::new(&settings.acme) {
+            return self.refuse(invalid.key, invalid.expected);
+        }
         match (&settings.api.tls_certificate, &settings.api.tls_key) {
             (Some(_), None) => self.refuse("api.tls_key", "the key of api.tls_certificate"),
             (None, Some(_)) => self.refuse("api.tls_certificate", "the certificate of api.tls_key"),
@@ -163,6 +175,21 @@ impl Resolved {
             }
             _ if settings.api.proxy_protocol && settings.api.trusted_proxies.is_empty() => {
                 self.refuse("api.proxy_protocol", "false without api.trusted_proxies")
+            }
+            _ if check_plaintext(
+                &settings.admin.listen,
+                settings.api_is_tls() || settings.admin.listen.is_empty(),
+                false,
+            )
+            .is_err() =>
+            {
+                self.refuse(
+                    "admin.listen",
+                    "an address of this machine alone without api.tls_certificate: 127.0.0.1:PORT",
+                )
+            }
+            _ if !settings.acme.http_listen.is_empty() && settings.acme.directory.is_empty() => {
+                self.refuse("acme.http_listen", "\"\" without acme.directory")
             }
             _ if settings.metrics.listen.is_empty() && !settings.metrics.allow.is_empty() => {
                 self.refuse("metrics.allow", "[] without metrics.listen")

@@ -65,6 +65,8 @@ impl Value for Networks {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     #[test]
@@ -81,5 +83,52 @@ mod tests {
         for wrong in ["10.0.0.0/33", "10.0.0", "all", "10.0.0.0/8;1.1.1.1", "/8"] {
             assert_eq!(wrong.parse::<Networks>(), Err(InvalidNetwork(wrong.to_owned())));
         }
+    }
+
+    #[test]
+    fn a_network_holds_the_addresses_that_begin_like_it() {
+        const WORDS: &[&str] = &[
+            "10.",
+            "0",
+            "1",
+            "255",
+            ".",
+            "/",
+            "8",
+            "32",
+            "128",
+            ":",
+            "::",
+            "2001:db8",
+            "ffff",
+            ",",
+            " ",
+            "0.0.0.0/0",
+            "::/0",
+            "-",
+            "é",
+        ];
+        crate::fuzz::explore!("networks", |input: &[u8]| {
+            let (probe, rest) = input.split_at(input.len().min(4));
+            let text = crate::fuzz::spelled(rest, WORDS);
+            let Ok(networks) = text.parse::<Networks>() else { return };
+            let written = networks.to_toml();
+            assert_eq!(Networks::from_text(&texts(&written).join(",")).as_ref(), Some(&networks), "{text:?}");
+            let probe = Ipv4Addr::from_bits(probe.iter().fold(0, |bits, byte| bits << 8 | u32::from(*byte)));
+            let begins_like = |network: &String| {
+                let (first, length) = network.split_once('/').unwrap();
+                let (Ok(first), length) = (first.parse::<Ipv4Addr>(), length.parse::<u32>().unwrap()) else {
+                    return false;
+                };
+                length == 0 || (first.to_bits() ^ probe.to_bits()) >> (32 - length) == 0
+            };
+            let expected = texts(&written).iter().any(begins_like);
+            assert_eq!(networks.contains(probe.into()), expected, "{probe} in {text:?}");
+            assert_eq!(networks.contains(probe.to_ipv6_mapped().into()), expected, "{probe} in {text:?}");
+        });
+    }
+
+    fn texts(list: &toml::Value) -> Vec<String> {
+        list.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::challenge::AcmeChallenge;
 use super::networks::Networks;
 use super::schema::{Key, read, settings};
 use super::value::{LogFormat, ProxyHeaders, Value};
@@ -77,10 +78,46 @@ settings! {
             |seconds: &u64| (1..=3600).contains(seconds);
     }
 
+    /// Certificates of the registry from an ACME authority, made and renewed by one node for all. The same on all nodes.
+    acme: AcmeSettings {
+        /// URL of the authority's directory. With it clients are served over TLS, without a file of
+        /// `api.tls_certificate` too. Empty: no authority is asked.
+        directory: String = String::new();
+        /// What signs the authority's own certificate, PEM. Empty: what the system trusts.
+        authority: Option<PathBuf> = None;
+        /// Mail addresses at which the authority reaches the operator, told when the account is made.
+        contact: Vec<String> = Vec::new();
+        /// Domains that get a certificate each, besides those of `regnode domain`. Clients that name no domain see
+        /// that of the first.
+        domains: Vec<String> = Vec::new();
+        /// How the authority is shown that a domain is ours: over HTTP on port 80, by a TLS handshake on port 443, or by
+        /// a record of the DNS.
+        challenge: AcmeChallenge = AcmeChallenge::Http01;
+        /// That the authority's terms of service are agreed to.
+        terms_agreed: bool = false;
+        /// Id of the key that binds the account to a customer of the authority (EAB).
+        eab_key_id: String = String::new();
+        /// File with that key, base64url.
+        eab_key_file: Option<PathBuf> = None;
+        /// Program that changes the DNS for `dns-01`, called as `HOOK present|cleanup DOMAIN RECORD VALUE`. It ends when the
+        /// TXT record can be seen, or is gone.
+        dns_hook: Option<PathBuf> = None;
+        /// Address of a plain HTTP listener that answers the authority and sends everybody else to TLS, such as
+        /// `0.0.0.0:80`. Empty: none.
+        http_listen: String = String::new(), expected "host:port, or \"\"" where
+            |address: &String| address.is_empty() || is_address(address);
+        /// Days before its end at which a certificate is renewed. 0: when a third of its life is left.
+        renew_before_days: u32 = 0, expected "a whole number from 0 to 365" where |days: &u32| *days <= 365;
+    }
+
     /// People whose passwords are kept elsewhere.
     access: AccessSettings {
         /// File of names and bcrypt hashes, as `htpasswd -B` writes it: who is in it may log in. Read again when it changes.
         htpasswd: Option<PathBuf> = None;
+        /// Personal access keys of people who log in elsewhere (htpasswd, LDAP, an issuer) stop so many days after they were
+        /// last there; with the next login they go on. 0: keys go on for ever, whatever becomes of their owner there. The
+        /// same on all nodes.
+        people_keys_days: u64 = 0, expected "0, or a whole number up to 3650" where |days: &u64| *days <= 3650;
     }
 
     /// People of an LDAP directory. The same on all nodes.
@@ -136,6 +173,21 @@ settings! {
             |address: &String| address.is_empty() || is_address(address);
         /// Networks from which connections to `metrics.listen` are taken. Empty: all. Needs `metrics.listen`.
         allow: Networks = Networks::default();
+    }
+
+    /// Administration over the network: what operators ask the local socket for, for whom the rules let. Never without TLS, but
+    /// on this machine. The local socket is there besides.
+    admin: AdminSettings {
+        /// Whether it is served at all. Who has no rights has none here either.
+        enabled: bool = true;
+        /// Address of a listener of its own for it, with the certificates of `api`. Empty: it is served on `api.listen`, below
+        /// `/admin/v1/`.
+        listen: String = String::new(), expected "host:port, or \"\"" where
+            |address: &String| address.is_empty() || is_address(address);
+        /// Networks from which it is taken, by the client's address as trusted proxies tell it. Empty: all.
+        allow: Networks = Networks::default();
+        /// A login with `regnode login` lasts so many hours. Then people log in again.
+        session_hours: u64 = 12, expected "a whole number from 1 to 720" where |hours: &u64| (1..=720).contains(hours);
     }
 
     /// What one caller may ask of this node. 0: no limit. An anonymous caller's identity is his address; an IPv6 network of
@@ -300,6 +352,28 @@ settings! {
         http_header_file: Option<PathBuf> = None;
     }
 
+    /// Encryption of what the node keeps. With one of the first three set, the node's keyring is wrapped with the key that
+    /// it gives, and what the node writes is encrypted. See the handbook's page on encryption.
+    encryption: EncryptionSettings {
+        /// File with the key: 32 random bytes, as 64 hexadecimal digits, as base64 or as they are. Readable by the node
+        /// alone, or a credential of systemd's. Not on the disks that it protects. It is read at the start.
+        key_file: Option<PathBuf> = None;
+        /// File with a passphrase of at least 12 characters, which the key is computed from (argon2id).
+        passphrase_file: Option<PathBuf> = None;
+        /// Program that writes the key to its standard output, with its arguments: what unseals it with a TPM, or fetches
+        /// it elsewhere. No shell reads it. In a variable, semicolons stand between the words. It is run at the start.
+        key_command: Vec<String> = Vec::new();
+        /// Time that `encryption.key_command` has.
+        key_command_timeout_seconds: u64 = 30, expected "a whole number from 1 to 300" where
+            |seconds: &u64| (1..=300).contains(seconds);
+        /// Encrypt databases and shard files as well, and not only the secrets of node and cluster. What is there already
+        /// is rewritten in the background, as it is when this is turned off again.
+        content: bool = true;
+        /// Bytes of each second that are rewritten in the background on one disk, after this was changed or
+        /// the key was. 0: no limit.
+        rewrite_bytes_per_second: u64 = 32 << 20;
+    }
+
     /// Clocks.
     clock: ClockSettings {
         /// A leader whose clock is so far from those of the other nodes hands over its office and says so.
@@ -328,7 +402,7 @@ impl Settings {
     /// Whether clients are served over TLS.
     #[must_use]
     pub const fn api_is_tls(&self) -> bool {
-        self.api.tls_certificate.is_some() || self.api.tls_directory.is_some()
+        self.api.tls_certificate.is_some() || self.api.tls_directory.is_some() || !self.acme.directory.is_empty()
     }
 
     /// `https` or `http`, as clients are served here.

@@ -1,10 +1,12 @@
 //! The environment: everything that the simulator swaps, as one value handed to a node at start.
 //!
-//! Architecture invariant: network, disk, key-value engine, wall clock, entropy and threads reach the rest of this
+//! Architecture invariant: network, disk, key-value engine, wall clock, entropy, threads and programs reach the rest of this
 //! crate only from here; timers are tokio's. `clippy.toml` bans the direct ways.
 
+mod commands;
 mod entropy;
 mod network;
+mod process;
 mod real;
 
 use std::sync::Arc;
@@ -14,10 +16,12 @@ use raft::time::Clock;
 use storage::disk::Files;
 use storage::exec::Exec;
 use storage::kv::Engines;
+use storage::seal::Keys;
 
+pub use commands::{CommandError, Commands, OUTPUT_BYTES_MAX, Output, no_commands};
 pub use entropy::Entropy;
 pub use network::{BoxFuture, BoxStream, Listener, Network, Stream};
-pub use real::{real, real_network};
+pub use real::{real, real_keys, real_network};
 
 /// What a node runs on.
 #[derive(Clone, Debug)]
@@ -28,12 +32,16 @@ pub struct Environment {
     pub files: Arc<dyn Files>,
     /// Key-value engines.
     pub engines: Arc<dyn Engines>,
+    /// What engines and disks encrypt with. Empty until the node has opened its vault, before it opens any of them.
+    pub keys: Keys,
     /// Wall clock.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
     /// Blocking and CPU-heavy work.
     pub exec: Exec,
+    /// Other programs.
+    pub commands: Arc<dyn Commands>,
     /// Who looks on while the groups work: the simulator's judges. Nobody in production.
     pub witness: Option<Arc<dyn Witness>>,
 }

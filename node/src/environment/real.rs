@@ -15,8 +15,10 @@ use rand::rngs::OsRng;
 use storage::disk::Files;
 use storage::exec::Exec;
 use storage::kv::Engines;
+use storage::seal::{Keyring, Keys};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 
+use super::process::RealCommands;
 use super::{BoxFuture, BoxStream, Entropy, Environment, Listener, Network};
 
 /// The operating system's environment over these files and engines.
@@ -26,11 +28,20 @@ pub fn real(files: Arc<dyn Files>, engines: Arc<dyn Engines>) -> Environment {
         network: real_network(),
         files,
         engines,
+        keys: real_keys(),
         clock: Arc::new(RealClock),
         entropy: Arc::new(RealEntropy),
         exec: Exec::threads(),
+        commands: Arc::new(RealCommands),
         witness: None,
     }
+}
+
+/// Keys without any in it yet, which draw on the operating system's entropy. Engines that are to be encrypted share them
+/// with the environment.
+#[must_use]
+pub fn real_keys() -> Keys {
+    Keys::new(Keyring::clear(), |bytes| RealEntropy.fill(bytes))
 }
 
 /// The operating system's sockets alone, for clients that speak to real processes through the same seam.

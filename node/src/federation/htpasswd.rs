@@ -242,6 +242,7 @@ fn cost(hash: &str) -> Option<u32> {
 mod tests {
     use storage::disk::RealFiles;
     use storage::kv::RocksEngines;
+    use storage::seal::Keys;
     use tokio::time::advance;
 
     use super::*;
@@ -259,7 +260,7 @@ mod tests {
     impl Fixture {
         fn new() -> Self {
             let directory = tempfile::tempdir().unwrap();
-            let mut environment = real(Arc::new(RealFiles), Arc::new(RocksEngines::new()));
+            let mut environment = real(Arc::new(RealFiles), Arc::new(RocksEngines::new(Keys::clear())));
             environment.exec = Exec::inline();
             let people = Htpasswd::new(&directory.path().join("htpasswd"), &environment);
             Self { directory, people }
@@ -361,6 +362,39 @@ mod tests {
         assert_eq!(cost(&list.decoy()), Some(11));
         // It is a hash that can be checked, not an error that comes at once.
         assert_eq!(bcrypt::verify("x", &List::default().decoy()).ok(), Some(false));
+    }
+
+    #[test]
+    fn who_is_in_the_list_stands_in_the_file() {
+        const WORDS: &[&str] = &[
+            "ann",
+            "bob.x",
+            "Ann",
+            ":",
+            "$2y$04$",
+            "$2b$31$",
+            "$apr1$",
+            "#",
+            "\n",
+            "\r\n",
+            " ",
+            "é",
+            ".....................................................",
+            "abcdefghijklmnopqrstuuO1234567890123456789012345678901",
+        ];
+        crate::fuzz::explore!("htpasswd", |input: &[u8]| {
+            let text = crate::fuzz::spelled(input, WORDS);
+            let list = List::read(text.as_bytes());
+            let lines: Vec<&str> = text.split('\n').map(str::trim).collect();
+            assert!(list.hashes.len() + list.complaints.len() <= lines.len(), "{text:?}");
+            for (name, hash) in &list.hashes {
+                assert!(lines.contains(&&*format!("{name}:{hash}")), "{name}:{hash} is not in {text:?}");
+                assert!(is_user_name(name) && cost(hash).is_some_and(|cost| cost <= COST_MAX), "{name} {hash}");
+                // The library takes it apart as well, so that a right password could be found right.
+                assert!(hash.parse::<bcrypt::HashParts>().is_ok(), "{hash}");
+            }
+            assert!(cost(&list.decoy()).is_some());
+        });
     }
 
     proptest::proptest! {

@@ -15,6 +15,7 @@ mod htpasswd;
 mod json;
 mod jwks;
 mod jws;
+mod metrics;
 mod people;
 mod ring;
 #[cfg(test)]
@@ -30,11 +31,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use raft::directory::{BY_CERTIFICATE, IssuerRecord, IssuerUse, TrustRule};
 use raft::time::Clock;
 use serde_json::{Map, Value};
+use storage::exec::Exec;
 use tracing::warn;
 
 pub use chain::{BundleError, check_roots};
 pub use htpasswd::Htpasswd;
 pub use jwks::{KeySetError, check_key_set};
+pub use metrics::Metrics;
 
 use crate::access::{Access, Caller, Rights};
 use crate::environment::{BoxFuture, Environment};
@@ -55,6 +58,8 @@ struct Shared {
     access: Access,
     web: WebClient,
     clock: Arc<dyn Clock>,
+    exec: Exec,
+    metrics: Metrics,
     /// By the issuer's name.
     rings: Mutex<BTreeMap<String, Arc<Ring>>>,
 }
@@ -62,10 +67,11 @@ struct Shared {
 impl Federation {
     /// Issuers as the directory has them, asked over the environment's network.
     #[must_use]
-    pub fn new(access: Access, environment: &Environment) -> Self {
+    pub fn new(access: Access, environment: &Environment, metrics: Metrics) -> Self {
         let web = WebClient::new(environment);
         let clock = Arc::clone(&environment.clock);
-        Self { shared: Arc::new(Shared { access, web, clock, rings: Mutex::default() }) }
+        let exec = environment.exec;
+        Self { shared: Arc::new(Shared { access, web, clock, exec, metrics, rings: Mutex::default() }) }
     }
 
     /// The ring of an issuer; a new one when its record has changed.
@@ -76,7 +82,7 @@ impl Federation {
         }
         // Those of issuers that are gone go too.
         rings.retain(|known, _| rights.issuer(known).is_some());
-        let ring = Arc::new(Ring::new(name, record, &self.shared.web));
+        let ring = Arc::new(Ring::new(name, record, &self.shared.web, self.shared.metrics.clone()));
         rings.insert(name.to_owned(), Arc::clone(&ring));
         ring
     }
@@ -86,11 +92,12 @@ impl Federation {
         &self,
         token: &'c Jws<'_>,
         (name, record): (&str, &IssuerRecord),
-        audiences: &[&str],
+        (audiences, late_seconds): (&[&str], u64),
         rights: &Rights,
     ) -> Result<&'c Map<String, Value>, OutsideError> {
         let ring = self.ring(name, record, rights);
-        let verified = verify::verify(token, record, audiences, &ring, self.shared.clock.now()).await;
+        let now = (self.shared.clock.now(), late_seconds);
+        let verified = verify::verify(token, record, audiences, (&ring, self.shared.exec), now).await;
         verified.map_err(|invalid| invalid.of_issuer(name))
     }
 
@@ -102,17 +109,17 @@ impl Federation {
         Err(OutsideError::Unavailable("this node does not know the cluster's issuers yet".to_owned()))
     }
 
-    async fn caller_of(&self, token: &str, address: IpAddr) -> Result<Caller, OutsideError> {
+    async fn caller_of(&self, token: &str, address: IpAddr, late_seconds: u64) -> Result<Caller, OutsideError> {
         let (rights, token) = (self.rights()?, read(token)?);
         let issuer = issuer_of(&rights, &token, |purpose| matches!(purpose, IssuerUse::Tokens))?;
-        let claims = self.verified(&token, issuer, &audiences_of(issuer.1), &rights).await?;
+        let claims = self.verified(&token, issuer, (&audiences_of(issuer.1), late_seconds), &rights).await?;
         tokens::caller(claims, issuer.0, address).map_err(|error| refused(issuer.0, &error))
     }
 
     async fn robot_of(&self, robot: &str, token: &str) -> Result<(), OutsideError> {
         let (rights, token) = (self.rights()?, read(token)?);
         let issuer = issuer_of(&rights, &token, |purpose| matches!(purpose, IssuerUse::Workload))?;
-        let claims = self.verified(&token, issuer, &audiences_of(issuer.1), &rights).await?;
+        let claims = self.verified(&token, issuer, (&audiences_of(issuer.1), 0), &rights).await?;
         // Asked last: without a token that counts nobody learns which robots there are.
         let trusted = rights.robot(robot).is_some_and(|record| workload::trusts(&record.trusts, issuer.0, claims));
         if !trusted {
@@ -130,7 +137,7 @@ impl Federation {
         };
         let mut clients = audiences_of(issuer.1);
         clients.push(client_id);
-        let claims = self.verified(&token, issuer, &clients, &rights).await?;
+        let claims = self.verified(&token, issuer, (&clients, 0), &rights).await?;
         let person = people::person(claims, &clients, user_claim, groups_claim.as_deref(), groups);
         let person = person.map_err(|error| refused(issuer.0, &error))?;
         Ok(OutsidePerson {
@@ -142,8 +149,13 @@ impl Federation {
 }
 
 impl OutsideTokens for Federation {
-    fn caller<'a>(&'a self, token: &'a str, address: IpAddr) -> BoxFuture<'a, Result<Caller, OutsideError>> {
-        Box::pin(self.caller_of(token, address))
+    fn caller<'a>(
+        &'a self,
+        token: &'a str,
+        address: IpAddr,
+        late_seconds: u64,
+    ) -> BoxFuture<'a, Result<Caller, OutsideError>> {
+        Box::pin(self.caller_of(token, address, late_seconds))
     }
 
     fn robot<'a>(&'a self, robot: &'a str, token: &'a str) -> BoxFuture<'a, Result<(), OutsideError>> {

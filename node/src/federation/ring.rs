@@ -13,6 +13,7 @@ use tracing::{info, warn};
 use super::chain::Roots;
 use super::discovery::{FetchError, discover, fetch};
 use super::jwks::KeySet;
+use super::metrics::Metrics;
 use crate::web::WebClient;
 
 /// Keys are fetched again after so long.
@@ -49,6 +50,7 @@ pub(super) struct Ring {
     record: IssuerRecord,
     source: Source,
     standing: Mutex<Standing>,
+    metrics: Metrics,
     /// Held by the task that is fetching.
     fetching: Arc<tokio::sync::Mutex<()>>,
 }
@@ -76,7 +78,7 @@ enum Step {
 
 impl Ring {
     /// The ring of an issuer. Nothing is fetched yet.
-    pub(super) fn new(name: &str, record: &IssuerRecord, web: &WebClient) -> Self {
+    pub(super) fn new(name: &str, record: &IssuerRecord, web: &WebClient, metrics: Metrics) -> Self {
         let bad = |why: &dyn std::fmt::Display| NoKeys(format!("the keys of issuer {name:?} cannot be used: {why}"));
         let client = || match &record.authority {
             Some(pem) => web.with_authorities(pem).map_err(|error| bad(&error)),
@@ -99,6 +101,7 @@ impl Ring {
             record: record.clone(),
             source,
             standing: Mutex::default(),
+            metrics,
             fetching: Arc::default(),
         }
     }
@@ -176,6 +179,7 @@ impl Ring {
             Source::Url(web, url) => fetch(web, url).await,
             Source::Fixed(_) => return,
         };
+        self.metrics.fetched(fetched.is_ok());
         let mut standing = self.lock();
         standing.tried = Some(Instant::now());
         match fetched {

@@ -46,6 +46,7 @@ pub(super) fn caller(claims: &Map<String, Value>, issuer: &str, address: IpAddr)
         address,
         way: Way::Token,
         grants: Some(grants.into()),
+        shown: None,
     })
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use raft::directory::IssuerRecord;
 use raft::time::Timestamp;
 use serde_json::{Map, Value};
+use storage::exec::Exec;
 
 use super::algorithm::{Algorithm, PublicKey};
 use super::jws::Jws;
@@ -54,13 +55,14 @@ impl Invalid {
     }
 }
 
-/// Checks a token of this issuer that is to be for one of these audiences. Its claims may be believed afterwards.
+/// Checks a token of this issuer that is to be for one of these audiences and may have expired as many seconds ago. Its
+/// claims may be believed afterwards.
 pub(super) async fn verify<'c>(
     token: &'c Jws<'_>,
     record: &IssuerRecord,
     audiences: &[&str],
-    ring: &Arc<Ring>,
-    now: Timestamp,
+    (ring, exec): (&Arc<Ring>, Exec),
+    (now, late_seconds): (Timestamp, u64),
 ) -> Result<&'c Map<String, Value>, Invalid> {
     let name = token.algorithm.as_str();
     // The list is the operator's. What it names besides is not known here and verifies nothing.
@@ -81,7 +83,9 @@ pub(super) async fn verify<'c>(
             signed(named.ok_or(Invalid::Key)?)
         }
         Trust::Roots(roots) => {
-            let key = roots.leads(&token.certificates, now).ok_or(Invalid::Chain)?;
+            // Each certificate is another signature to verify: as many of them as the token brings along.
+            let chain = token.certificates.clone();
+            let key = exec.run(move || roots.leads(&chain, now)).await.ok_or(Invalid::Chain)?;
             if !algorithm.fits(&key) {
                 return Err(Invalid::Key);
             }
@@ -91,11 +95,16 @@ pub(super) async fn verify<'c>(
     if !good {
         return Err(Invalid::Signature);
     }
-    check_claims(&token.claims, &record.issuer, audiences, now)?;
+    check_claims(&token.claims, &record.issuer, audiences, (now, late_seconds))?;
     Ok(&token.claims)
 }
 
-fn check_claims(claims: &Map<String, Value>, issuer: &str, audiences: &[&str], now: Timestamp) -> Result<(), Invalid> {
+fn check_claims(
+    claims: &Map<String, Value>,
+    issuer: &str,
+    audiences: &[&str],
+    (now, late_seconds): (Timestamp, u64),
+) -> Result<(), Invalid> {
     if claims.get("iss").and_then(Value::as_str) != Some(issuer) {
         return Err(Invalid::Issuer);
     }
@@ -103,9 +112,9 @@ fn check_claims(claims: &Map<String, Value>, issuer: &str, audiences: &[&str], n
         return Err(Invalid::Audience);
     }
     #[expect(clippy::cast_precision_loss, reason = "seconds of any clock are exact in 53 bits")]
-    let now = (now.0 / 1000) as f64;
+    let (now, late_seconds) = ((now.0 / 1000) as f64, late_seconds as f64);
     let expires = time(claims, "exp")?.ok_or(Invalid::Endless)?;
-    if expires + LEEWAY_SECONDS <= now {
+    if expires + LEEWAY_SECONDS + late_seconds <= now {
         return Err(Invalid::Expired);
     }
     for name in ["nbf", "iat"] {
@@ -145,7 +154,7 @@ mod tests {
 
     fn checked(claims: &Value) -> Result<(), String> {
         let claims = claims.as_object().unwrap();
-        check_claims(claims, "https://issuer.test", &["registry", "other"], NOW).map_err(|error| error.to_string())
+        check_claims(claims, "https://issuer.test", &["registry", "other"], (NOW, 0)).map_err(|error| error.to_string())
     }
 
     fn with(name: &str, value: Value) -> Value {
@@ -197,5 +206,16 @@ mod tests {
         ] {
             assert_eq!(checked(&with(name, value.clone())), Err(why.to_string()), "{name} {value}");
         }
+    }
+
+    #[test]
+    fn an_upload_outlives_its_token() {
+        let checked = |expires: u64, late_seconds| {
+            let claims = with("exp", json!(expires));
+            let claims = claims.as_object().unwrap();
+            check_claims(claims, "https://issuer.test", &["registry"], (NOW, late_seconds)).is_ok()
+        };
+        assert!(checked(990_000, 10_000 - 59) && !checked(990_000, 10_000 - 60));
+        assert!(!checked(990_000, 0));
     }
 }

@@ -25,6 +25,9 @@ pub enum BodyError {
         /// What is wrong.
         message: String,
     },
+    /// It came as a whole, but whoever sends it has lost the right to it meanwhile.
+    #[error("the right to it was taken away while the body came")]
+    Withdrawn,
 }
 
 /// Why an upload was not begun, continued, finished or cancelled.

@@ -4,11 +4,18 @@
 //! and `region-<id>.<cluster id>.regnode`. That it chains to the cluster's CA is checked by the TLS handshake, not here;
 //! whether the directory has the node in that region, by whoever reads it.
 
+use std::time::Duration;
+
 use raft::id::{NodeId, RegionId};
 use raft::time::Timestamp;
+use rustls::RootCertStore;
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
+use rustls::server::ParsedCertificate;
+use rustls_pki_types::{CertificateDer, UnixTime};
 use x509_parser::extensions::GeneralName;
 
 use super::ClusterId;
+use super::tls::provider;
 
 const DOMAIN: &str = "regnode";
 
@@ -83,6 +90,19 @@ impl NodeCertificate {
         let life = self.not_after.0.saturating_sub(self.not_before.0);
         self.not_after.0.saturating_sub(now.0) < life / 3
     }
+}
+
+/// Whether an authority's key has signed a node's certificate. When it is valid is not looked at.
+pub(crate) fn is_issued_by(certificate: &CertificateDer<'_>, authority: &CertificateDer<'_>) -> bool {
+    let Ok(read) = NodeCertificate::read(certificate) else { return false };
+    let Ok(parsed) = ParsedCertificate::try_from(certificate) else { return false };
+    let mut roots = RootCertStore::empty();
+    if roots.add(authority.clone().into_owned()).is_err() {
+        return false;
+    }
+    let then = UnixTime::since_unix_epoch(Duration::from_millis(read.not_before.0));
+    let algorithms = provider().signature_verification_algorithms.all;
+    verify_server_cert_signed_by_trust_anchor(&parsed, &roots, &[], then, algorithms).is_ok()
 }
 
 fn parse_name(name: &str) -> Option<(NodeId, ClusterId)> {

@@ -7,21 +7,26 @@
 mod authority;
 mod certificate;
 mod credentials;
+mod domain;
 mod founding;
 mod pin;
 mod signing;
 mod store;
 mod tls;
 mod token;
+mod trusted;
 
 use std::fmt;
 
 pub use authority::{Authority, AuthorityError, CertificateRequest, ClusterKey, generate_key};
+pub(crate) use certificate::is_issued_by;
 pub use certificate::{CertificateError, NodeCertificate, server_name};
 pub use credentials::Credentials;
+pub(crate) use domain::{challenge_certificate, domain_key, domain_request, validity};
 pub use founding::Founding;
 pub use pin::pinned_client;
 pub(crate) use signing::{SigningKey, signing_point};
+pub(crate) use store::SECRET_FILES;
 pub use store::{Identity, IdentityError, Joining, Store};
 pub(crate) use tls::TlsClock;
 pub use tls::{PeerTls, PeerTlsError};

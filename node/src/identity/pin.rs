@@ -44,7 +44,11 @@ impl ServerCertVerifier for PinnedAuthority {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let other = || Error::General("the server does not belong to the cluster of the join token".to_owned());
+        let other = || {
+            let text = "the server does not belong to the cluster of the join token, or the cluster's certificate authority \
+                        has changed since the token was made: make a new one with regnode token";
+            Error::General(text.to_owned())
+        };
         let authority = intermediates
             .iter()
             .find(|certificate| Sha256::digest(certificate.as_ref()).as_slice() == self.fingerprint)
@@ -116,6 +120,7 @@ mod tests {
         Credentials {
             certificate: authority.sign((NodeId(id), RegionId(1)), &request.0, NOW).unwrap(),
             authority: authority.certificate().clone(),
+            also: Vec::new(),
             cluster_key: ClusterKey([0; 32]),
             key,
         }

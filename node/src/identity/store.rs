@@ -6,17 +6,21 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use raft::id::{NodeId, RegionId, RequestId};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
 use storage::disk::{Files, KnownDisks};
+use storage::seal::KeyId;
 use storage::shard::DiskId;
+use zeroize::Zeroizing;
 
+use super::certificate::is_issued_by;
 use super::founding::{Founding, FoundingFile};
 use super::{ClusterId, ClusterKey, Credentials};
+use crate::vault::{Locked, Vault};
 
 /// Version of the text files that this program writes and reads.
 const VERSION: u32 = 1;
@@ -31,6 +35,9 @@ const KEY: &str = "node.key";
 const CERTIFICATE: &str = "node.crt";
 const AUTHORITY: &str = "ca.crt";
 const CLUSTER_KEY: &str = "cluster.key";
+
+/// Files that nobody else may ever read: sealed when the node has keys.
+pub(crate) const SECRET_FILES: [&str; 3] = [KEY, CLUSTER_KEY, FOUNDING];
 
 /// Why an identity file could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +59,17 @@ pub enum IdentityError {
         path: PathBuf,
         /// What is wrong.
         message: String,
+    },
+    /// It is encrypted with a key that is not at hand.
+    #[error(
+        "identity file {path:?} is encrypted with key {key}, which this node's keyring does not hold: bring the keyring \
+         back that belongs to it (identity/keyring)"
+    )]
+    Locked {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: KeyId,
     },
     /// Another version of the program wrote it.
     #[error("identity file {path:?} has version {found}, this program knows {VERSION}: use the newer program")]
@@ -132,13 +150,37 @@ struct VersionOnly {
 pub struct Store {
     files: Arc<dyn Files>,
     directory: PathBuf,
+    vault: Vault,
+    /// One change at a time: what is sealed anew must not come back after it was removed.
+    changes: Arc<Mutex<()>>,
 }
 
 impl Store {
-    /// The store of a data directory.
+    /// The store of a data directory. It opens no sealed secrets.
     #[must_use]
     pub fn new(files: Arc<dyn Files>, data_dir: &Path) -> Self {
-        Self { files, directory: data_dir.join("identity") }
+        Self { files, directory: data_dir.join("identity"), vault: Vault::none(), changes: Arc::default() }
+    }
+
+    /// The same with the keys of the node, if it has any: its secrets are sealed from now on.
+    #[must_use]
+    pub fn with_vault(self, vault: Vault) -> Self {
+        Self { vault, ..self }
+    }
+
+    /// Writes those secrets anew that are in the clear or lie under an older key, and says how many. A crash leaves each
+    /// of them as it was or as it is to be.
+    pub fn seal_secrets(&self) -> Result<usize, IdentityError> {
+        let _alone = self.alone();
+        let mut sealed = 0;
+        for name in SECRET_FILES {
+            let Some(written) = self.read_raw(name)?.filter(|written| !self.vault.is_current(written)) else {
+                continue;
+            };
+            self.put(name, &self.open(name, &written)?)?;
+            sealed += 1;
+        }
+        Ok(sealed)
     }
 
     /// Makes the directory, durably.
@@ -287,9 +329,10 @@ impl Store {
         self.write(CERTIFICATE, pem(certificate).as_bytes())
     }
 
-    /// Stores the CA's certificate.
-    pub fn write_authority(&self, certificate: &[u8]) -> Result<(), IdentityError> {
-        self.write(AUTHORITY, pem(certificate).as_bytes())
+    /// Stores the certificates of the CAs that the node trusts. One of them has signed its own.
+    pub fn write_authorities<C: AsRef<[u8]>>(&self, certificates: &[C]) -> Result<(), IdentityError> {
+        let text: String = certificates.iter().map(|certificate| pem(certificate.as_ref())).collect();
+        self.write(AUTHORITY, text.as_bytes())
     }
 
     /// Stores the cluster key.
@@ -302,17 +345,27 @@ impl Store {
         let Some(key) = self.key()? else { return Ok(None) };
         let missing = |name: &str| self.damaged(name, "it is missing although the node has a key".to_owned());
         let certificate = self.read_certificate(CERTIFICATE)?.ok_or_else(|| missing(CERTIFICATE))?;
-        let authority = self.read_certificate(AUTHORITY)?.ok_or_else(|| missing(AUTHORITY))?;
+        let mut also = self.read_certificates(AUTHORITY)?.ok_or_else(|| missing(AUTHORITY))?;
+        let issuer = also.iter().position(|authority| is_issued_by(&certificate, authority)).unwrap_or(0);
+        let authority = also.remove(issuer);
         let cluster_key = self.read_text(CLUSTER_KEY)?.ok_or_else(|| missing(CLUSTER_KEY))?;
         let cluster_key = ClusterKey(self.hex(CLUSTER_KEY, "the key", cluster_key.trim())?);
-        Ok(Some(Credentials { key, certificate, authority, cluster_key }))
+        Ok(Some(Credentials { key, certificate, authority, also, cluster_key }))
     }
 
     fn read_certificate(&self, name: &str) -> Result<Option<CertificateDer<'static>>, IdentityError> {
+        Ok(self.read_certificates(name)?.map(|mut certificates| certificates.remove(0)))
+    }
+
+    /// The certificates of a file: one at least.
+    fn read_certificates(&self, name: &str) -> Result<Option<Vec<CertificateDer<'static>>>, IdentityError> {
         let Some(text) = self.read_text(name)? else { return Ok(None) };
-        CertificateDer::from_pem_slice(text.as_bytes())
-            .map(Some)
-            .map_err(|error| self.damaged(name, format!("not a PEM certificate: {error}")))
+        let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
+        let certificates = read.map_err(|error| self.damaged(name, format!("not a PEM certificate: {error}")))?;
+        if certificates.is_empty() {
+            return Err(self.damaged(name, "not a PEM certificate: it holds none".to_owned()));
+        }
+        Ok(Some(certificates))
     }
 
     fn read_toml<T: for<'de> Deserialize<'de>>(&self, name: &str) -> Result<Option<T>, IdentityError> {
@@ -331,22 +384,51 @@ impl Store {
     }
 
     fn read_text(&self, name: &str) -> Result<Option<String>, IdentityError> {
+        let Some(mut bytes) = self.read_raw(name)? else { return Ok(None) };
+        if SECRET_FILES.contains(&name) {
+            bytes = self.open(name, &bytes)?.to_vec();
+        }
+        String::from_utf8(bytes).map(Some).map_err(|_| self.damaged(name, "it is not text".to_owned()))
+    }
+
+    /// A file as it was written.
+    fn read_raw(&self, name: &str) -> Result<Option<Vec<u8>>, IdentityError> {
         let path = self.directory.join(name);
         match self.files.read(&path) {
-            Ok(bytes) => {
-                String::from_utf8(bytes).map(Some).map_err(|_| self.damaged(name, "it is not text".to_owned()))
-            }
+            Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(IdentityError::Io { path, action: "be read", source }),
         }
     }
 
+    /// A secret, whether it is sealed or not.
+    fn open(&self, name: &str, written: &[u8]) -> Result<Zeroizing<Vec<u8>>, IdentityError> {
+        self.vault.unseal(name, written).map_err(|locked| match locked {
+            Locked::NoKey(key) => IdentityError::Locked { path: self.directory.join(name), key },
+            Locked::Damaged => self.damaged(name, "what is encrypted in it is not what was written".to_owned()),
+        })
+    }
+
+    fn alone(&self) -> MutexGuard<'_, ()> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn write(&self, name: &str, content: &[u8]) -> Result<(), IdentityError> {
+        let _alone = self.alone();
+        self.put(name, content)
+    }
+
+    fn put(&self, name: &str, content: &[u8]) -> Result<(), IdentityError> {
         let path = self.directory.join(name);
-        self.files.replace(&path, content).map_err(|source| IdentityError::Io { path, action: "be written", source })
+        let failed = |source| IdentityError::Io { path: path.clone(), action: "be written", source };
+        if SECRET_FILES.contains(&name) {
+            return self.files.replace(&path, &self.vault.seal(name, content)).map_err(failed);
+        }
+        self.files.replace(&path, content).map_err(failed)
     }
 
     fn remove(&self, name: &str) -> Result<(), IdentityError> {
+        let _alone = self.alone();
         let path = self.directory.join(name);
         match self.files.remove(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -381,99 +463,4 @@ fn pem(certificate: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use raft::directory::FirstAccess;
-    use storage::disk::RealFiles;
-
-    use super::*;
-
-    fn store(directory: &tempfile::TempDir) -> Store {
-        let store = Store::new(Arc::new(RealFiles), directory.path());
-        store.prepare().unwrap();
-        store
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "looks at what the system says of a file")]
-    fn mode(path: &Path) -> u32 {
-        use std::os::unix::fs::PermissionsExt;
-
-        std::fs::metadata(path).unwrap().permissions().mode() & 0o777
-    }
-
-    #[test]
-    fn what_is_written_is_read() {
-        let directory = tempfile::tempdir().unwrap();
-        let store = store(&directory);
-        assert_eq!(store.identity().unwrap(), None);
-        let identity =
-            Identity { cluster: ClusterId([9; 16]), node: NodeId(3), region: RegionId(1), name: "rack-2".to_owned() };
-        store.write_identity(&identity).unwrap();
-        assert_eq!(store.identity().unwrap(), Some(identity));
-
-        let access = FirstAccess { anonymous: Some("reader".to_owned()), ..FirstAccess::default() };
-        let founding = Founding { region: "main".to_owned(), wrapped_authority_key: vec![1, 2], access };
-        store.write_founding(&founding).unwrap();
-        assert_eq!(mode(&directory.path().join("identity/founding.toml")), 0o600, "a password's hash is nobody else's");
-        assert_eq!(store.founding().unwrap(), Some(founding));
-        store.remove_founding().unwrap();
-        store.remove_founding().unwrap();
-        assert_eq!(store.founding().unwrap(), None);
-
-        assert!(!store.is_founding_region().unwrap());
-        store.write_founding_region().unwrap();
-        assert!(store.is_founding_region().unwrap());
-        store.remove_founding_region().unwrap();
-        store.remove_founding_region().unwrap();
-        assert!(!store.is_founding_region().unwrap());
-
-        let joining = Joining { request: RequestId([4; 16]), name: "n".to_owned() };
-        store.write_joining(&joining).unwrap();
-        assert_eq!(store.joining().unwrap(), Some(joining));
-
-        assert!(!store.has_log().unwrap());
-        store.write_has_log().unwrap();
-        assert!(store.has_log().unwrap());
-
-        assert!(store.credentials().unwrap().is_none());
-        store.write_key("key").unwrap();
-        assert!(matches!(store.credentials(), Err(IdentityError::Damaged { .. })));
-        store.write_certificate(&[7; 100]).unwrap();
-        store.write_authority(&[8; 100]).unwrap();
-        store.write_cluster_key(&ClusterKey([6; 32])).unwrap();
-        let credentials = store.credentials().unwrap().unwrap();
-        assert_eq!(credentials.certificate.as_ref(), [7; 100]);
-        assert_eq!(credentials.authority.as_ref(), [8; 100]);
-        assert_eq!(credentials.cluster_key, ClusterKey([6; 32]));
-    }
-
-    #[test]
-    fn disks_are_remembered() {
-        let directory = tempfile::tempdir().unwrap();
-        let store = store(&directory);
-        let mut known = store.known_disks().unwrap();
-        assert_eq!(known.list, directory.path().join("identity/disks.toml"));
-        assert!(known.disks.is_empty());
-        store.write_known_disks(&known).unwrap();
-        assert_eq!(store.known_disks().unwrap(), known);
-        known.disks.insert(PathBuf::from("/srv/\"one\""), DiskId([1; 16]));
-        known.disks.insert(PathBuf::from("/srv/two"), DiskId([2; 16]));
-        known.added.insert(PathBuf::from("/srv/two"));
-        known.removed.insert(DiskId([3; 16]), PathBuf::from("/srv/three"));
-        store.write_known_disks(&known).unwrap();
-        assert_eq!(store.known_disks().unwrap(), known);
-        store.write(DISKS, b"version = 1\n[[disk]]\ndirectory = \"/a\"\nid = \"zz\"\n").unwrap();
-        assert!(store.known_disks().unwrap_err().to_string().contains("/a: "));
-    }
-
-    #[test]
-    fn damage_and_other_versions_are_named() {
-        let directory = tempfile::tempdir().unwrap();
-        let store = store(&directory);
-        store.write(NODE, b"version = 2\n").unwrap();
-        assert!(matches!(store.identity(), Err(IdentityError::Version { found: 2, .. })));
-        store.write(NODE, b"version = 1\n").unwrap();
-        assert!(store.identity().unwrap_err().to_string().contains("node.toml\" is damaged: missing field"));
-        store.write(NODE, &[0xff]).unwrap();
-        assert!(matches!(store.identity(), Err(IdentityError::Damaged { .. })));
-    }
-}
+mod tests;

@@ -1,5 +1,8 @@
 //! TLS between peers: version 1.3, both sides with a certificate of the cluster's CA, time from the environment.
 //!
+//! What a node shows and whom it trusts (`trusted`) can be exchanged while it runs; connections that are open then are not
+//! touched here.
+//!
 //! A client without a certificate is let in as far as the handshake, so that a machine can ask to be admitted; what
 //! it may then call is up to the peer service.
 
@@ -9,14 +12,18 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use raft::time::Clock;
 use rustls::client::ResolvesClientCert;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::time_provider::TimeProvider;
-use rustls::{ClientConfig, RootCertStore, ServerConfig, SignatureScheme};
+use rustls::{ClientConfig, ServerConfig, SignatureScheme};
 use rustls_pki_types::{CertificateDer, UnixTime};
+use tokio::sync::watch;
 
 use super::credentials::Credentials;
+use super::trusted::Trusted;
 
 /// Why the TLS set-up failed.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +36,7 @@ pub enum PeerTlsError {
     Key,
     /// The CA's certificate is not usable.
     #[error("the cluster's CA certificate identity/ca.crt cannot be used")]
-    Authority(#[from] rustls::server::VerifierBuilderError),
+    Authority(#[source] rustls::server::VerifierBuilderError),
 }
 
 /// The TLS configurations of one node towards its peers. Cheap to clone.
@@ -40,6 +47,7 @@ pub struct PeerTls {
     /// For connections to peers. The caller names the node that it dials.
     pub client: Arc<ClientConfig>,
     current: Arc<Current>,
+    trusted: Arc<Trusted>,
 }
 
 /// The certificate that is shown, exchanged when it is renewed.
@@ -94,33 +102,43 @@ impl PeerTls {
     /// The configurations of a node with these credentials.
     pub fn new(credentials: &Credentials, clock: &Arc<dyn Clock>) -> Result<Self, PeerTlsError> {
         let current = Arc::new(Current { key: ArcSwap::from_pointee(certified_key(credentials)?) });
-        let mut roots = RootCertStore::empty();
-        roots.add(credentials.authority.clone())?;
-        let roots = Arc::new(roots);
+        let trusted = Arc::new(Trusted::new(credentials)?);
         let time: Arc<dyn TimeProvider> = Arc::new(TlsClock::new(clock));
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), provider())
-            .allow_unauthenticated()
-            .build()?;
         let mut server = ServerConfig::builder_with_details(provider(), Arc::clone(&time))
             .with_protocol_versions(&[&rustls::version::TLS13])?
-            .with_client_cert_verifier(verifier)
+            .with_client_cert_verifier(Arc::clone(&trusted) as Arc<dyn ClientCertVerifier>)
             .with_cert_resolver(Arc::clone(&current) as Arc<dyn ResolvesServerCert>);
         server.alpn_protocols = vec![b"h2".to_vec()];
         // Connections live long, and each is to be checked anew: no resumption.
         server.send_tls13_tickets = 0;
         let mut client = ClientConfig::builder_with_details(provider(), time)
             .with_protocol_versions(&[&rustls::version::TLS13])?
-            .with_root_certificates(roots)
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::clone(&trusted) as Arc<dyn ServerCertVerifier>)
             .with_client_cert_resolver(Arc::clone(&current) as Arc<dyn ResolvesClientCert>);
         client.alpn_protocols = vec![b"h2".to_vec()];
         client.resumption = rustls::client::Resumption::disabled();
-        Ok(Self { server: Arc::new(server), client: Arc::new(client), current })
+        Ok(Self { server: Arc::new(server), client: Arc::new(client), current, trusted })
     }
 
-    /// Shows a renewed certificate from now on.
+    /// Shows another certificate and trusts other CAs from now on. Connections that are open stay so.
     pub fn replace(&self, credentials: &Credentials) -> Result<(), PeerTlsError> {
-        self.current.key.store(Arc::new(certified_key(credentials)?));
+        let key = certified_key(credentials)?;
+        self.trusted.replace(credentials)?;
+        self.current.key.store(Arc::new(key));
         Ok(())
+    }
+
+    /// Whether a certificate is of a CA that is trusted now. When it is valid is not looked at.
+    #[must_use]
+    pub fn trusts(&self, certificate: &CertificateDer<'_>) -> bool {
+        self.trusted.has_issued(certificate)
+    }
+
+    /// Tells when other CAs are trusted than before.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.trusted.changes()
     }
 }
 

@@ -47,6 +47,35 @@ mod tests {
         assert_eq!(nested, "(member:1.2.840.113556.1.4.1941:=cn=a \\28b\\29,dc=x)");
     }
 
+    /// What an escaped value stands for (RFC 4515, 3).
+    fn unescaped(text: &str) -> Vec<u8> {
+        let (mut bytes, mut rest) = (Vec::new(), text);
+        while let Some((before, behind)) = rest.split_once('\\') {
+            bytes.extend(before.as_bytes());
+            bytes.push(u8::from_str_radix(&behind[..2], 16).unwrap());
+            rest = &behind[2..];
+        }
+        bytes.extend(rest.as_bytes());
+        bytes
+    }
+
+    #[test]
+    fn what_a_server_reads_is_what_was_put_in() {
+        const WORDS: &[&str] =
+            &["ann", "*", "(", ")", "\\", "\\2a", "\0", "{name}", "{dn}", "&", "|", "=", ")(uid=*", "é", ",", " "];
+        crate::fuzz::explore!("ldap_filters", |input: &[u8]| {
+            let (name, dn) = input.split_at(input.len() / 2);
+            let (name, dn) = (crate::fuzz::spelled(name, WORDS), crate::fuzz::spelled(dn, WORDS));
+            let filled = fill("(&(uid={name})(member={dn}))", &name, &dn);
+            let inside = filled.strip_prefix("(&(uid=").and_then(|rest| rest.strip_suffix("))")).unwrap();
+            let (first, second) = inside.split_once(")(member=").unwrap();
+            for (value, text) in [(first, &name), (second, &dn)] {
+                assert!(!value.contains(['(', ')', '*', '\0']), "{name:?} {dn:?}: {filled:?}");
+                assert_eq!(unescaped(value), text.as_bytes(), "{filled:?}");
+            }
+        });
+    }
+
     proptest::proptest! {
         #[test]
         fn a_filled_filter_has_the_shape_of_its_template(name in ".{0,40}", dn in ".{0,40}") {

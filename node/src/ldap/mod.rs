@@ -202,6 +202,7 @@ impl PasswordSource for Ldap {
 mod tests {
     use storage::disk::RealFiles;
     use storage::kv::RocksEngines;
+    use storage::seal::Keys;
 
     use super::*;
     use crate::config::LdapSettings;
@@ -220,7 +221,7 @@ mod tests {
             ..LdapSettings::default()
         };
         change(&mut settings);
-        let environment = real(Arc::new(RealFiles), Arc::new(RocksEngines::new()));
+        let environment = real(Arc::new(RealFiles), Arc::new(RocksEngines::new(Keys::clear())));
         (Ldap::new(LdapOptions::new(&settings).unwrap().unwrap(), &environment), directory)
     }
 

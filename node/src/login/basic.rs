@@ -44,6 +44,7 @@ impl Login {
             Some(robot) => (self.robot(robot, password, address).await, Principal::Robot(robot.to_owned())),
             None => (self.user(name, password, address).await, Principal::User(name.to_owned())),
         };
+        self.shared.metrics.tried(kind_of(name, password), found.as_ref().map_err(|unknown| &unknown.error));
         match found {
             Ok(known) => Ok(known),
             Err(Unknown { error, why }) => {
@@ -100,7 +101,7 @@ impl Login {
                 Some(known) => Ok(known),
                 None => Err(self.failed_or_locked(&attempt).into()),
             },
-            Err(OutsideError::Unavailable(message)) => Err(LoginError::Unavailable(message).into()),
+            Err(error @ OutsideError::Unavailable(_)) => Err(error.told().into()),
             Err(OutsideError::Refused(why)) => {
                 let error = self.failed_or_locked(&attempt);
                 if error == LoginError::Wrong {
@@ -127,7 +128,12 @@ impl Login {
         let (rights, now) = (self.rights()?, self.shared.access.now());
         let secrets = secrets(&rights, principal);
         let record = secrets.iter().find(|record| record.id == shown.id);
-        let Some(record) = record.filter(|record| shown.matches(&record.hash) && record.is_valid(now)) else {
+        let go_on = match principal {
+            Principal::User(name) => rights.user(name).is_some_and(|user| rights.keys_count(user, now)),
+            _ => true,
+        };
+        let is_right = |record: &&SecretRecord| shown.matches(&record.hash) && record.is_valid(now);
+        let Some(record) = record.filter(is_right).filter(|_| go_on) else {
             return Err(self.failed_or_locked(&attempt));
         };
         let known = self.standing(principal, Way::Key, true)?.ok_or_else(|| self.failed_or_locked(&attempt))?;
@@ -172,7 +178,16 @@ impl Login {
                 return known(user, true);
             }
             let is_elsewhere = is_name && user.is_none_or(|user| !user.disabled && user.source.is_some());
-            if is_elsewhere && let Some((source, outsider)) = self.ask_sources((name, user), password).await? {
+            let found = if is_elsewhere {
+                self.ask_sources((name, user), password).await
+            } else {
+                self.ask_for_nobody(is_name).await.map(|()| None)
+            };
+            if found.is_err() && user.is_some_and(|user| user.source.is_none()) {
+                // It is known to be wrong, or it could be guessed for nothing while nobody outside answers.
+                shared.lockout.failed(&attempt);
+            }
+            if let Some((source, outsider)) = found? {
                 // It was right, whatever becomes of him here.
                 trial.end();
                 let Some(user) = self.provision(name, &source, outsider, rights).await? else {
@@ -192,15 +207,14 @@ impl Login {
     /// The person of an ID token, in the place of a password.
     async fn by_id_token(&self, name: &str, token: &str, address: IpAddr) -> Result<Known, Unknown> {
         let attempt = Attempt::by_secret(address);
-        self.shared.lockout.check(&attempt)?;
         match self.person(token).await {
             Ok(known) if known.session.principal == Principal::User(name.to_owned()) || name == ID_TOKEN_NAME => {
                 Ok(known)
             }
-            Ok(_) | Err(LoginError::Wrong) => Err(self.failed(&attempt).into()),
-            Err(LoginError::Malformed(why)) => {
+            Ok(_) | Err(LoginError::Wrong) => Err(self.failed_or_locked(&attempt).into()),
+            Err(LoginError::Malformed(why) | LoginError::Untrusted(why)) => {
                 info!(user = name, why, "an ID token does not count");
-                Err(Unknown { error: self.failed(&attempt), why: Some(why) })
+                Err(Unknown { error: self.failed_or_locked(&attempt), why: Some(why) })
             }
             Err(error) => Err(error.into()),
         }
@@ -238,6 +252,17 @@ impl Login {
         let since = user.map_or(0, |user| user.sessions_from.0).to_le_bytes();
         let parts = [name.as_bytes(), kept.as_bytes(), source.as_bytes(), &since, password.as_bytes()];
         self.shared.verified.fingerprint(&parts)
+    }
+}
+
+/// What somebody shows, for the metrics.
+fn kind_of(name: &str, password: &str) -> &'static str {
+    match ShownSecret::parse(password).map(|shown| shown.kind) {
+        Some(SecretKind::Key) => "key",
+        Some(SecretKind::Robot) => "secret",
+        None if is_token(password) => "token",
+        None if name.starts_with(ROBOT_PREFIX) => "secret",
+        None => "password",
     }
 }
 

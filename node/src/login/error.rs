@@ -9,6 +9,10 @@ pub enum LoginError {
     /// What was shown is no credential, or a token that does not count: answered 401 with `invalid_token`.
     #[error("{0}")]
     Malformed(String),
+    /// A token of somebody outside does not count: answered 401 with `invalid_token`. Whoever shows it is told no more, since
+    /// anybody may show one; why it is so stands in the audit log.
+    #[error("the token does not count here: the audit log of the registry says why")]
+    Untrusted(String),
     /// Too many failures of this name or from this address: answered 429.
     #[error("too many failed logins: try again in {retry_after_seconds} seconds")]
     Locked {
@@ -20,7 +24,18 @@ pub enum LoginError {
     Unavailable(String),
 }
 
-/// How long ago an own token may have expired.
+impl LoginError {
+    /// Why it is so, for the audit log.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Untrusted(why) => why.clone(),
+            other => other.to_string(),
+        }
+    }
+}
+
+/// How long ago a token may have expired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leeway {
     /// Not at all, but for the difference of clocks.

@@ -15,6 +15,7 @@ pub(super) fn grants(rights: &Rights, caller: &Caller, scopes: &[Scope], now: Ti
     let granted = scopes.iter().filter_map(|scope| {
         let actions = match scope.kind {
             GrantKind::Repository => of_repository(rights, caller, scope, now),
+            GrantKind::Registry if scope.name == Grant::ADMINISTRATION => of_administration(caller, scope),
             GrantKind::Registry => of_catalog(rights, caller, scope, now),
             GrantKind::Other => Vec::new(),
         };
@@ -28,6 +29,14 @@ fn of_repository(rights: &Rights, caller: &Caller, scope: &Scope, now: Timestamp
     let words = WORDS.into_iter().filter(|(word, _)| asked(word));
     let allowed = words.filter(|(_, action)| rights.allows(caller, *action, &scope.name, now));
     allowed.map(|(word, _)| word.to_owned()).collect()
+}
+
+/// To whom the rules let administer nothing it is of no use, and what they let is asked at each request: so everybody may have
+/// it who has an account.
+fn of_administration(caller: &Caller, scope: &Scope) -> Vec<String> {
+    let asks = scope.actions.iter().any(|action| action == "*");
+    let is_somebody = !matches!(caller.principal, Principal::Anonymous | Principal::External { .. });
+    if asks && is_somebody { vec!["*".to_owned()] } else { Vec::new() }
 }
 
 /// The list shows nobody more than he may pull, so everybody may ask for it who has an account; others if there is something

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::LoginError;
+use super::{LoginError, Metrics};
 
 /// Failures of one name that cost no delay.
 const FREE_BY_NAME: u32 = 5;
@@ -92,6 +92,7 @@ struct Tables {
 #[derive(Debug)]
 pub(super) struct Lockout {
     tables: Mutex<Tables>,
+    metrics: Metrics,
 }
 
 /// A password that is being checked. Whoever hangs up meanwhile has failed: or he would guess for nothing, as each check
@@ -155,13 +156,13 @@ impl Attempt {
 }
 
 impl Lockout {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(metrics: Metrics) -> Self {
         let tables = Tables {
             names: Seen::new(FORGOTTEN_AFTER),
             places: Seen::new(FORGOTTEN_AFTER),
             known: Seen::new(KNOWN_FOR),
         };
-        Self { tables: Mutex::new(tables) }
+        Self { tables: Mutex::new(tables), metrics }
     }
 
     /// Whether this may be tried now. Say afterwards what came of it.
@@ -188,9 +189,15 @@ impl Lockout {
         let mut tables = self.tables();
         let failures = next(tables.places.get(&attempt.place, now), FREE_BY_ADDRESS, now);
         tables.places.set(attempt.place, failures, now);
+        if failures.count > FREE_BY_ADDRESS {
+            self.metrics.locked("address");
+        }
         if let Some(name) = &attempt.name {
             let failures = next(tables.names.get(name, now), FREE_BY_NAME, now);
             tables.names.set(name.clone(), failures, now);
+            if failures.count > FREE_BY_NAME {
+                self.metrics.locked("name");
+            }
         }
     }
 
@@ -245,7 +252,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn each_failure_after_some_doubles_the_delay_up_to_five_minutes() {
-        let lockout = Lockout::new();
+        let lockout = Lockout::new(Metrics::default());
         let attempt = Attempt::by_password("ann", address("192.0.2.1"));
         fail(&lockout, &attempt, 5);
         let mut waits = Vec::new();
@@ -266,7 +273,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn guesses_at_one_name_from_many_addresses_keep_nobody_out_who_has_been_there_before() {
-        let lockout = Lockout::new();
+        let lockout = Lockout::new(Metrics::default());
         let home = Attempt::by_password("ann", address("192.0.2.1"));
         lockout.succeeded(&home);
         for host in 0..6 {
@@ -287,7 +294,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn guesses_at_many_names_from_one_address_are_slowed_down_whatever_succeeds_between_them() {
-        let lockout = Lockout::new();
+        let lockout = Lockout::new(Metrics::default());
         let own = Attempt::by_password("mallory", address("2001:db8:1:2::1"));
         for index in 0..FREE_BY_ADDRESS {
             lockout.succeeded(&own);
@@ -301,7 +308,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_trial_without_an_outcome_is_a_failure() {
-        let lockout = Lockout::new();
+        let lockout = Lockout::new(Metrics::default());
         let attempt = Attempt::by_password("ann", address("192.0.2.1"));
         for _ in 0..20 {
             drop(Trial::new(&lockout, &attempt));
@@ -326,7 +333,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_tables_are_bounded() {
-        let lockout = Lockout::new();
+        let lockout = Lockout::new(Metrics::default());
         for index in 0..u32::try_from(ENTRIES_MAX).unwrap() + 100 {
             let attempt = Attempt::by_password(&format!("u{index}"), IpAddr::V4(index.into()));
             lockout.failed(&attempt);

@@ -16,13 +16,16 @@ mod form;
 mod grants;
 mod keys;
 mod lockout;
+mod metrics;
 mod passwords;
+mod proven;
 mod provision;
 mod realm;
 mod scope;
 mod secret;
 mod service;
 mod source;
+mod stretch;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -30,6 +33,7 @@ mod tests;
 mod token;
 mod uses;
 mod verified;
+mod ways;
 
 use std::sync::Arc;
 
@@ -40,10 +44,11 @@ use self::authorization::{Credentials, credentials};
 use self::keys::Keys;
 use self::lockout::Lockout;
 use self::passwords::Passwords;
+use self::proven::Proven;
 use self::realm::Addresses;
 use self::token::{Names, Session};
 use self::uses::Uses;
-use self::verified::Verified;
+use self::verified::{PASSWORDS_MAX, Verified};
 use crate::access::{Access, Caller, Principal, Rights, Way};
 use crate::audit::Audit;
 use crate::deletion::DirectoryRecords;
@@ -53,10 +58,13 @@ use crate::serve::Client;
 
 pub use error::{Leeway, LoginError};
 pub use keys::new_signing_key;
+pub use metrics::Metrics;
 pub use passwords::{PASSWORD_CHARACTERS_MAX, PASSWORD_CHARACTERS_MIN, PasswordRule, check_password, hash_password};
 pub use secret::{NewSecret, SecretKind, new_secret};
 pub use service::router;
 pub use source::{OutsideError, OutsidePerson, OutsideTokens, Outsider, PasswordSource, SourceError};
+pub(crate) use stretch::{Stretch, stretch};
+pub use ways::{Issuer, Ways};
 
 /// What a node's settings say of logins.
 #[derive(Clone, Debug)]
@@ -65,6 +73,8 @@ pub(crate) struct LoginOptions {
     pub(crate) token_lifetime_seconds: u64,
     /// How long a refresh token counts.
     pub(crate) refresh_lifetime_seconds: u64,
+    /// How long a refresh token counts that one administers with.
+    pub(crate) session_seconds: u64,
     /// How long a token that has expired still names the principal of an upload that it has begun.
     pub(crate) upload_lifetime_seconds: u64,
     /// URL at which clients reach the registry; empty: where they came to.
@@ -94,6 +104,8 @@ pub(crate) struct LoginParts {
     pub(crate) sources: Vec<Arc<dyn PasswordSource>>,
     /// Tokens of others.
     pub(crate) outside: Option<Arc<dyn OutsideTokens>>,
+    /// What is counted.
+    pub(crate) metrics: Metrics,
     /// What the settings say.
     pub(crate) options: LoginOptions,
 }
@@ -118,8 +130,10 @@ struct Shared {
     keys: Keys,
     passwords: Passwords,
     verified: Verified<()>,
+    proven: Proven,
     lockout: Lockout,
     uses: Uses,
+    metrics: Metrics,
 }
 
 /// Somebody who was recognised.
@@ -147,6 +161,7 @@ impl Known {
             address: client.address,
             way: self.way,
             grants: None,
+            shown: Some(self.session.shown()).filter(|_| self.session.principal != Principal::Anonymous),
         }
     }
 }
@@ -154,16 +169,18 @@ impl Known {
 impl Login {
     /// Begins; [`keep`](Self::keep) has to run beside it.
     pub(crate) fn new(parts: LoginParts) -> Self {
-        let LoginParts { cluster, cluster_key, access, directory, audit, entropy, exec, sources, outside, options } =
-            parts;
+        let LoginParts { cluster, cluster_key, access, directory, audit, entropy, .. } = parts;
+        let LoginParts { exec, sources, outside, metrics, options, .. } = parts;
         let addresses = Addresses { public_url: options.public_url.clone(), api_url: options.api_url.clone() };
         let shared = Shared {
             names: Names::new(cluster),
             keys: Keys::new(cluster, cluster_key),
             passwords: Passwords::new(exec),
-            verified: Verified::new(entropy.as_ref()),
-            lockout: Lockout::new(),
+            verified: Verified::new(entropy.as_ref(), PASSWORDS_MAX),
+            proven: Proven::new(entropy.as_ref(), metrics.clone()),
+            lockout: Lockout::new(metrics.clone()),
             uses: Uses::new(Arc::clone(&directory), Arc::clone(&entropy)),
+            metrics,
             access,
             directory,
             audit,
@@ -217,7 +234,13 @@ impl Login {
     async fn known(&self, shown: Credentials, client: &Client) -> Result<Known, LoginError> {
         match shown {
             Credentials::Basic { name, password } => self.basic(&name, &password, client.address).await,
-            Credentials::None => Ok(self.by_certificate(client)?.unwrap_or_else(Known::anonymous)),
+            Credentials::None => {
+                let found = self.by_certificate(client);
+                if let Some(outcome) = found.as_ref().map(Option::as_ref).transpose() {
+                    self.shared.metrics.tried("certificate", outcome);
+                }
+                Ok(found?.unwrap_or_else(Known::anonymous))
+            }
             Credentials::Bearer(_) => {
                 Err(LoginError::Malformed("a token is given for a password or a refresh token only".to_owned()))
             }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use raft::directory::{Command, Response, UserRecord, is_user_name};
+use raft::directory::{CONFIRMED_EVERY_SECONDS, Command, IssuerRecord, Response, UserRecord, is_user_name};
 use raft::id::RequestId;
-use tokio::time::{Instant, sleep};
-use tracing::{info, warn};
+use raft::time::Timestamp;
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{debug, info, warn};
 
 use super::source::{OutsideError, Outsider};
 use super::{Known, Login, LoginError};
@@ -13,6 +14,8 @@ use crate::access::{Principal, Rights, Way};
 
 /// Bound on this node hearing of a user whom the directory has taken in.
 const HEARD_WITHIN: Duration = Duration::from_secs(5);
+/// Bound on the directory noting that somebody was where he logs in.
+const NOTED_WITHIN: Duration = Duration::from_secs(1);
 /// Pause between two looks at whether it has.
 const HEARD_POLL: Duration = Duration::from_millis(20);
 
@@ -40,13 +43,21 @@ impl Login {
         failure.map_or(Ok(None), Err)
     }
 
+    /// The same question about nobody, for a password that is wrong here: whoever guesses at the name of somebody here waits
+    /// as long as for any other name, and hears as well that the places outside do not answer. His password is told to none
+    /// of them as his.
+    pub(super) async fn ask_for_nobody(&self, is_name: bool) -> Result<(), LoginError> {
+        if !is_name || self.shared.sources.is_empty() {
+            return Ok(());
+        }
+        let random = || format!("{:032x}", u128::from_be_bytes(self.shared.entropy.id()));
+        self.ask_sources((&format!("nobody-{}", random()), None), &random()).await.map(drop)
+    }
+
     /// The person of an ID token.
     pub(super) async fn person(&self, token: &str) -> Result<Known, LoginError> {
         let Some(outside) = &self.shared.outside else { return Err(LoginError::Wrong) };
-        let person = outside.person(token).await.map_err(|error| match error {
-            OutsideError::Refused(message) => LoginError::Malformed(message),
-            OutsideError::Unavailable(message) => LoginError::Unavailable(message),
-        })?;
+        let person = outside.person(token).await.map_err(OutsideError::told)?;
         let rights = self.rights()?;
         let user = self.provision(&person.name, &person.issuer, person.outsider, &rights).await?;
         match user {
@@ -68,7 +79,11 @@ impl Login {
         rights: &Rights,
     ) -> Result<Option<UserRecord>, LoginError> {
         let present = rights.user(name);
-        let is_his = present.is_none_or(|user| user.source.as_deref() == Some(source) && !user.disabled);
+        // Another issuer of the name does not speak of the users of the one before.
+        let vouches_by = rights.issuer(source).and_then(IssuerRecord::vouches_by);
+        let is_known_so = |user: &UserRecord| user.vouched.is_none() || user.vouched == vouches_by;
+        let is_his =
+            present.is_none_or(|user| user.source.as_deref() == Some(source) && !user.disabled && is_known_so(user));
         if !is_his || !is_user_name(name) {
             info!(name, source, "a login outside is not taken: the name is no user of that source, or he is disabled");
             return Ok(None);
@@ -85,9 +100,6 @@ impl Login {
             (display, _) => display,
         };
         let is_as_told = |user: &UserRecord| user.display == display && user.groups == groups;
-        if let Some(user) = present.filter(|user| is_as_told(user)) {
-            return Ok(Some(user.clone()));
-        }
         let command = Command::ProvisionUser {
             name: name.to_owned(),
             source: source.to_owned(),
@@ -95,6 +107,15 @@ impl Login {
             groups: groups.clone(),
         };
         let request = RequestId(self.shared.entropy.id());
+        if let Some(user) = present.filter(|user| is_as_told(user)) {
+            let is_due = |last: Timestamp| last.plus_seconds(CONFIRMED_EVERY_SECONDS) <= self.shared.access.now();
+            if user.confirmed.is_none_or(is_due) {
+                // That he was there is written down if it can be: where the directory has no quorum he logs in all the same.
+                let noted = timeout(NOTED_WITHIN, self.shared.directory.propose(request, command)).await;
+                debug!(name, source, ?noted, "a login outside is noted");
+            }
+            return Ok(Some(user.clone()));
+        }
         match self.shared.directory.propose(request, command).await {
             Ok(Response::Refused(refusal)) => {
                 warn!(name, source, %refusal, "a login outside is not taken");

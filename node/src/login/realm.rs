@@ -22,6 +22,12 @@ pub(super) struct Addresses {
 impl Addresses {
     /// URL of the token service for a client.
     pub(super) fn realm(&self, headers: &HeaderMap, client: &Client) -> String {
+        if let Some(tenant) = &client.tenant {
+            // At the very domain, whatever the registry is called otherwise: names mean something else there.
+            let host = client.host.as_deref().filter(|host| is_host(host)).unwrap_or(tenant.domain());
+            let secure = client.secure || self.public_url.starts_with("https://");
+            return format!("{}://{host}{TOKEN_PATH}", if secure { "https" } else { "http" });
+        }
         let base = if self.public_url.is_empty() {
             let asked = client.host.as_deref().or_else(|| headers.get(HOST)?.to_str().ok());
             let scheme = if client.secure { "https" } else { "http" };
@@ -61,6 +67,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::tenant::Tenant;
 
     fn realm(public_url: &str, host: Option<&str>, secure: bool, header: Option<&str>) -> String {
         let addresses = Addresses { public_url: public_url.to_owned(), api_url: "http://127.0.0.1:5000".to_owned() };
@@ -82,6 +89,22 @@ mod tests {
         for host in ["", "a b", "a\"b", "a/b", "evil.example,x=", "a@b", "ü"] {
             assert_eq!(realm("", Some(host), false, None), "http://127.0.0.1:5000/token", "{host}");
         }
+    }
+
+    #[test]
+    fn at_the_domain_of_a_tenant_tokens_are_there_too() {
+        let realm = |public_url: &str, host: Option<&str>, secure: bool| {
+            let addresses = Addresses { public_url: public_url.to_owned(), api_url: "http://127.0.0.1".to_owned() };
+            let tenant = Tenant::new("registry.acme.example", "acme");
+            let client = Client::at(IpAddr::V4(Ipv4Addr::LOCALHOST));
+            let client = Client { host: host.map(str::to_owned), secure, tenant, ..client };
+            addresses.realm(&HeaderMap::new(), &client)
+        };
+        let own = Some("registry.acme.example:5000");
+        assert_eq!(realm("", own, true), "https://registry.acme.example:5000/token");
+        assert_eq!(realm("", own, false), "http://registry.acme.example:5000/token");
+        assert_eq!(realm("https://r.example.org", own, false), "https://registry.acme.example:5000/token");
+        assert_eq!(realm("", None, true), "https://registry.acme.example/token");
     }
 
     #[test]

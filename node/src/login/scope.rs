@@ -1,11 +1,13 @@
-//! Scopes, what a client asks a token for: `repository:NAME:pull,push`, `registry:catalog:*` (distribution's token scope).
+//! Scopes, what a client asks a token for: `repository:NAME:pull,push`, `registry:catalog:*` (distribution's token scope), and
+//! our own `registry:admin:*` to administer.
 //!
 //! What cannot be read is left out: the answer is the intersection of what is asked and what is allowed, never an error
 //! (distribution's token specification). Names may begin with a registry's host, which is no part of a repository's name.
 
 use raft::catalog::RepositoryName;
 
-use crate::access::GrantKind;
+use crate::access::{Grant, GrantKind};
+use crate::tenant::Tenant;
 
 /// Most scopes of one request; more are left out. Clients ask for a few: the repository, and those that they mount from.
 const SCOPES_MAX: usize = 64;
@@ -15,7 +17,7 @@ const SCOPES_MAX: usize = 64;
 pub(super) struct Scope {
     /// Kind of thing.
     pub(super) kind: GrantKind,
-    /// A repository's name, or `catalog`.
+    /// A repository's name, `catalog` or `admin`.
     pub(super) name: String,
     /// What is to be done, each once, in the order asked; only words that mean something: `pull`, `push`, `delete`, `*`.
     pub(super) actions: Vec<String>,
@@ -33,6 +35,18 @@ pub(super) fn scopes<'a>(texts: impl IntoIterator<Item = &'a str>, host: Option<
         }
     }
     scopes
+}
+
+/// Scopes of a tenant's names in full ones. What no name can be is left out.
+pub(super) fn within(scopes: Vec<Scope>, tenant: &Tenant) -> Vec<Scope> {
+    let full = |scope: Scope| match scope.kind {
+        GrantKind::Repository => {
+            let name = tenant.full(&scope.name);
+            name.parse::<RepositoryName>().is_ok().then_some(Scope { name, ..scope })
+        }
+        _ => Some(scope),
+    };
+    scopes.into_iter().filter_map(full).collect()
 }
 
 fn add(actions: &mut Vec<String>, more: impl IntoIterator<Item = String>) {
@@ -66,7 +80,7 @@ fn scope(text: &str, host: Option<&str>) -> Option<Vec<Scope>> {
             let names = names.into_iter().filter(|name| name.parse::<RepositoryName>().is_ok());
             Some(names.map(|name| of(GrantKind::Repository, name)).collect())
         }
-        "registry" if name == "catalog" => Some(vec![of(GrantKind::Registry, name)]),
+        "registry" if name == "catalog" || name == Grant::ADMINISTRATION => Some(vec![of(GrantKind::Registry, name)]),
         _ => None,
     }
 }
@@ -130,6 +144,24 @@ mod tests {
         let both = [one("registry.example.org/app", "pull"), one("app", "pull")].concat();
         assert_eq!(read(&["repository:registry.example.org/app:pull"]), both, "either may be meant");
         assert_eq!(read(&["repository:docker.io/library/alpine:pull"]), one("docker.io/library/alpine", "pull"));
+    }
+
+    #[test]
+    fn what_a_tenant_asks_for_is_its_own() {
+        let tenant = Tenant::new("registry.acme.example", "acme").unwrap();
+        let long = format!("repository:{}:pull", "a".repeat(251));
+        let asked = [
+            "repository:app:pull",
+            "repository:acme/app:pull",
+            "repository:registry.acme.example/app:pull",
+            "repository:registry.acme.example:443/lib:pull",
+            "registry:catalog:*",
+            "repository:../other:pull",
+            &long,
+        ];
+        let scopes = within(scopes(asked, Some("registry.acme.example:443")), &tenant);
+        let names: Vec<&str> = scopes.iter().map(|scope| scope.name.as_str()).collect();
+        assert_eq!(names, ["acme/app", "acme/acme/app", "acme/registry.acme.example/app", "acme/lib", "catalog"]);
     }
 
     #[test]

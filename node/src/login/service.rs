@@ -23,13 +23,15 @@ use super::form::Form;
 use super::grants::grants;
 use super::keys::Keys;
 use super::realm::TOKEN_PATH;
-use super::scope::scopes;
+use super::scope::{scopes, within};
 use super::token::{TokenKind, sign};
-use super::{Known, Login, LoginError};
+use super::ways::nonce_of;
+use super::{Known, Login, LoginError, LoginOptions};
 use crate::access::{Grant, GrantKind, Principal};
 use crate::audit::AuditEvent;
 use crate::limit::Throttle;
 use crate::serve::Client;
+use crate::tenant::{Strayed, Tenant, Tenants};
 
 /// Longest form: a token of somebody else is some kilobytes.
 const FORM_BYTES_MAX: usize = 64 << 10;
@@ -45,20 +47,28 @@ const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 const SUBJECT_TYPES: [&str; 2] = ["urn:ietf:params:oauth:token-type:id_token", "urn:ietf:params:oauth:token-type:jwt"];
 
 /// The token service and the public keys. Who asks for tokens is not known yet: his address alone counts for the limits.
-pub fn router(login: Login, throttle: Throttle) -> Router {
+pub fn router(login: Login, throttle: Throttle, tenants: Tenants) -> Router {
     Router::new()
         .route(TOKEN_PATH, get(by_query).post(by_form))
         .route("/.well-known/jwks.json", get(published))
-        .with_state(Service { login, throttle })
+        .with_state(Service { login, throttle, tenants })
 }
 
 #[derive(Clone)]
 struct Service {
     login: Login,
     throttle: Throttle,
+    tenants: Tenants,
 }
 
 impl Service {
+    /// Who asks, with the tenant whose names he means.
+    fn client(&self, parts: &mut Parts) -> Result<Client, Strayed> {
+        self.tenants.enter(parts)?;
+        let unknown = || Client::at(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED));
+        Ok(parts.extensions.get::<Client>().cloned().unwrap_or_else(unknown))
+    }
+
     /// The answer to a client who has asked too much. Each request counts, before anything is read or verified.
     fn too_soon(&self, client: &Client) -> Option<Response<Body>> {
         let late = self.throttle.admit(&Principal::Anonymous.to_string(), client.address, false).err()?;
@@ -67,6 +77,35 @@ impl Service {
         response.headers_mut().insert(RETRY_AFTER, late.seconds.into());
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         Some(response)
+    }
+}
+
+/// What somebody may ask for besides an access token.
+#[derive(Clone, Copy)]
+struct Terms {
+    /// Whether he wants a refresh token.
+    offline: bool,
+    /// Whether what he has shown is enough to administer with.
+    administers: bool,
+}
+
+impl Terms {
+    /// Of somebody who has shown more than a refresh token.
+    const fn new(offline: bool) -> Self {
+        Self { offline, administers: true }
+    }
+
+    /// What a refresh token says and how many seconds it counts, if there is one. Only who logs in here has one for images.
+    /// To administer, people have one wherever they log in: it is over soon.
+    fn refresh(self, known: &Known, granted: &[Grant], options: &LoginOptions) -> Option<(Vec<Grant>, u64)> {
+        let administers = granted.iter().any(Grant::is_administration);
+        if !self.offline {
+            None
+        } else if administers && (known.lasting || matches!(known.session.principal, Principal::User(_))) {
+            Some((vec![Grant::administration()], options.session_seconds))
+        } else {
+            known.lasting.then(|| (Vec::new(), options.refresh_lifetime_seconds))
+        }
     }
 }
 
@@ -82,6 +121,11 @@ impl From<LoginError> for ServiceError {
     fn from(error: LoginError) -> Self {
         Self::Login(error)
     }
+}
+
+/// Somebody's ID token that was made for another login than the one that brings it.
+fn other_login() -> LoginError {
+    LoginError::Malformed("the token is of another login: its nonce is another one".to_owned())
 }
 
 fn invalid(error: &'static str, message: impl Into<String>) -> ServiceError {
@@ -105,8 +149,11 @@ struct Answer {
 }
 
 async fn by_query(State(service): State<Service>, request: Request<Body>) -> Response<Body> {
-    let (parts, _) = request.into_parts();
-    let client = client(&parts);
+    let (mut parts, _) = request.into_parts();
+    let client = match service.client(&mut parts) {
+        Ok(client) => client,
+        Err(strayed) => return stray(&strayed),
+    };
     if let Some(refused) = service.too_soon(&client) {
         return refused;
     }
@@ -119,7 +166,7 @@ async fn by_query(State(service): State<Service>, request: Request<Body>) -> Res
     let outcome = match known {
         Ok(known) => {
             let wants_refresh = form.get("offline_token").is_some_and(|value| value == "true" || value == "1");
-            login.token((&known, &client), &form, wants_refresh && known.lasting).await
+            login.token((&known, &client), &form, Terms::new(wants_refresh)).await
         }
         Err(error) => Err(error.into()),
     };
@@ -127,8 +174,11 @@ async fn by_query(State(service): State<Service>, request: Request<Body>) -> Res
 }
 
 async fn by_form(State(service): State<Service>, request: Request<Body>) -> Response<Body> {
-    let (parts, body) = request.into_parts();
-    let client = client(&parts);
+    let (mut parts, body) = request.into_parts();
+    let client = match service.client(&mut parts) {
+        Ok(client) => client,
+        Err(strayed) => return stray(&strayed),
+    };
     if let Some(refused) = service.too_soon(&client) {
         return refused;
     }
@@ -160,11 +210,6 @@ async fn published(State(Service { login, .. }): State<Service>) -> Response<Bod
     }
 }
 
-fn client(parts: &Parts) -> Client {
-    let unknown = || Client::at(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED));
-    parts.extensions.get::<Client>().cloned().unwrap_or_else(unknown)
-}
-
 impl Login {
     /// An OAuth 2.0 request.
     async fn granted(&self, parts: &Parts, client: &Client, form: &Form) -> Result<Answer, ServiceError> {
@@ -181,19 +226,20 @@ impl Login {
                         self.known(shown, client).await?
                     }
                 };
-                self.token((&known, client), form, offline && known.lasting).await
+                self.token((&known, client), form, Terms::new(offline)).await
             }
             Some("refresh_token") => {
                 let token = form.get("refresh_token");
                 let token = token.ok_or_else(|| invalid("invalid_request", "refresh_token is missing"))?;
-                let known = self.noted(self.refresh(token), client).await?;
-                let answer = self.token((&known, client), form, false).await?;
+                let (known, administers) = self.noted(self.refresh(token), client).await?;
+                let terms = Terms { offline: false, administers };
+                let answer = self.token((&known, client), form, terms).await?;
                 // The same one goes on to count: clients that ask at the same time would lose each other's.
                 Ok(Answer { refresh_token: Some(token.to_owned()), ..answer })
             }
             Some(EXCHANGE) => {
                 let known = self.exchanged(client, form).await?;
-                let answer = self.token((&known, client), form, false).await?;
+                let answer = self.token((&known, client), form, Terms::new(offline)).await?;
                 Ok(Answer { issued_token_type: Some(ACCESS_TOKEN), ..answer })
             }
             Some(other) => {
@@ -205,9 +251,9 @@ impl Login {
     }
 
     /// Whoever a token stands for; that one does not count is a record.
-    async fn noted(&self, found: Result<Known, LoginError>, client: &Client) -> Result<Known, LoginError> {
-        if let Err(error @ (LoginError::Wrong | LoginError::Malformed(_))) = &found {
-            self.record_bad_token(&error.to_string(), client.address).await;
+    async fn noted<K>(&self, found: Result<K, LoginError>, client: &Client) -> Result<K, LoginError> {
+        if let Err(error @ (LoginError::Wrong | LoginError::Malformed(_) | LoginError::Untrusted(_))) = &found {
+            self.record_bad_token(&error.reason(), client.address).await;
         }
         found
     }
@@ -222,10 +268,12 @@ impl Login {
         }
         let named = ["audience", "client_id", "username"].into_iter().filter_map(|name| form.get(name));
         let robot = named.filter(|name| name.starts_with("robot+")).map(str::to_owned).next();
-        Ok(match robot {
-            Some(robot) => self.basic(&robot, token, client.address).await?,
-            None => self.noted(self.person(token).await, client).await?,
-        })
+        if let Some(robot) = robot {
+            return Ok(self.basic(&robot, token, client.address).await?);
+        }
+        let of_this_login = form.get("nonce").is_none_or(|nonce| nonce_of(token).as_deref() == Some(nonce));
+        let found = if of_this_login { self.person(token).await } else { Err(other_login()) };
+        Ok(self.noted(found, client).await?)
     }
 
     /// A token for somebody, of what was asked for as far as he may.
@@ -233,7 +281,7 @@ impl Login {
         &self,
         (known, client): (&Known, &Client),
         form: &Form,
-        with_refresh: bool,
+        terms: Terms,
     ) -> Result<Answer, ServiceError> {
         let shared = &self.shared;
         if let Some(service) = form.get("service").filter(|service| *service != shared.names.service) {
@@ -241,9 +289,12 @@ impl Login {
             return Err(invalid("invalid_target", message));
         }
         let (rights, now) = (self.rights()?, shared.access.now());
-        let scopes = scopes(form.all("scope"), client.host.as_deref());
-        let granted = grants(&rights, &known.caller(&rights, client), &scopes, now);
-        let signed = |kind, access: &[Grant], lifetime_seconds| {
+        let (scopes, tenant) = (scopes(form.all("scope"), client.host.as_deref()), client.tenant.as_ref());
+        let scopes = tenant.map(|tenant| within(scopes.clone(), tenant)).unwrap_or(scopes);
+        let mut granted = grants(&rights, &known.caller(&rights, client), &scopes, now);
+        granted.retain(|grant| terms.administers || !grant.is_administration());
+        let signed = |kind: TokenKind, access: &[Grant], lifetime_seconds| {
+            shared.metrics.issued(kind.name());
             let (kind, time) = ((kind, &shared.names), (now, lifetime_seconds));
             let token = sign(kind, (&known.session, access), time, (&shared.keys, &rights), shared.entropy.as_ref());
             token.ok_or_else(|| {
@@ -254,11 +305,14 @@ impl Login {
         };
         let expires_in = shared.options.token_lifetime_seconds;
         let token = signed(TokenKind::Access, &granted, expires_in)?;
-        let refresh = shared.options.refresh_lifetime_seconds;
-        let refresh_token = with_refresh.then(|| signed(TokenKind::Refresh, &[], refresh)).transpose()?;
-        let scope = written(&granted);
+        let refresh_token = match terms.refresh(known, &granted, &shared.options) {
+            Some((access, lifetime)) => Some(signed(TokenKind::Refresh, &access, lifetime)?),
+            None => None,
+        };
+        let scope = written(&granted, |full| full);
         if known.session.principal != Principal::Anonymous {
             let event = AuditEvent::new("login", known.session.principal.to_string());
+            let event = event.at(tenant.map(Tenant::domain));
             let detail = if scope.is_empty() { "a token".to_owned() } else { format!("a token for {scope}") };
             shared.audit.record(event.by(known.way.name()).from(client.address).detail(detail)).await;
         }
@@ -268,7 +322,10 @@ impl Login {
             token_type: "Bearer",
             expires_in,
             issued_at: moment(now),
-            scope,
+            scope: match tenant {
+                Some(tenant) => written(&granted, |full| tenant.own_namespace(full)),
+                None => scope,
+            },
             refresh_token,
             issued_token_type: None,
         })
@@ -298,11 +355,14 @@ impl Login {
     }
 }
 
-/// The scopes that were granted, as clients write them.
-fn written(granted: &[Grant]) -> String {
+/// The scopes that were granted, as clients write them, with the names of repositories as `shown` says them.
+fn written<'a>(granted: &'a [Grant], shown: impl Fn(&'a str) -> &'a str) -> String {
     let scopes = granted.iter().map(|grant| {
-        let kind = if grant.kind == GrantKind::Registry { "registry" } else { "repository" };
-        format!("{kind}:{}:{}", grant.name, grant.actions.join(","))
+        let (kind, name) = match grant.kind {
+            GrantKind::Registry => ("registry", grant.name.as_str()),
+            _ => ("repository", shown(&grant.name)),
+        };
+        format!("{kind}:{name}:{}", grant.actions.join(","))
     });
     scopes.collect::<Vec<_>>().join(" ")
 }
@@ -319,9 +379,27 @@ fn body_of(code: &str, error: &str, message: &str) -> Value {
     json!({ "errors": [{ "code": code, "message": message }], "error": error, "error_description": message })
 }
 
+/// The answer where it cannot be told whose names are meant.
+fn stray(strayed: &Strayed) -> Response<Body> {
+    let (status, code, error) = match strayed {
+        Strayed::Misdirected { .. } => (StatusCode::MISDIRECTED_REQUEST, "UNSUPPORTED", "invalid_request"),
+        Strayed::Unknown | Strayed::Unconfirmed(_) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", "temporarily_unavailable")
+        }
+    };
+    let mut response = answer(status, body_of(code, error, &strayed.to_string()).to_string());
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(RETRY_AFTER, RETRY_SECONDS.into());
+    }
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
 fn refused(error: &str, login: &LoginError) -> Response<Body> {
     let (status, code, error, retry) = match login {
-        LoginError::Wrong | LoginError::Malformed(_) => (StatusCode::UNAUTHORIZED, "UNAUTHORIZED", error, None),
+        LoginError::Wrong | LoginError::Malformed(_) | LoginError::Untrusted(_) => {
+            (StatusCode::UNAUTHORIZED, "UNAUTHORIZED", error, None)
+        }
         LoginError::Locked { retry_after_seconds } => {
             (StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS", "slow_down", Some(*retry_after_seconds))
         }

@@ -4,6 +4,9 @@
 use std::fmt::Debug;
 use std::net::IpAddr;
 
+use tracing::warn;
+
+use super::LoginError;
 use crate::access::Caller;
 use crate::environment::BoxFuture;
 use crate::serve::ClientCertificate;
@@ -38,13 +41,27 @@ pub trait PasswordSource: Debug + Send + Sync + 'static {
 /// Why something that an issuer outside has signed does not count.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OutsideError {
-    /// It does not count: wrong signature, issuer, audience, time, or nobody trusts it. For the operator's log and in the
-    /// answer; never tells a secret.
+    /// It does not count: wrong signature, issuer, audience, time, or nobody trusts it. For the operator's logs; never tells
+    /// a secret.
     #[error("{0}")]
     Refused(String),
     /// It cannot be verified now.
     #[error("{0}")]
     Unavailable(String),
+}
+
+impl OutsideError {
+    /// What becomes of it at the door. Whoever shows a token is told as little as possible of the issuers that are known
+    /// here and of the way to them: the log has all of it.
+    pub(super) fn told(self) -> LoginError {
+        match self {
+            Self::Refused(why) => LoginError::Untrusted(why),
+            Self::Unavailable(why) => {
+                warn!(why, "a token of an issuer cannot be verified");
+                LoginError::Unavailable("the token cannot be verified now: try again".to_owned())
+            }
+        }
+    }
 }
 
 /// A person whom an issuer outside vouches for.
@@ -61,8 +78,13 @@ pub struct OutsidePerson {
 /// Verifies what issuers outside have signed: JWTs of the directory's issuers.
 pub trait OutsideTokens: Debug + Send + Sync + 'static {
     /// A bearer token of an issuer whose tokens count by themselves, as the caller that it makes: an external principal with
-    /// its grants.
-    fn caller<'a>(&'a self, token: &'a str, address: IpAddr) -> BoxFuture<'a, Result<Caller, OutsideError>>;
+    /// its grants. It may have expired as many seconds ago.
+    fn caller<'a>(
+        &'a self,
+        token: &'a str,
+        address: IpAddr,
+        late_seconds: u64,
+    ) -> BoxFuture<'a, Result<Caller, OutsideError>>;
 
     /// Whether a robot of this name trusts the token of its workload. The robot's own state (disabled, expired) is the
     /// caller's to check.

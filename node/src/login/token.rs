@@ -6,13 +6,17 @@
 //! account's sessions began, which another password, a lost key, or the end of all sessions moves on. So two nodes' clocks
 //! are not compared.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header, encode};
 use raft::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::LoginError;
-use super::keys::Keys;
-use crate::access::{Grant, Principal, Rights};
+use super::keys::{KeyId, Keys};
+use super::proven::Proven;
+use crate::access::{Grant, Principal, Rights, Shown};
 use crate::environment::Entropy;
 use crate::identity::ClusterId;
 
@@ -31,10 +35,18 @@ pub(super) enum TokenKind {
 }
 
 impl TokenKind {
-    const fn typ(self) -> &'static str {
+    pub(super) const fn typ(self) -> &'static str {
         match self {
             Self::Access => "JWT",
             Self::Refresh => "refresh+jwt",
+        }
+    }
+
+    /// Its name in metrics.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Access => "access",
+            Self::Refresh => "refresh",
         }
     }
 }
@@ -71,6 +83,13 @@ pub(super) struct Session {
     pub(super) since: Timestamp,
     /// The secret that he showed: the token ends with it.
     pub(super) secret: Option<[u8; 8]>,
+}
+
+impl Session {
+    /// What it shows of his account.
+    pub(super) const fn shown(&self) -> Shown {
+        Shown { since: self.since, secret: self.secret }
+    }
 }
 
 /// A token as it is signed (RFC 7519, and distribution's `access`).
@@ -129,15 +148,48 @@ pub(super) fn is_own(text: &str, rights: &Rights) -> bool {
         && decode_header(text).ok().and_then(|header| Keys::named(rights, &header.kid?)).is_some()
 }
 
+/// What a token says that one of the cluster's keys has signed.
+#[derive(Clone, Debug)]
+pub(super) struct Signed {
+    /// The key.
+    pub(super) key: KeyId,
+    /// Its public half, as the directory has it.
+    pub(super) public: Bytes,
+    session: Session,
+    grants: Arc<[Grant]>,
+    exp: u64,
+    nbf: u64,
+    iat: u64,
+}
+
 /// Checks a token: signature, kind, names, time, and that the account still counts as it did. `late_seconds`: how long ago
-/// it may have expired.
+/// it may have expired. What is proven needs no signature to be verified once more.
 pub(super) fn verify(
     (kind, names): (TokenKind, &Names),
     text: &str,
     (now, late_seconds): (Timestamp, u64),
     rights: &Rights,
-) -> Result<(Session, Vec<Grant>), LoginError> {
-    let malformed = |message: &str| LoginError::Malformed(message.to_owned());
+    proven: &Proven,
+) -> Result<(Session, Arc<[Grant]>), LoginError> {
+    let known = proven.get(kind, text, rights);
+    proven.count(known.is_some());
+    let signed = if let Some(signed) = known {
+        signed
+    } else {
+        let signed = Arc::new(read((kind, names), text, now, rights)?);
+        proven.insert(kind, text, &signed);
+        signed
+    };
+    check(&signed, (now, late_seconds), rights)?;
+    Ok((signed.session.clone(), Arc::clone(&signed.grants)))
+}
+
+fn malformed(message: &str) -> LoginError {
+    LoginError::Malformed(message.to_owned())
+}
+
+/// Reads a token: signature, kind and names.
+fn read((kind, names): (TokenKind, &Names), text: &str, now: Timestamp, rights: &Rights) -> Result<Signed, LoginError> {
     if text.len() > TOKEN_BYTES_MAX {
         return Err(malformed("the token is too long"));
     }
@@ -145,9 +197,10 @@ pub(super) fn verify(
     if header.crit.is_some() || header.enc.is_some() || header.zip.is_some() {
         return Err(malformed("the token needs something that tokens of this registry do not have"));
     }
-    let id = header.kid.as_deref().and_then(|kid| Keys::named(rights, kid));
-    let key = id.and_then(|id| Keys::verifying(rights, id, now));
-    let key = key.ok_or_else(|| malformed("the token was signed by no key of this registry"))?;
+    let unsigned = || malformed("the token was signed by no key of this registry");
+    let id = header.kid.as_deref().and_then(|kid| Keys::named(rights, kid)).ok_or_else(unsigned)?;
+    let key = Keys::verifying(rights, id, now).ok_or_else(unsigned)?;
+    let public = rights.signing_keys().get(&id).map(|record| record.public.clone()).ok_or_else(unsigned)?;
     if header.typ.as_deref() != Some(kind.typ()) {
         return Err(malformed("the token is for something else"));
     }
@@ -159,18 +212,28 @@ pub(super) fn verify(
     checks.set_audience(&[names.audience(kind)]);
     let claims: Claims =
         decode(text, &key, &checks).map_err(|_| malformed("the token is not one of this registry"))?.claims;
+    let session = session(&claims).ok_or_else(|| malformed("the token names nobody"))?;
+    let Claims { access, exp, nbf, iat, .. } = claims;
+    Ok(Signed { key: id, public, session, grants: access.into(), exp, nbf, iat })
+}
+
+/// Whether what was signed counts now: the key, the time, the account.
+fn check(signed: &Signed, (now, late_seconds): (Timestamp, u64), rights: &Rights) -> Result<(), LoginError> {
+    let key = rights.signing_keys().get(&signed.key);
+    if !key.is_some_and(|key| key.is_valid(now)) {
+        return Err(malformed("the token was signed by no key of this registry"));
+    }
     let seconds = now.0 / 1000;
-    if claims.exp.saturating_add(LEEWAY_SECONDS).saturating_add(late_seconds) <= seconds {
+    if signed.exp.saturating_add(LEEWAY_SECONDS).saturating_add(late_seconds) <= seconds {
         return Err(malformed("the token has expired"));
     }
-    if claims.nbf > seconds.saturating_add(LEEWAY_SECONDS) || claims.iat > seconds.saturating_add(LEEWAY_SECONDS) {
+    if signed.nbf > seconds.saturating_add(LEEWAY_SECONDS) || signed.iat > seconds.saturating_add(LEEWAY_SECONDS) {
         return Err(malformed("the token is of the future"));
     }
-    let session = session(&claims).ok_or_else(|| malformed("the token names nobody"))?;
-    if !is_standing(&session, rights, now) {
+    if !is_standing(&signed.session, rights, now) {
         return Err(malformed("the token does not count any more: log in again"));
     }
-    Ok((session, claims.access))
+    Ok(())
 }
 
 fn session(claims: &Claims) -> Option<Session> {
@@ -191,19 +254,6 @@ fn session(claims: &Claims) -> Option<Session> {
 
 /// Whether the account stands, its sessions have not been ended, and the secret is still one of its own.
 pub(super) fn is_standing(session: &Session, rights: &Rights, now: Timestamp) -> bool {
-    let (since, secrets) = match &session.principal {
-        Principal::Anonymous => return true,
-        Principal::User(name) => match rights.user(name) {
-            Some(user) => (user.sessions_from, &user.keys),
-            None => return false,
-        },
-        Principal::Robot(name) => match rights.robot(name) {
-            Some(robot) => (robot.sessions_from, &robot.secrets),
-            None => return false,
-        },
-        Principal::External { .. } | Principal::Operator => return false,
-    };
-    let secret_counts =
-        session.secret.is_none_or(|id| secrets.iter().any(|secret| secret.id == id && secret.is_valid(now)));
-    session.since >= since && secret_counts && rights.standing(&session.principal, now).is_ok()
+    let principal = &session.principal;
+    rights.counts(principal, session.shown(), now) && rights.standing(principal, now).is_ok()
 }

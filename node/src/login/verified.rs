@@ -18,8 +18,8 @@ use crate::environment::Entropy;
 const LIFETIME: Duration = Duration::from_mins(5);
 /// The same of a password that is kept outside: nobody tells this node when it changes there.
 pub(super) const LIFETIME_OUTSIDE: Duration = Duration::from_secs(30);
-/// Entries at one time. Of more, the ones that end first make room.
-const ENTRIES_MAX: usize = 16 << 10;
+/// Passwords at one time.
+pub(super) const PASSWORDS_MAX: usize = 16 << 10;
 
 /// An entry's name. Tells nothing without the process's key.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,6 +36,8 @@ struct Entries<V> {
 /// The passwords that were found right, each with what was found out by it.
 pub(super) struct Verified<V> {
     key: [u8; 32],
+    /// Entries at one time. Of more, the ones that end first make room.
+    entries_max: usize,
     entries: Mutex<Entries<V>>,
 }
 
@@ -66,11 +68,11 @@ impl<V> Drop for Turn<'_, V> {
 
 impl<V: Clone> Verified<V> {
     /// Nothing is known yet.
-    pub(super) fn new(entropy: &dyn Entropy) -> Self {
+    pub(super) fn new(entropy: &dyn Entropy, entries_max: usize) -> Self {
         let mut key = [0; 32];
         entropy.fill(&mut key);
         let entries = Entries { by_fingerprint: BTreeMap::new(), by_end: BTreeSet::new(), flights: BTreeMap::new() };
-        Self { key, entries: Mutex::new(entries) }
+        Self { key, entries_max, entries: Mutex::new(entries) }
     }
 
     /// The entry of a password: of whom, what is kept of it, and itself. Another of any of them is another entry.
@@ -112,7 +114,7 @@ impl<V: Clone> Verified<V> {
             entries.by_end.remove(&(before, fingerprint));
         }
         entries.by_end.insert((end, fingerprint));
-        while entries.by_end.len() > ENTRIES_MAX
+        while entries.by_end.len() > self.entries_max
             || entries.by_end.first().is_some_and(|(end, _)| *end <= Instant::now())
         {
             let Some((_, first)) = entries.by_end.pop_first() else { break };
@@ -138,7 +140,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_was_found_right_is_known_for_five_minutes() {
-        let verified = Verified::new(&Counting::default());
+        let verified = Verified::new(&Counting::default(), PASSWORDS_MAX);
         let ann = verified.fingerprint(&[b"user:ann", b"$hash", b"secret"]);
         assert_eq!(verified.get(ann), None);
         verified.insert(ann, 1);
@@ -155,7 +157,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_changed_password_misses_at_once_and_parts_do_not_run_together() {
-        let verified = Verified::new(&Counting::default());
+        let verified = Verified::new(&Counting::default(), PASSWORDS_MAX);
         let of = |parts: [&str; 3]| verified.fingerprint(&parts.map(str::as_bytes));
         verified.insert(of(["user:ann", "$hash", "secret"]), ());
         assert_eq!(verified.get(of(["user:ann", "$hash", "secret"])), Some(()));
@@ -170,26 +172,26 @@ mod tests {
         }
         let entropy = Counting::default();
         let _another_key = entropy.number();
-        let other: Verified<()> = Verified::new(&entropy);
+        let other: Verified<()> = Verified::new(&entropy, PASSWORDS_MAX);
         assert!(of(["a", "b", "c"]) != other.fingerprint(&[b"a", b"b", b"c"]), "each process has a key of its own");
     }
 
     #[tokio::test(start_paused = true)]
     async fn no_more_is_kept_than_there_is_room_for() {
-        let verified = Verified::new(&Counting::default());
+        let verified = Verified::new(&Counting::default(), PASSWORDS_MAX);
         let of = |index: usize| verified.fingerprint(&[&index.to_le_bytes()]);
-        for index in 0..ENTRIES_MAX + 10 {
+        for index in 0..PASSWORDS_MAX + 10 {
             verified.insert(of(index), index);
             advance(Duration::from_millis(1)).await;
         }
-        assert_eq!(verified.entries().by_fingerprint.len(), ENTRIES_MAX);
+        assert_eq!(verified.entries().by_fingerprint.len(), PASSWORDS_MAX);
         assert_eq!(verified.get(of(9)), None, "the oldest went");
         assert_eq!(verified.get(of(10)), Some(10));
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_same_at_the_same_time_is_verified_once() {
-        let verified = Arc::new(Verified::new(&Counting::default()));
+        let verified = Arc::new(Verified::new(&Counting::default(), PASSWORDS_MAX));
         let hashes = Arc::new(AtomicUsize::new(0));
         let fingerprint = verified.fingerprint(&[b"a"]);
         let mut logins = tokio::task::JoinSet::new();
@@ -211,7 +213,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_gives_up_waiting_for_his_turn_leaves_nothing_behind() {
-        let verified: Verified<()> = Verified::new(&Counting::default());
+        let verified: Verified<()> = Verified::new(&Counting::default(), PASSWORDS_MAX);
         let fingerprint = verified.fingerprint(&[b"a"]);
         let first = verified.turn(fingerprint).await;
         let mut second = Box::pin(verified.turn(fingerprint));

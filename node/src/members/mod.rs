@@ -218,8 +218,8 @@ impl Members {
         known.or_else(|| self.shared.resources.peers.address(node))
     }
 
-    /// Counts up when a member comes, goes, dies, returns, drains, or when one of its disks begins or ceases to take
-    /// shards. Free space alone does not count.
+    /// Counts up when a member comes, goes, dies, returns, drains, when any node is removed, or when a disk begins or ceases to
+    /// take shards. Free space alone does not count.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.shared.changes.subscribe()

@@ -115,6 +115,7 @@ impl View {
                 && (&one.api_url, &one.version) == (&two.api_url, &two.version)
         };
         self.live != other.live
+            || self.removed != other.removed
             || self.remotes != other.remotes
             || self.confirmed != other.confirmed
             || self.members.len() != other.members.len()

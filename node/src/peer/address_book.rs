@@ -68,6 +68,13 @@ impl AddressBook {
         }
     }
 
+    /// Takes fresh connections to every node from now on; calls end on those that they have begun on.
+    pub(super) fn reconnect_all(&self) {
+        for (node, link) in self.links().iter_mut() {
+            *link = self.connect(*node, &link.address);
+        }
+    }
+
     /// Forgets a node.
     pub(super) fn forget(&self, node: NodeId) {
         self.links().remove(&node);

@@ -24,6 +24,9 @@ pub struct AdminRequest {
     pub path: String,
     /// JSON, or nothing.
     pub body: Bytes,
+    /// Who asks, as the administration writes it, if somebody has come to the asking node over the network. Nobody: it is that
+    /// node, or its own operator.
+    pub caller: Option<String>,
 }
 
 /// The answer to it.
@@ -50,8 +53,8 @@ impl Peers {
         deadline: Duration,
     ) -> Result<AdminAnswer, PeerError> {
         let link = self.link(node, None)?;
-        let AdminRequest { method, path, body } = request;
-        let message = proto::AdminRequest { method: method.as_str().to_owned(), path, body };
+        let AdminRequest { method, path, body, caller } = request;
+        let message = proto::AdminRequest { method: method.as_str().to_owned(), path, body, caller };
         let request = self.request(node, message);
         let mut client = control(&link);
         let answer = self.complete(node, "administer", deadline, client.administer(request)).await?;
@@ -67,14 +70,14 @@ pub(super) async fn answer(
     from: PeerIdentity,
     request: proto::AdminRequest,
 ) -> Result<proto::AdminAnswer, Status> {
-    let proto::AdminRequest { method, path, body } = request;
+    let proto::AdminRequest { method, path, body, caller } = request;
     let method =
         Method::from_bytes(method.as_bytes()).ok().filter(|method| [Method::GET, Method::POST].contains(method));
     let method = method.ok_or_else(|| Refusal::Invalid.status("GET or POST is expected"))?;
     if body.len() > limits::ADMIN_LIMIT_BYTES {
         return Err(Refusal::Invalid.status(format!("a body of {} bytes: too long", body.len())));
     }
-    let answered = tokio::spawn(administration.answer(from, AdminRequest { method, path, body })).await;
+    let answered = tokio::spawn(administration.answer(from, AdminRequest { method, path, body, caller })).await;
     let answer = answered.map_err(|error| Refusal::Failed.status(error.to_string()))?;
     Ok(proto::AdminAnswer { status: u32::from(answer.status.as_u16()), body: answer.body })
 }

@@ -85,6 +85,12 @@ impl Peers {
         self.inner.book.reconnect(node);
     }
 
+    /// Takes fresh connections to all peers from now on: another certificate is shown on them, or theirs are judged anew. Calls
+    /// end on the connections that they have begun on.
+    pub fn reconnect_all(&self) {
+        self.inner.book.reconnect_all();
+    }
+
     /// Exchanges beats with a peer.
     pub async fn heartbeat(&self, node: NodeId, beat: &Beat, deadline: Duration) -> Result<Beat, PeerError> {
         let link = self.link(node, None)?;

@@ -159,6 +159,7 @@ mod tests {
         let credentials = Credentials {
             certificate: authority.sign((NodeId(node), RegionId(region)), &request.0, Timestamp(NOW)).unwrap(),
             authority: authority.certificate().clone(),
+            also: Vec::new(),
             cluster_key: ClusterKey([0; 32]),
             key,
         };

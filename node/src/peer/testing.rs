@@ -19,6 +19,7 @@ use raft::id::{GroupId, NodeId, RegionId};
 use raft::time::{Clock, Timestamp};
 use storage::disk::{Disks, KnownDisks, RealFiles, Reserve};
 use storage::exec::Exec;
+use storage::seal::Keys;
 use tokio::sync::mpsc;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
@@ -189,11 +190,12 @@ impl TestNode {
         let directory = tempfile::tempdir().unwrap();
         let mut next = u8::try_from(id.0).unwrap();
         let (directories, known) = ([directory.path().join("disk")], KnownDisks::default());
-        let disks = Disks::open(Arc::new(RealFiles), &directories, &known, Reserve { percent: 0 }, &mut || {
-            next += 100;
-            [next; 16]
-        })
-        .unwrap();
+        let disks =
+            Disks::open(Arc::new(RealFiles), &directories, &known, Reserve { percent: 0 }, &Keys::clear(), &mut || {
+                next += 100;
+                [next; 16]
+            })
+            .unwrap();
         let disks = Arc::new(disks);
         let region = source.region_of(id);
         let peers = Peers::new(id, region, Arc::new(network.clone()), Security::Plaintext, Metrics::default());

@@ -117,8 +117,12 @@ async fn the_address_of_a_group_is_a_hint() {
 #[tokio::test]
 async fn an_operators_request_is_carried_there_and_its_answer_back() {
     let (one, mut two) = pair().await;
-    let request =
-        |method, length| AdminRequest { method, path: "/scrub".to_owned(), body: Bytes::from(vec![b'x'; length]) };
+    let request = |method, length| AdminRequest {
+        method,
+        path: "/scrub".to_owned(),
+        body: Bytes::from(vec![b'x'; length]),
+        caller: None,
+    };
     let answer = one.peers.administer(NodeId(2), request(Method::POST, 3), DEADLINE).await;
     let expected = AdminAnswer { status: StatusCode::IM_A_TEAPOT, body: Bytes::from_static(b"POST /scrub: xxx") };
     assert_eq!(answer, Ok(expected));

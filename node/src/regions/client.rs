@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 
 use crate::serve::{Client, ClientCertificate};
+use crate::tenant::Tenant;
 
 /// The header, with [`Told`] as JSON.
 const CLIENT: HeaderName = HeaderName::from_static("regnode-client");
@@ -28,6 +29,9 @@ struct Told {
     host: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sans: Option<Vec<String>>,
+    /// Domain and namespace of the tenant whose names are said in the answer. Those of the request are full.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tenant: Option<[String; 2]>,
 }
 
 /// Tells of the client that a request came from.
@@ -38,17 +42,19 @@ pub(super) fn tell(headers: &mut HeaderMap, client: &Client) {
         let json = serde_json::to_vec(told).ok().filter(|json| json.len() <= TOLD_BYTES_MAX)?;
         HeaderValue::from_bytes(&json).ok()
     };
-    let whole = value(&Told { address, secure, host: client.host.clone(), sans });
-    if let Some(value) = whole.or_else(|| value(&Told { address, secure, host: None, sans: None })) {
+    let tenant = client.tenant.as_ref().map(|tenant| [tenant.domain(), tenant.namespace()].map(str::to_owned));
+    let whole = value(&Told { address, secure, host: client.host.clone(), sans, tenant: tenant.clone() });
+    if let Some(value) = whole.or_else(|| value(&Told { address, secure, host: None, sans: None, tenant })) {
         headers.insert(CLIENT, value);
     }
 }
 
 /// The client of a request that a peer has passed on; `None` if the peer does not tell, or nothing that makes sense.
 pub(crate) fn told(headers: &HeaderMap) -> Option<Client> {
-    let Told { address, secure, host, sans } = serde_json::from_slice(headers.get(CLIENT)?.as_bytes()).ok()?;
+    let Told { address, secure, host, sans, tenant } = serde_json::from_slice(headers.get(CLIENT)?.as_bytes()).ok()?;
     let certificate = sans.map(|sans| Arc::new(ClientCertificate { sans }));
-    Some(Client { secure, host, certificate, ..Client::at(address) })
+    let tenant = tenant.and_then(|[domain, namespace]| Tenant::new(&domain, &namespace));
+    Some(Client { secure, host, certificate, tenant, ..Client::at(address) })
 }
 
 #[cfg(test)]
@@ -68,15 +74,18 @@ mod tests {
         let sans = vec!["dns:build.example".to_owned(), "uri:spiffe://a/ü\"\n".to_owned()];
         let certificate = Some(Arc::new(ClientCertificate { sans }));
         let address = "2001:db8::1".parse().unwrap();
-        let whole = Client { address, secure: true, host: Some("registry.example:5000".to_owned()), certificate };
+        let host = Some("registry.example:5000".to_owned());
+        let tenant = Tenant::new("registry.example", "acme");
+        let whole = Client { secure: true, host, certificate, tenant, ..Client::at(address) };
         assert_eq!(passed(&whole), Some(whole));
     }
 
     #[test]
     fn what_is_too_long_is_left_out_but_never_the_address() {
         let certificate = Arc::new(ClientCertificate { sans: vec!["dns:x".repeat(2000)] });
-        let client =
-            Client { secure: true, certificate: Some(certificate), ..Client::at("192.0.2.7".parse().unwrap()) };
+        let tenant = Tenant::new("registry.example", "acme");
+        let address = "192.0.2.7".parse().unwrap();
+        let client = Client { secure: true, certificate: Some(certificate), tenant, ..Client::at(address) };
         assert_eq!(passed(&client), Some(Client { certificate: None, ..client }));
     }
 

@@ -72,6 +72,9 @@ impl Registry {
     }
 }
 
+/// Names that are read at once behind what is hidden; twice as many each time as long as nothing more is.
+const AFTER_GAP: usize = 16;
+
 /// Where a list goes on.
 enum Place {
     Behind(Option<String>),
@@ -79,7 +82,8 @@ enum Place {
 }
 
 /// A page of the names that are shown. `read` gives names in order, as many as it is asked for as long as there are so
-/// many.
+/// many. Behind a gap little is read at first: where what is shown and what is hidden take turns, no more is read than is
+/// passed.
 fn shown_page<E>(
     last: Option<String>,
     limit: usize,
@@ -87,28 +91,33 @@ fn shown_page<E>(
     shown: impl Fn(&str) -> Option<String>,
 ) -> Result<Page<RepositoryName>, E> {
     let most = limit.saturating_add(1);
-    let mut items = Vec::new();
-    let mut place = Place::Behind(last);
+    let mut items: Vec<RepositoryName> = Vec::new();
+    let (mut place, mut chunk) = (Place::Behind(last), most);
     while items.len() < most {
-        let wanted = most - items.len();
+        let wanted = chunk.min(most - items.len());
         let names = read(&place, wanted)?;
         let is_end = names.len() < wanted;
-        let mut gap = None;
-        for name in names {
+        let mut names = names.into_iter().peekable();
+        let mut from = None;
+        while let Some(name) = names.next() {
+            place = Place::Behind(Some(name.to_string()));
             match shown(name.as_str()) {
                 Some(next) if next == name.as_str() => items.push(name),
-                next => {
-                    // It leads on in any case.
-                    gap = Some(next.filter(|next| next.as_str() > name.as_str()));
-                    break;
+                // It leads on in any case.
+                Some(next) if next.as_str() > name.as_str() => {
+                    // What was read already and is hidden.
+                    while names.next_if(|name| name.as_str() < next.as_str()).is_some() {}
+                    from = names.peek().is_none().then_some(next);
                 }
+                _ => return Ok(Page::cut(items, limit)),
             }
         }
-        place = match gap {
-            Some(Some(next)) => Place::From(next),
-            Some(None) => break,
-            None if is_end => break,
-            None => Place::Behind(items.last().map(ToString::to_string)),
+        if is_end {
+            break;
+        }
+        (place, chunk) = match from {
+            Some(next) => (Place::From(next), AFTER_GAP),
+            None => (place, chunk.saturating_mul(2)),
         };
     }
     Ok(Page::cut(items, limit))
@@ -123,23 +132,24 @@ mod tests {
 
     use super::*;
 
-    /// A page of these names, of which those below `hidden` prefixes are not shown, and how often was read.
+    /// A page of these names, of which those below `hidden` prefixes are not shown, and how many names were read.
     fn page(names: &[String], hidden: &[String], last: Option<&str>, limit: usize) -> (Page<RepositoryName>, usize) {
-        let reads = Cell::new(0);
+        let rows = Cell::new(0);
         let read = |place: &Place, most: usize| {
-            reads.set(reads.get() + 1);
             let behind = |name: &&String| match place {
                 Place::Behind(last) => last.as_deref().is_none_or(|last| name.as_str() > last),
                 Place::From(first) => name.as_str() >= first.as_str(),
             };
-            Ok::<_, Infallible>(names.iter().filter(behind).take(most).map(|name| name.parse().unwrap()).collect())
+            let read: Vec<_> = names.iter().filter(behind).take(most).map(|name| name.parse().unwrap()).collect();
+            rows.set(rows.get() + read.len());
+            Ok::<_, Infallible>(read)
         };
         let shown = |text: &str| {
             let covering = hidden.iter().find(|prefix| text.starts_with(&format!("{prefix}/")));
             Some(covering.map_or_else(|| text.to_owned(), |prefix| format!("{prefix}0")))
         };
         let page = shown_page(last.map(ToOwned::to_owned), limit, read, shown).unwrap_or_else(|never| match never {});
-        (page, reads.get())
+        (page, rows.get())
     }
 
     #[test]
@@ -147,10 +157,19 @@ mod tests {
         let mut names: Vec<String> = (0..1000).map(|number| format!("b/x{number}")).collect();
         names.extend(["a/1", "c/1", "c/2"].map(ToOwned::to_owned));
         names.sort();
-        let (found, reads) = page(&names, &["b".to_owned()], None, 2);
+        let (found, rows) = page(&names, &["b".to_owned()], None, 2);
         assert_eq!((found.items.len(), found.more), (2, true));
         assert_eq!(found.items[1].as_str(), "c/1");
-        assert!(reads <= 3, "{reads}");
+        assert!(rows <= 3 + AFTER_GAP, "{rows}");
+    }
+
+    #[test]
+    fn gaps_between_what_is_shown_are_not_read_again_and_again() {
+        let names: Vec<String> = (0..2000).map(|number| format!("n{number:04}/x")).collect();
+        let hidden: Vec<String> = (0..2000).step_by(2).map(|number| format!("n{number:04}")).collect();
+        let (found, rows) = page(&names, &hidden, None, 900);
+        assert_eq!((found.items.len(), found.more), (900, true));
+        assert!(rows <= 2 * 1802, "{rows}: each name once, or nearly");
     }
 
     proptest! {

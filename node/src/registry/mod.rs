@@ -81,6 +81,8 @@ pub struct PushedManifest {
     pub digest: Digest,
     /// Manifest that it refers to.
     pub subject: Option<Digest>,
+    /// Tags that did not point to it before, each with what it pointed to, if it was there.
+    pub tags: Vec<(Tag, Option<Digest>)>,
 }
 
 /// The catalog of the node's region. Cheap to clone.
@@ -212,19 +214,14 @@ impl Registry {
             self.put_with_optional(command, used).await?
         };
         match response {
-            Response::ManifestStored { .. } => Ok(PushedManifest { digest, subject }),
+            Response::ManifestStored { tags, .. } => Ok(PushedManifest { digest, subject, tags }),
             Response::ManifestBlobsUnknown { digests } => Err(RegistryError::BlobsUnknown(digests)),
             other => Err(RegistryError::unexpected(&other)),
         }
     }
 
-    /// What a tag points to, as far as this replica knows: for records of what a change made of what.
-    #[must_use]
-    pub fn tagged(&self, repository: &RepositoryName, tag: &Tag) -> Option<Digest> {
-        self.view().tag(repository, tag).ok().flatten().map(|record| record.digest)
-    }
-
-    /// Removes a tag, not its manifest; or a manifest with the tags that point to it.
+    /// Removes a tag, not its manifest; or a manifest with the tags that point to it. Returns the tags that are gone, each
+    /// with what it pointed to.
     ///
     /// # Errors
     /// [`RegistryError::ManifestUnknown`], that the policy of its namespace keeps it, or that the catalog cannot be
@@ -234,7 +231,7 @@ impl Registry {
         repository: &RepositoryName,
         reference: &Reference,
         principal: Option<String>,
-    ) -> Result<(), RegistryError> {
+    ) -> Result<Vec<(Tag, Digest)>, RegistryError> {
         let repository = repository.clone();
         let command = match reference {
             Reference::Tag(tag) => {
@@ -247,10 +244,10 @@ impl Registry {
         if switch::broken("registry.delete.acknowledge_early") {
             let registry = self.clone();
             tokio::spawn(async move { registry.propose(command).await });
-            return Ok(());
+            return Ok(Vec::new());
         }
         match self.propose(command).await? {
-            Response::Done => Ok(()),
+            Response::Deleted { tags } => Ok(tags),
             Response::TagUnknown | Response::ManifestUnknown => Err(unknown(&repository, reference)),
             other => Err(RegistryError::unexpected(&other)),
         }

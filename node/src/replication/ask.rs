@@ -20,7 +20,7 @@ pub(crate) async fn ask<Q: Question>(
     question: &Q,
 ) -> Result<Q::Answer, QuestionError> {
     let body = serde_json::to_vec(question).map_err(|error| QuestionError::Internal(error.to_string()))?;
-    let request = AdminRequest { method: Method::POST, path: Q::PATH.to_owned(), body: body.into() };
+    let request = AdminRequest { method: Method::POST, path: Q::PATH.to_owned(), body: body.into(), caller: None };
     let answer = regions.administer(region, request, DEADLINE).await;
     let answer = answer.map_err(|error| QuestionError::Unavailable(error.to_string()))?;
     if answer.status != StatusCode::OK {

@@ -227,7 +227,7 @@ impl Payer<'_> {
             (Work::Nothing | Work::Blob { .. } | Work::Put { .. }, _) => return Ok(Some(0)),
         };
         match self.core().propose(command).await? {
-            Response::Done => Ok(None),
+            Response::Deleted { .. } => Ok(None),
             Response::TagUnknown | Response::ManifestUnknown => Ok(Some(0)),
             response => Err(Trouble::of(&response)),
         }

@@ -77,7 +77,7 @@ async fn ask<Q: Question>(answerer: &Answerer, region: RegionId, question: &Q) -
 
 fn request<Q: Question>(question: &Q) -> Result<AdminRequest, String> {
     let body = serde_json::to_vec(question).map_err(|error| error.to_string())?;
-    Ok(AdminRequest { method: Method::POST, path: Q::PATH.to_owned(), body: Bytes::from(body) })
+    Ok(AdminRequest { method: Method::POST, path: Q::PATH.to_owned(), body: Bytes::from(body), caller: None })
 }
 
 fn read<Q: Question>(answer: &AdminAnswer) -> Result<Q::Answer, String> {

@@ -18,6 +18,7 @@ use storage::codec::Profile;
 use storage::disk::{Disks, Files, KnownDisks, RealFiles, Reserve};
 use storage::exec::Exec;
 use storage::kv::{Engine, EngineOptions, Engines, MemoryEngines};
+use storage::seal::Keys;
 use storage::shard::{Attempt, DiskId, ExtentIndex, Geometry, ObjectId, ShardIndex, ShardName, ShardWriter, checksum};
 use tempfile::TempDir;
 
@@ -123,11 +124,17 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let directories = [folder.path().join("one"), folder.path().join("two")];
         let mut next = 0;
-        let disks =
-            Disks::open(Arc::new(RealFiles), &directories, &KnownDisks::default(), Reserve { percent: 0 }, &mut || {
+        let disks = Disks::open(
+            Arc::new(RealFiles),
+            &directories,
+            &KnownDisks::default(),
+            Reserve { percent: 0 },
+            &Keys::clear(),
+            &mut || {
                 next += 1;
                 [next; 16]
-            });
+            },
+        );
         let disks = Arc::new(disks.unwrap());
         let state = tempfile::tempdir().unwrap();
         let options = EngineOptions { columns: Catalog::COLUMNS, journal: false };

@@ -7,6 +7,8 @@ use rustls_pki_types::CertificateDer;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use crate::tenant::Tenant;
+
 /// The client of a request. Every request carries one as an extension.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Client {
@@ -19,6 +21,11 @@ pub struct Client {
     /// The certificate that the client has shown here, verified. Never one that a proxy tells of, nor
     /// the proxy's own.
     pub certificate: Option<Arc<ClientCertificate>>,
+    /// The name that the TLS handshake was made for, in small letters, where the client made it itself. Never one that a
+    /// proxy's was made for.
+    pub server_name: Option<Arc<str>>,
+    /// The tenant by whose domain the client asks: noted where the request enters.
+    pub tenant: Option<Tenant>,
 }
 
 /// A client's certificate that one of the trusted authorities has signed.
@@ -33,7 +40,8 @@ impl Client {
     /// The client of a connection about which nothing but its address is known.
     #[must_use]
     pub fn at(address: IpAddr) -> Self {
-        Self { address: address.to_canonical(), secure: false, host: None, certificate: None }
+        let address = address.to_canonical();
+        Self { address, secure: false, host: None, certificate: None, server_name: None, tenant: None }
     }
 }
 

@@ -16,7 +16,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use raft::time::{Clock, Timestamp};
 use rustls::ServerConfig;
-use rustls_pki_types::CertificateDer;
 use tokio::time::{Interval, interval, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -26,6 +25,8 @@ use tracing::debug;
 
 use super::accept::Tasks;
 use super::activity::{Activity, Verdict};
+use super::alpn::AlpnAnswers;
+use super::callers::{Callers, Standing, serve_member};
 use super::client::{Client, ClientCertificate};
 use super::crowd::{Crowd, CrowdPlace};
 use super::first_bytes::{FirstBytes, Spoken};
@@ -40,26 +41,23 @@ use super::tls::TlsConfig;
 use crate::environment::{BoxStream, Stream};
 use crate::peer::PeerIdentity;
 
-/// Says which peer a verified client certificate belongs to; `None` refuses it.
-pub type Identify = Arc<dyn Fn(&CertificateDer<'_>) -> Option<PeerIdentity> + Send + Sync>;
-
 /// How the connections of a listener are secured.
 #[derive(Clone)]
 pub enum Protection {
     /// Not at all.
     Plaintext,
     /// TLS, for clients. One that shows a certificate which the configuration asks for and trusts is a
-    /// [`ClientCertificate`] of its [`Client`].
-    Tls(TlsConfig),
+    /// [`ClientCertificate`] of its [`Client`]. Authorities that look whether a domain is ours are answered, if there are answers.
+    Tls(TlsConfig, Option<AlpnAnswers>),
     /// TLS; a client may show a certificate, and requests then carry a [`PeerIdentity`].
-    MutualTls(Arc<ServerConfig>, Identify),
+    MutualTls(Arc<ServerConfig>, Arc<dyn Callers>),
 }
 
 impl fmt::Debug for Protection {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Plaintext => "Plaintext",
-            Self::Tls(_) => "Tls",
+            Self::Tls(..) => "Tls",
             Self::MutualTls(..) => "MutualTls",
         })
     }
@@ -88,11 +86,12 @@ struct Remote {
     peer: Option<PeerIdentity>,
     secure: bool,
     certificate: Option<Arc<ClientCertificate>>,
+    server_name: Option<Arc<str>>,
 }
 
 impl Remote {
     fn at(address: SocketAddr) -> Self {
-        Self { address, peer: None, secure: false, certificate: None }
+        Self { address, peer: None, secure: false, certificate: None, server_name: None }
     }
 }
 
@@ -108,16 +107,17 @@ pub(super) async fn serve_connection(
     let (remote, limits) = (Remote::at(address), shared.limits);
     match &shared.protection {
         Protection::Plaintext => serve_requests(shared, stream, remote, limits, drain).await,
-        Protection::Tls(config) => {
+        Protection::Tls(config, answers) => {
             let config = config.load_full();
-            if let Some(stream) = handshake(&shared, &config, stream, address).await {
+            if let Some(stream) = client_handshake(&shared, (&config, answers.as_ref()), stream, address).await {
                 let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
                 let certificate = shown.map(|certificate| Arc::new(ClientCertificate::read(certificate)));
-                let remote = Remote { secure: true, certificate, ..remote };
+                let server_name = stream.get_ref().1.server_name().map(|name| name.to_ascii_lowercase().into());
+                let remote = Remote { secure: true, certificate, server_name, ..remote };
                 serve_requests(shared, stream, remote, limits, drain).await;
             }
         }
-        Protection::MutualTls(config, identify) => {
+        Protection::MutualTls(config, callers) => {
             let place = shared.handshakes.enter();
             let accepted = tokio::select! {
                 biased;
@@ -130,10 +130,18 @@ pub(super) async fn serve_connection(
             let Some(certificate) = stream.get_ref().1.peer_certificates().and_then(<[_]>::first) else {
                 return serve_stranger(shared, stream, remote, drain).await;
             };
-            let Some(peer) = identify(certificate) else {
+            let Some(peer) = callers.identify(certificate) else {
                 return debug!(%address, "the certificate is of no member");
             };
-            serve_requests(shared, stream, Remote { peer: Some(peer), ..remote }, limits, drain).await;
+            let (callers, certificate) = (Arc::clone(callers), certificate.clone().into_owned());
+            let remote = Remote { peer: Some(peer), ..remote };
+            if callers.standing(peer, &certificate) == Standing::Removed {
+                // It is told so by the answer to each of its requests, and has no other rights than anybody.
+                return serve_stranger(shared, stream, remote, drain).await;
+            }
+            let drain = drain.child_token();
+            let serving = serve_requests(shared, stream, remote, limits, drain.clone());
+            serve_member(&callers, (peer, certificate), serving, drain).await;
         }
     }
 }
@@ -165,6 +173,22 @@ async fn introduce(
         Ok(Err(error)) => refused(Reason::Proxy, &error.to_string()),
         Err(_elapsed) => refused(Reason::Proxy, "no PROXY protocol header in time"),
     }
+}
+
+/// The handshake with a client, unless it is an authority that only looks whether a domain is ours: `None` then.
+async fn client_handshake(
+    shared: &Shared,
+    (config, answers): (&Arc<ServerConfig>, Option<&AlpnAnswers>),
+    stream: BoxStream,
+    address: SocketAddr,
+) -> Option<TlsStream<BoxStream>> {
+    let Some(answers) = answers else { return handshake(shared, config, stream, address).await };
+    match timeout(shared.limits.handshake_timeout, answers.accept(config, stream)).await {
+        Ok(Ok(accepted)) => return accepted,
+        Ok(Err(error)) => debug!(%address, %error, "handshake failed"),
+        Err(_elapsed) => debug!(%address, "handshake timed out"),
+    }
+    None
 }
 
 /// The handshake of one connection; `None` when it fails or takes too long.
@@ -315,6 +339,7 @@ fn client(shared: &Shared, request: &Request<Body>, remote: &Remote) -> Client {
         secure: secure.unwrap_or(remote.secure),
         host: host.or_else(|| framing::host(request)),
         certificate: remote.certificate.clone().filter(|_| is_own),
+        server_name: remote.server_name.clone().filter(|_| is_own),
         ..Client::at(named.unwrap_or(address))
     }
 }

@@ -68,6 +68,12 @@ impl Front {
         }
     }
 
+    /// Of the listener for the administration, if it has one of its own.
+    #[must_use]
+    pub fn administration(settings: &Settings, metrics: Metrics) -> Self {
+        Self { allow: settings.admin.allow.clone(), ..Self::clients(settings, metrics) }
+    }
+
     /// Of the listener for metrics.
     #[must_use]
     pub fn metrics(settings: &Settings, metrics: Metrics) -> Self {

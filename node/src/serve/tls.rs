@@ -18,6 +18,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use storage::disk::Files;
 use storage::exec::Exec;
+use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::certificates::{Certificates, Pair, PairError};
@@ -83,6 +84,8 @@ pub struct CertificateFiles {
     files: Arc<dyn Files>,
     paths: CertificatePaths,
     clock: Arc<dyn Clock>,
+    /// Certificates that come from elsewhere while the node runs; `None` where there are only files.
+    issued: Option<watch::Receiver<Arc<Vec<Pair>>>>,
     /// What was read last and could be used.
     state: State,
     config: TlsConfig,
@@ -109,6 +112,14 @@ struct State {
     authorities: Option<(Vec<u8>, Arc<RootCertStore>)>,
     /// What could not be used when it was looked at last, and was said.
     complaints: BTreeMap<PathBuf, String>,
+    /// Whether others may come from elsewhere: then there may be no file.
+    has_others: bool,
+}
+
+impl State {
+    fn new(has_others: bool) -> Self {
+        Self { has_others, ..Self::default() }
+    }
 }
 
 #[derive(Clone)]
@@ -127,7 +138,8 @@ struct Look {
 }
 
 impl CertificateFiles {
-    /// Reads all files. Blocks.
+    /// Reads all files. Blocks. With `issued`, others may come while the node runs: those of the files go before them where
+    /// both are for the same domain, and there may be none at first.
     ///
     /// # Errors
     /// The default certificate, or the authorities, cannot be used; or there is no usable certificate. A pair of the
@@ -136,13 +148,14 @@ impl CertificateFiles {
         files: Arc<dyn Files>,
         paths: CertificatePaths,
         clock: Arc<dyn Clock>,
+        issued: Option<watch::Receiver<Arc<Vec<Pair>>>>,
     ) -> Result<Self, CertificateFilesError> {
-        let look = look(files.as_ref(), &paths, State::default());
+        let look = look(files.as_ref(), &paths, State::new(issued.is_some()));
         if let Some(error) = look.error {
             return Err(error);
         }
-        let config = Arc::new(ArcSwap::new(server_config(&look.state, &paths, &clock)?));
-        Ok(Self { files, paths, clock, state: look.state, config })
+        let config = Arc::new(ArcSwap::new(server_config(&look.state, &others(issued.as_ref()), &paths, &clock)?));
+        Ok(Self { files, paths, clock, issued, state: look.state, config })
     }
 
     /// TLS 1.2 and 1.3 with HTTP/2 and HTTP/1.1, always with the newest certificates.
@@ -154,11 +167,14 @@ impl CertificateFiles {
     /// Follows the files for ever.
     pub async fn follow(mut self, exec: Exec) {
         loop {
-            tokio::time::sleep(POLL_INTERVAL).await;
+            let changed = tokio::select! {
+                () = tokio::time::sleep(POLL_INTERVAL) => false,
+                () = changed(self.issued.as_mut()) => true,
+            };
             let (files, paths, state) = (Arc::clone(&self.files), self.paths.clone(), self.state.clone());
             let look = exec.run(move || look(files.as_ref(), &paths, state)).await;
-            if look.changed {
-                match server_config(&look.state, &self.paths, &self.clock) {
+            if look.changed || changed {
+                match server_config(&look.state, &others(self.issued.as_ref()), &self.paths, &self.clock) {
                     Ok(config) => self.config.store(config),
                     Err(error) => warn!(%error, "the present certificates stay"),
                 }
@@ -166,6 +182,22 @@ impl CertificateFiles {
             self.state = look.state;
         }
     }
+}
+
+/// Those that have come from elsewhere.
+fn others(issued: Option<&watch::Receiver<Arc<Vec<Pair>>>>) -> Arc<Vec<Pair>> {
+    issued.map(|issued| Arc::clone(&issued.borrow())).unwrap_or_default()
+}
+
+/// Waits until others come.
+async fn changed(issued: Option<&mut watch::Receiver<Arc<Vec<Pair>>>>) {
+    if let Some(issued) = issued
+        && issued.changed().await.is_ok()
+    {
+        return;
+    }
+    // None will come any more.
+    std::future::pending::<()>().await;
 }
 
 /// Looks at all files and takes over what changed and can be used.
@@ -253,7 +285,7 @@ impl Look {
                 self.state.others.insert(certificate, kept);
             }
         }
-        if self.state.main.is_none() && self.state.others.is_empty() {
+        if self.state.main.is_none() && self.state.others.is_empty() && !self.state.has_others {
             // Nobody could be served at all.
             let error = CertificateFilesError::None(directory.to_owned());
             self.complain(directory, &error);
@@ -304,12 +336,15 @@ impl Look {
 
 fn server_config(
     state: &State,
+    issued: &[Pair],
     paths: &CertificatePaths,
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<ServerConfig>, CertificateFilesError> {
+    if state.main.is_none() && state.others.is_empty() && !state.has_others {
+        return Err(CertificateFilesError::None(paths.directory.clone().unwrap_or_default()));
+    }
     let pairs = state.main.iter().chain(state.others.values()).map(|kept| &kept.pair);
-    let none = || CertificateFilesError::None(paths.directory.clone().unwrap_or_default());
-    let certificates = Certificates::new(pairs).ok_or_else(none)?;
+    let certificates = Certificates::new(pairs.chain(issued));
     let provider = Arc::new(aws_lc_rs::default_provider());
     let time = Arc::new(crate::identity::TlsClock::new(clock));
     let builder =

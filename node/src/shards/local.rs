@@ -386,6 +386,7 @@ mod tests {
     use std::path::Path;
 
     use storage::disk::{KnownDisks, RealFiles, Reserve};
+    use storage::seal::Keys;
     use storage::shard::{Attempt, ExtentIndex, ObjectId, ShardIndex};
 
     use super::*;
@@ -396,11 +397,17 @@ mod tests {
     fn shards(directory: &Path) -> LocalShards {
         let mut next = 0;
         let directories = [directory.join("one"), directory.join("two")];
-        let disks =
-            Disks::open(Arc::new(RealFiles), &directories, &KnownDisks::default(), Reserve { percent: 0 }, &mut || {
+        let disks = Disks::open(
+            Arc::new(RealFiles),
+            &directories,
+            &KnownDisks::default(),
+            Reserve { percent: 0 },
+            &Keys::clear(),
+            &mut || {
                 next += 1;
                 [next; 16]
-            });
+            },
+        );
         LocalShards::new(NodeId(1), Arc::new(disks.unwrap()), Exec::inline(), Metrics::default())
     }
 

@@ -10,6 +10,7 @@ use storage::disk::DiskError;
 use crate::cluster::NoPeerAddress;
 use crate::identity::{IdentityError, PeerTlsError};
 use crate::serve::{CertificateFilesError, PlaintextRefused};
+use crate::vault::VaultError;
 
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +34,9 @@ pub enum StartError {
     /// An identity file cannot be used.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// The node's keys cannot be opened or made.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
     /// The node has no certificate, but others will ask for one.
     #[error("the node in {0:?} has no certificate in identity/: it was set up for a simulation")]
     NoCertificate(PathBuf),

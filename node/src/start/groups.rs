@@ -86,6 +86,11 @@ impl NodeGroups {
         }
     }
 
+    /// The log of both.
+    pub(super) const fn log(&self) -> &Arc<LogStore> {
+        &self.log
+    }
+
     /// Whether nobody else holds a group.
     pub(super) fn is_released(&self) -> bool {
         Arc::strong_count(&self.directory) == 1 && Arc::strong_count(&self.catalog) == 1

@@ -16,10 +16,11 @@ use tracing::error;
 
 use super::groups::NodeGroups;
 use crate::access::Access;
+use crate::acme::AcmeOptions;
 use crate::admin::{AccessChanges, Admin, RemoteAdmin};
 use crate::audit::AuditLog;
 use crate::background::Overview;
-use crate::cluster::{self, Admitter, AgreedTime, Departures, Membership, RegionChanges, Renewal};
+use crate::cluster::{self, Admitter, AgreedTime, AuthorityKeeper, Departures, Membership, RegionChanges};
 use crate::config::Settings;
 use crate::deletion::Deletion;
 use crate::environment::Environment;
@@ -28,11 +29,13 @@ use crate::identity::{Founding, Identity, PeerTls, Store};
 use crate::members::{GroupSource, Members};
 use crate::peer::{self, Peers, Trust};
 use crate::replication::{Puller, Replication, ReplicationMetrics, ReplicationParts, Source};
+use crate::reseal::{self, OwnContent, Reseal};
 use crate::residency::{self, Residency};
 use crate::scrub::{self, Scrub};
 use crate::shards::{LocalDisks, LocalShards};
 use crate::status::{Collector, Readiness, ReadinessTask};
 use crate::telemetry::{Metrics, ProcessMetrics};
+use crate::vault::Vault;
 
 /// What the node's own tasks work on.
 pub(super) struct Keeper {
@@ -96,7 +99,7 @@ impl Keeper {
         time: &AgreedTime,
         metrics: &Metrics,
         overviews: watch::Receiver<Arc<Overview>>,
-        (disks, scrub, peers): (LocalDisks, Scrub, Peers),
+        (disks, scrub, peers, reseal): (LocalDisks, Scrub, Peers, Reseal),
         (deletion, source, residency, replication): (Deletion, Source, Residency, Replication),
         (access, access_changes, audit_log): (Access, AccessChanges, AuditLog),
     ) -> Admin {
@@ -109,6 +112,7 @@ impl Keeper {
             overviews,
             audit: audit_log.audit().clone(),
             low_space_percent: self.settings.storage.low_space_percent,
+            acme: AcmeOptions::new(&self.settings.acme).ok().flatten(),
         };
         let departures = Departures {
             members: self.members.clone(),
@@ -125,6 +129,7 @@ impl Keeper {
             region_changes,
             disks,
             scrub,
+            reseal,
             deletion,
             access_changes,
             access,
@@ -186,6 +191,21 @@ impl Keeper {
         })
     }
 
+    /// Begins to bring what the node keeps under its newest data key.
+    pub(super) fn reseal(&self, vault: Vault, local: LocalShards, metrics: reseal::Metrics) -> Reseal {
+        let content = OwnContent::new(reseal::Parts {
+            store: self.store.clone(),
+            log: Arc::clone(self.groups.log()),
+            directory: Arc::clone(&self.groups.directory),
+            catalog: Arc::clone(&self.groups.catalog),
+            databases: ["log", "groups"].map(|name| self.settings.data_dir.join(name)).to_vec(),
+            local,
+            files: Arc::clone(&self.environment.files),
+            exec: self.environment.exec,
+        });
+        Reseal::start(vault, content, self.settings.encryption.rewrite_bytes_per_second, metrics)
+    }
+
     /// Begins to copy what other regions have for this one.
     pub(super) fn replication(
         &self,
@@ -237,11 +257,17 @@ impl Keeper {
     }
 
     /// Keeps the directory's clock, the groups' members, and the own certificate, if there is one.
-    pub(super) fn spawn_membership(&self, tasks: &mut JoinSet<()>, time: AgreedTime, tls: Option<PeerTls>) {
+    pub(super) fn spawn_membership(
+        &self,
+        tasks: &mut JoinSet<()>,
+        time: AgreedTime,
+        tls: Option<PeerTls>,
+        peers: &Peers,
+    ) {
         tasks.spawn(self.clock(time));
         tasks.spawn(self.membership().keep());
         if let Some(tls) = tls {
-            tasks.spawn(self.renewal(tls).keep());
+            tasks.spawn(self.authority(tls, peers.clone()).keep());
         }
     }
 
@@ -278,11 +304,12 @@ impl Keeper {
         }
     }
 
-    fn renewal(&self, tls: PeerTls) -> Renewal {
-        Renewal {
+    fn authority(&self, tls: PeerTls, peers: Peers) -> AuthorityKeeper {
+        AuthorityKeeper {
             identity: self.identity.clone(),
             store: self.store.clone(),
             tls,
+            peers,
             directory: Arc::clone(&self.groups.directory),
             environment: self.environment.clone(),
         }

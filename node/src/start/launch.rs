@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use raft::directory::Directory;
 use raft::group::Group;
 use tokio::sync::watch;
@@ -15,13 +14,11 @@ use tracing::info;
 use super::data_dir::{self, DataDir};
 use super::error::StartError;
 use super::groups::NodeGroups;
-use super::health;
 use super::keeper::Keeper;
-use super::listen::{Listeners, local_server};
+use super::listen::Listeners;
 use super::node::Node;
-use super::servers::Servers;
+use super::ports::Outward;
 use super::wire::{self, Ground, PeerSecurity, Rooms};
-use crate::admin;
 use crate::background::{self, Background};
 use crate::cluster::{self, AgreedTime, Certificates};
 use crate::config::Settings;
@@ -31,14 +28,11 @@ use crate::gateway::Gateway;
 use crate::identity::{Identity, PeerTls};
 use crate::peer::{self, Peers};
 use crate::replication::Source;
+use crate::reseal;
 use crate::residency;
 use crate::scrub;
-use crate::serve::{self, Front, Limits, Protection, Server};
 use crate::status::{GroupMetrics, Readiness};
 use crate::telemetry::{Metrics, ProcessMetrics};
-
-/// Bound on the end of peers' requests.
-const PEER_DRAIN: Duration = Duration::from_secs(2);
 
 impl Node {
     /// Starts the node that the data directory was set up for. It serves when this returns, though it may not be
@@ -50,8 +44,8 @@ impl Node {
     ) -> Result<Self, StartError> {
         cluster::peer_address(&settings)?;
         let settings = Arc::new(settings);
-        let DataDir { store, identity, founding, founds_region, credentials, disks, lock } =
-            open_data_dir(&environment, &settings, certificates).await?;
+        let DataDir { store, identity, founding, founds_region, credentials, disks, vault, lock } =
+            data_dir::open(&environment, &settings, certificates).await?;
         let listeners = Listeners::open(&environment, &settings).await?;
         let api_address = listeners.api_address;
         let api_url = api_url(&settings, api_address);
@@ -82,7 +76,8 @@ impl Node {
 
         let readiness = watch::channel(Readiness::starting()).0;
         let (report, founding_failure) = watch::channel(None);
-        let (api, tokens) = wire::api_routers(&rooms, &settings, &metrics);
+        let throttle = wire::throttle(&settings, &metrics);
+        let (api, tokens) = wire::api_routers(&rooms, &settings, &metrics, throttle.clone(), &api_url);
         let Rooms { members, time, gateway, registry, regions, local, admission, access, access_changes, audit, login } =
             rooms;
         let background = background(&settings, (&gateway, &groups.directory), &time, &metrics);
@@ -97,7 +92,8 @@ impl Node {
         let local_disks = keeper.local_disks(&disks, &mut tasks);
         let scrub = keeper.scrub(local.clone(), metrics.register(scrub::Metrics::register));
         let deletion = Deletion::new(&gateway, Arc::clone(&keeper.groups.directory), background.overviews(), regions);
-        let machine = (local_disks.clone(), scrub.clone(), peers);
+        let reseal = keeper.reseal(vault, local.clone(), metrics.register(reseal::Metrics::register));
+        let machine = (local_disks.clone(), scrub.clone(), peers, reseal.clone());
         let residency = keeper.residency(&deletion, &disks, &machine.2, metrics.register(residency::Metrics::register));
         tasks.spawn(residency.keep());
         let (replication, puller) = keeper.replication(&gateway, &deletion, &metrics);
@@ -108,17 +104,13 @@ impl Node {
         let forwarded = TaskTracker::new();
         let handed_on = (api.clone(), forwarded.clone());
         let peer_router = keeper.peer_router(security.trust, handed_on, local, admission, &admin, peer_metrics);
-        let ports = Ports {
-            api: wire::client_router((api, tokens), &keeper.settings, readiness.subscribe(), &metrics),
-            peer: (peer_router, security.protection(keeper.identity.cluster)),
-            admin: admin::router(admin.clone()),
-            health: health::router(readiness.subscribe(), metrics.clone()),
-            refused: metrics.register(serve::Metrics::register),
-        };
-        let (clients, peers) = open_ports(&keeper.environment, &keeper.settings, listeners, ports, &mut tasks);
+        let peer = (peer_router, security.protection(keeper.identity.cluster, &keeper.members));
+        let routers =
+            Outward { api, tokens, login, throttle, peer, readiness: readiness.subscribe(), metrics: &metrics };
+        let (clients, peers) = routers.serve(&keeper, &admin, listeners, &mut tasks);
         keeper.spawn_founding(&mut tasks, (founding, founds_region), &info, report);
         tasks.spawn(keeper.info(info, Arc::clone(&disks)));
-        keeper.spawn_membership(&mut tasks, time, tls);
+        keeper.spawn_membership(&mut tasks, time, tls, &admin.peers);
         tasks.spawn(keeper.readiness(admin.access.clone(), founding_failure, readiness.clone(), process).keep());
         let Keeper { environment, settings, identity, members, groups, .. } = keeper;
         Ok(Self {
@@ -133,6 +125,7 @@ impl Node {
             background,
             puller,
             scrub,
+            reseal,
             local_disks,
             clients,
             forwarded,
@@ -147,17 +140,6 @@ impl Node {
             lock,
         })
     }
-}
-
-/// Opens what is on disk.
-async fn open_data_dir(
-    environment: &Environment,
-    settings: &Arc<Settings>,
-    certificates: Certificates,
-) -> Result<DataDir, StartError> {
-    let (environment, settings) = (environment.clone(), Arc::clone(settings));
-    let exec = environment.exec;
-    exec.run(move || data_dir::open(&environment, &settings, certificates)).await
 }
 
 fn announce(identity: &Identity, settings: &Settings, api_url: &str) {
@@ -194,52 +176,6 @@ fn background(
     let present = Arc::new(move || time.now());
     let directory: Arc<dyn DirectoryRecords> = Arc::<Group<Directory>>::clone(directory);
     Background::start(gateway, &directory, present, &options, &metrics.register(background::Metrics::register))
-}
-
-/// What is served on each port.
-struct Ports {
-    api: Router,
-    peer: (Router, Protection),
-    admin: Router,
-    health: Router,
-    /// Counts who was let go at the door.
-    refused: serve::Metrics,
-}
-
-/// Serves on all listeners: those for clients, and all others, which end later.
-fn open_ports(
-    environment: &Environment,
-    settings: &Settings,
-    listeners: Listeners,
-    ports: Ports,
-    tasks: &mut JoinSet<()>,
-) -> (Servers, Servers) {
-    let mut peers = Servers::new(PEER_DRAIN);
-    let (router, protection) = ports.peer;
-    let limits = Limits::peers();
-    let front = Front::default();
-    peers.start(Server { name: "peer", listener: listeners.peer, router, protection, front, limits }, environment);
-    if let Some(listener) = listeners.local {
-        peers.start(local_server("admin", listener, ports.admin, Front::default()), environment);
-    }
-    if let Some(listener) = listeners.metrics {
-        let front = Front::metrics(settings, ports.refused.clone());
-        peers.start(local_server("metrics", listener, ports.health, front), environment);
-    }
-    let mut clients = Servers::new(Duration::from_secs(settings.shutdown.drain_seconds));
-    let api = Server {
-        name: "api",
-        listener: listeners.api,
-        router: ports.api,
-        protection: listeners.api_protection,
-        front: Front::clients(settings, ports.refused),
-        limits: Limits::clients(settings.api.max_connections as usize).with_stall(settings.idle_body_timeout()),
-    };
-    clients.start(api, environment);
-    if let Some(certificate) = listeners.api_certificate {
-        tasks.spawn(certificate.follow(environment.exec));
-    }
-    (clients, peers)
 }
 
 /// URL at which clients reach the node: as configured, or made of the address that is listened on.

@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
+use tokio::sync::watch;
 
 use super::error::StartError;
+use crate::acme::Issued;
 use crate::admin::SOCKET;
 use crate::config::Settings;
 use crate::environment::{Environment, Listener};
@@ -17,10 +19,16 @@ pub(super) struct Listeners {
     pub(super) api_protection: Protection,
     /// To be followed while the node runs.
     pub(super) api_certificate: Option<CertificateFiles>,
+    /// Takes the certificates that an authority has issued.
+    pub(super) issued: Issued,
+    /// For the authority's questions over HTTP, if it has an address of its own.
+    pub(super) acme: Option<Box<dyn Listener>>,
     pub(super) api_address: SocketAddr,
     pub(super) peer: Box<dyn Listener>,
     pub(super) local: Option<Box<dyn Listener>>,
     pub(super) metrics: Option<Box<dyn Listener>>,
+    /// For the administration over the network, if it has an address of its own.
+    pub(super) admin: Option<Box<dyn Listener>>,
 }
 
 impl Listeners {
@@ -28,6 +36,7 @@ impl Listeners {
     pub(super) async fn open(environment: &Environment, settings: &Settings) -> Result<Self, StartError> {
         let api = &settings.api;
         check_plaintext(&api.listen, settings.api_is_tls(), api.allow_plaintext)?;
+        let issued = watch::channel(Arc::default()).0;
         let (api_protection, api_certificate) = if settings.api_is_tls() {
             let paths = CertificatePaths {
                 certificate: api.tls_certificate.clone().zip(api.tls_key.clone()),
@@ -35,8 +44,9 @@ impl Listeners {
                 client_ca: api.client_ca.clone(),
             };
             let (files, clock) = (Arc::clone(&environment.files), Arc::clone(&environment.clock));
-            let opened = environment.exec.run(move || CertificateFiles::open(files, paths, clock)).await?;
-            (Protection::Tls(opened.config()), Some(opened))
+            let come = (!settings.acme.directory.is_empty()).then(|| issued.subscribe());
+            let opened = environment.exec.run(move || CertificateFiles::open(files, paths, clock, come)).await?;
+            (Protection::Tls(opened.config(), None), Some(opened))
         } else {
             (Protection::Plaintext, None)
         };
@@ -51,6 +61,16 @@ impl Listeners {
             "" => None,
             address => Some(listen(environment, "metrics.listen", address).await?),
         };
+        let acme = match settings.acme.http_listen.as_str() {
+            "" => None,
+            address => Some(listen(environment, "acme.http_listen", address).await?),
+        };
+        let admin = match settings.admin.listen.as_str() {
+            address if settings.admin.enabled && !address.is_empty() => {
+                Some(listen(environment, "admin.listen", address).await?)
+            }
+            _ => None,
+        };
         let socket = settings.data_dir.join(SOCKET);
         let local = match environment.network.listen_local(&socket).await {
             Ok(listener) => Some(listener),
@@ -61,7 +81,7 @@ impl Listeners {
                 return Err(StartError::Listen { key: "data_dir", address, source });
             }
         };
-        Ok(Self { api, api_protection, api_certificate, api_address, peer, local, metrics })
+        Ok(Self { api, api_protection, api_certificate, issued, acme, api_address, peer, local, metrics, admin })
     }
 }
 

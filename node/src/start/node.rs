@@ -25,6 +25,7 @@ use crate::identity::Identity;
 use crate::members::Members;
 use crate::registry::Pulls;
 use crate::replication::Puller;
+use crate::reseal::Reseal;
 use crate::scrub::Scrub;
 use crate::shards::LocalDisks;
 use crate::status::Readiness;
@@ -53,6 +54,7 @@ pub struct Node {
     pub(super) background: Background,
     pub(super) puller: Puller,
     pub(super) scrub: Scrub,
+    pub(super) reseal: Reseal,
     pub(super) local_disks: LocalDisks,
     pub(super) clients: Servers,
     /// Requests that other regions have handed on.
@@ -182,6 +184,7 @@ impl Node {
             background,
             puller,
             scrub,
+            reseal,
             local_disks,
             clients,
             forwarded,
@@ -208,6 +211,7 @@ impl Node {
         }
         background.stop().await;
         scrub.stop().await;
+        reseal.stop().await;
         audit.settle().await;
         let mut heirs: Vec<_> = members.live().iter().map(|member| member.id).collect();
         heirs.retain(|id| *id != members.own());
@@ -217,7 +221,7 @@ impl Node {
         peers.drain().await;
         // Peers and operators have changed things until now.
         audit.stop().await;
-        drop((admin, gateway, pulls, members, scrub, local_disks));
+        drop((admin, gateway, pulls, members, scrub, reseal, local_disks));
         self.groups.shutdown().await;
         let (groups, disks) = (self.groups, self.disks);
         let released = async {

@@ -29,13 +29,14 @@ pub(super) fn password_sources(settings: &Settings, environment: &Environment) -
 mod tests {
     use storage::disk::RealFiles;
     use storage::kv::RocksEngines;
+    use storage::seal::Keys;
 
     use super::*;
     use crate::environment::real;
 
     #[test]
     fn places_are_asked_that_the_settings_name() {
-        let environment = real(Arc::new(RealFiles), Arc::new(RocksEngines::new()));
+        let environment = real(Arc::new(RealFiles), Arc::new(RocksEngines::new(Keys::clear())));
         let mut settings = Settings::default();
         assert!(password_sources(&settings, &environment).is_empty());
         settings.access.htpasswd = Some("/nowhere".into());

@@ -1,5 +1,6 @@
 //! Whole nodes on the operating system's sockets and files.
 
+use std::io;
 use std::net::TcpListener as Probe;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use raft::time::{Clock, Timestamp};
 use sha2::{Digest as _, Sha256};
 use storage::disk::{DiskError, RealFiles};
 use storage::kv::{Batch, Column, Engine, EngineError, EngineOptions, Engines, Pair, RocksEngines, Scan};
+use storage::seal::{CheckpointReader, CheckpointWriter, Keys, Seals};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
@@ -26,7 +28,7 @@ use crate::environment::{Environment, Stream, real};
 pub(super) const DEADLINE: Duration = Duration::from_mins(1);
 
 pub(super) fn environment() -> Environment {
-    real(Arc::new(RealFiles), Arc::new(RocksEngines::new()))
+    real(Arc::new(RealFiles), Arc::new(RocksEngines::new(Keys::clear())))
 }
 
 /// A port that is free a moment before a node listens on it.
@@ -305,6 +307,18 @@ impl Engines for FailingEngines {
         }
         Ok(Arc::new(FailingEngine { inner, failing: Arc::clone(&self.failing) }))
     }
+
+    fn read_checkpoint_file(&self, path: &Path) -> io::Result<Box<dyn CheckpointReader>> {
+        self.inner.read_checkpoint_file(path)
+    }
+
+    fn create_checkpoint_file(&self, path: &Path) -> io::Result<Box<dyn CheckpointWriter>> {
+        self.inner.create_checkpoint_file(path)
+    }
+
+    fn rewrite_checkpoint(&self, directory: &Path) -> io::Result<()> {
+        self.inner.rewrite_checkpoint(directory)
+    }
 }
 
 impl Engine for FailingEngine {
@@ -330,13 +344,21 @@ impl Engine for FailingEngine {
     fn checkpoint(&self, directory: &Path) -> Result<(), EngineError> {
         self.inner.checkpoint(directory)
     }
+
+    fn rewrite(&self) -> Result<(), EngineError> {
+        self.inner.rewrite()
+    }
+
+    fn seals(&self) -> Result<Seals, EngineError> {
+        self.inner.seals()
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_whose_log_cannot_be_synced_says_so_and_acknowledges_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let failing = Arc::new(AtomicBool::new(false));
-    let engines = FailingEngines { inner: RocksEngines::new(), failing: Arc::clone(&failing) };
+    let engines = FailingEngines { inner: RocksEngines::new(Keys::clear()), failing: Arc::clone(&failing) };
     let environment = real(Arc::new(RealFiles), Arc::new(engines));
     let settings = settings(directory.path(), "n1");
     init(&environment, &settings, "main", Certificates::Issued, InitAccess::open("owner")).await.unwrap();

@@ -1,5 +1,6 @@
 //! Puts the rooms of a node together over its opened groups.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,11 +12,12 @@ use rustls_pki_types::{CertificateDer, ServerName};
 use storage::disk::Disks;
 use tokio::sync::watch;
 
+use super::callers::PeerCallers;
 use super::groups::NodeGroups;
 use super::health;
 use super::outside::password_sources;
 use crate::access::Access;
-use crate::admin::AccessChanges;
+use crate::admin::{self, AccessChanges};
 use crate::api::{self, ApiOptions, ApiParts};
 use crate::audit::{self, Audit, AuditLog, AuditParts};
 use crate::cluster::{Admitter, AgreedTime};
@@ -28,13 +30,14 @@ use crate::identity::{ClusterId, ClusterKey, Identity, NodeCertificate, PeerTls,
 use crate::limit::{self, Throttle};
 use crate::login::{self, Login, LoginOptions, LoginParts};
 use crate::members::{GroupSource, Members, MembersOptions, MembersResources};
-use crate::peer::{PeerIdentity, Peers, Security, Trust};
+use crate::peer::{Peers, Security, Trust};
 use crate::regions::{self, Regions, RegionsParts};
 use crate::registry::Registry;
-use crate::serve::{Identify, Protection};
+use crate::serve::Protection;
 use crate::shards::{DiskMetrics, LocalShards, Shards};
 use crate::status::Readiness;
 use crate::telemetry::Metrics;
+use crate::tenant::Tenants;
 
 /// How peers are reached and recognised.
 pub(super) struct PeerSecurity {
@@ -61,15 +64,10 @@ impl PeerSecurity {
     }
 
     /// How the peer port recognises its callers.
-    pub(super) fn protection(&self, cluster: ClusterId) -> Protection {
+    pub(super) fn protection(&self, cluster: ClusterId, members: &Members) -> Protection {
         let Some(tls) = &self.tls else { return Protection::Plaintext };
-        let identify: Identify = Arc::new(move |certificate| {
-            // A node that this replica has not heard of yet is one all the same: the CA has signed for it. One that was
-            // removed is told so by the answer to each of its requests.
-            let read = NodeCertificate::read(certificate).ok().filter(|read| read.cluster == cluster)?;
-            Some(PeerIdentity { node: read.node, region: read.region })
-        });
-        Protection::MutualTls(Arc::clone(&tls.server), identify)
+        let callers = PeerCallers { cluster, tls: tls.clone(), members: members.clone() };
+        Protection::MutualTls(Arc::clone(&tls.server), Arc::new(callers))
     }
 }
 
@@ -162,7 +160,8 @@ pub(super) async fn rooms(ground: Ground<'_>) -> Rooms {
     };
     let directory: Arc<dyn DirectoryRecords> = Arc::<Group<Directory>>::clone(&groups.directory);
     let access = Access::start(Arc::clone(&directory), exec, Arc::clone(&environment.clock))
-        .with_metrics(metrics.register(crate::access::Metrics::register));
+        .with_metrics(metrics.register(crate::access::Metrics::register))
+        .with_people_keys(NonZeroU64::new(settings.access.people_keys_days).map(|days| days.get() * 24 * 3600));
     let (audit_log, audit_keeping) = audit::start(AuditParts {
         environment,
         settings: &settings.audit,
@@ -201,7 +200,8 @@ pub(super) async fn rooms(ground: Ground<'_>) -> Rooms {
 
 /// Who somebody is, and the tokens that say so.
 fn login(ground: &Ground<'_>, access: &Access, directory: &Arc<dyn DirectoryRecords>, audit: &Audit) -> Login {
-    let Ground { environment, settings, identity, .. } = *ground;
+    let Ground { environment, settings, identity, metrics, .. } = *ground;
+    let federated = metrics.register(crate::federation::Metrics::register);
     Login::new(LoginParts {
         cluster: identity.cluster,
         cluster_key: ground.cluster_key.clone(),
@@ -211,10 +211,12 @@ fn login(ground: &Ground<'_>, access: &Access, directory: &Arc<dyn DirectoryReco
         entropy: Arc::clone(&environment.entropy),
         exec: environment.exec,
         sources: password_sources(settings, environment),
-        outside: Some(Arc::new(Federation::new(access.clone(), environment))),
+        outside: Some(Arc::new(Federation::new(access.clone(), environment, federated))),
+        metrics: metrics.register(login::Metrics::register),
         options: LoginOptions {
             token_lifetime_seconds: settings.tokens.lifetime_seconds,
             refresh_lifetime_seconds: settings.tokens.refresh_days.saturating_mul(24 * 3600),
+            session_seconds: settings.admin.session_hours.saturating_mul(3600),
             upload_lifetime_seconds: settings.upload.lifetime_seconds,
             public_url: settings.api.public_url.clone(),
             api_url: ground.api_url.to_owned(),
@@ -224,9 +226,15 @@ fn login(ground: &Ground<'_>, access: &Access, directory: &Arc<dyn DirectoryReco
 
 /// The registry's API, for clients and for those of them whose requests other regions hand on, and the token service, for
 /// clients alone. The limits are those of both together.
-pub(super) fn api_routers(rooms: &Rooms, settings: &Settings, metrics: &Metrics) -> (Router, Router) {
-    let throttle = Throttle::new((&settings.limits).into(), metrics.register(limit::Metrics::register));
-    let tokens = login::router(rooms.login.clone(), throttle.clone());
+pub(super) fn api_routers(
+    rooms: &Rooms,
+    settings: &Settings,
+    metrics: &Metrics,
+    throttle: Throttle,
+    api_url: &str,
+) -> (Router, Router) {
+    let tenants = Tenants::new(rooms.access.clone(), [settings.api.public_url.as_str(), api_url]);
+    let tokens = login::router(rooms.login.clone(), throttle.clone(), tenants.clone());
     let api = api::router(ApiParts {
         gateway: rooms.gateway.clone(),
         registry: rooms.registry.clone(),
@@ -235,6 +243,7 @@ pub(super) fn api_routers(rooms: &Rooms, settings: &Settings, metrics: &Metrics)
         access: rooms.access.clone(),
         audit: rooms.audit.0.audit().clone(),
         throttle,
+        tenants,
         options: ApiOptions {
             manifest_bytes_max: settings.manifest.max_size_bytes,
             idle_body_timeout: settings.idle_body_timeout(),
@@ -244,10 +253,29 @@ pub(super) fn api_routers(rooms: &Rooms, settings: &Settings, metrics: &Metrics)
     (api, tokens)
 }
 
-/// What clients are served: the API, the token service, health, and metrics, to this machine alone, unless they have an address
-/// of their own.
+/// The limits of what clients ask for.
+pub(super) fn throttle(settings: &Settings, metrics: &Metrics) -> Throttle {
+    Throttle::new((&settings.limits).into(), metrics.register(limit::Metrics::register))
+}
+
+/// The administration over the network: what is added to what clients are served, and what is served on a listener of its own,
+/// where tokens are had too. One of the two at most is there.
+pub(super) fn network_routers(
+    settings: &Settings,
+    tokens: &Router,
+    parts: admin::NetworkParts,
+) -> (Option<Router>, Option<Router>) {
+    if !settings.admin.enabled {
+        return (None, None);
+    }
+    let router = admin::network_router(parts);
+    if settings.admin.listen.is_empty() { (Some(router), None) } else { (None, Some(router.merge(tokens.clone()))) }
+}
+
+/// What clients are served: the API, the token service, the administration if it has no address of its own, health, and metrics,
+/// to this machine alone, unless they have an address of their own.
 pub(super) fn client_router(
-    (api, tokens): (Router, Router),
+    (api, tokens, administration): (Router, Router, Option<Router>),
     settings: &Settings,
     readiness: watch::Receiver<Readiness>,
     metrics: &Metrics,
@@ -257,5 +285,5 @@ pub(super) fn client_router(
     } else {
         health::probes(readiness)
     };
-    health.merge(tokens).merge(api)
+    health.merge(tokens).merge(administration.unwrap_or_default()).merge(api)
 }

@@ -16,13 +16,15 @@ use tokio::time::timeout;
 use super::disks::disks;
 use super::regions::{self, Answers, by_region};
 use super::verdict::{Facts, judge};
+use super::verdict_authority::Rotating;
+use crate::acme::{AcmeOptions, CertificateTrouble, troubles};
 use crate::admin::{
     self, CopyStatus, DirectoryReading, DrainStatus, GroupStatus, NodeStatus, RegionStatus, RegionsAnswer, Status,
     Totals,
 };
 use crate::audit::Audit;
 use crate::background::Overview;
-use crate::cluster::{Reading, confirm_directory, regions_borne, seats, voters_of};
+use crate::cluster::{Awaited, Reading, confirm_directory, regions_borne, rotation, seats, voters_of};
 use crate::identity::Identity;
 use crate::members::Members;
 use crate::residency::{AUDITS_LOOKED_AT, Alarm, alarms};
@@ -50,6 +52,8 @@ pub struct Collector {
     pub audit: Audit,
     /// Share of a disk, in percent of its capacity, below which it is nearly full.
     pub low_space_percent: u8,
+    /// What the settings say of the authority that is asked for certificates, if one is.
+    pub(crate) acme: Option<AcmeOptions>,
 }
 
 /// What a node's status is made from, beside itself.
@@ -164,6 +168,8 @@ impl Collector {
             audit: Some(&audit).filter(|audit| audit.is_alarming(recorded.clock)),
             removals_held: recorded.evictions_held.map(|since| clock.0.saturating_sub(since.0) / 1000),
             low_space_percent: self.low_space_percent,
+            certificates: &self.certificates(clock),
+            rotating: self.rotating(clock).as_ref(),
         });
         Status {
             version: admin::VERSION,
@@ -196,6 +202,24 @@ impl Collector {
                 uploads: totals.uploads,
             },
         }
+    }
+
+    /// Domains whose certificates need an operator.
+    fn certificates(&self, now: Timestamp) -> Vec<CertificateTrouble> {
+        let view = directory::View::new(self.directory.state());
+        self.acme.as_ref().map(|options| troubles(options, &view, now)).and_then(Result::ok).unwrap_or_default()
+    }
+
+    /// The change of the certificate authority, if there is one.
+    fn rotating(&self, now: Timestamp) -> Option<Rotating> {
+        let known = rotation(&directory::View::new(self.directory.state())).ok().flatten()?;
+        let running = known.running.as_ref()?;
+        let name = |node| known.nodes.iter().find(|(id, _)| *id == node).map(|(_, record)| record.info.name.clone());
+        let awaited = known.awaited.iter().map(|Awaited { node, lag }| {
+            (name(*node).unwrap_or_else(|| node.to_string()), lag.to_string(), self.members.is_live(*node))
+        });
+        let seconds = now.0.saturating_sub(running.since.0) / 1000;
+        Some(Rotating { phase: running.phase, seconds, awaited: awaited.collect() })
     }
 
     /// The regions as of now. Always answers, within some seconds.

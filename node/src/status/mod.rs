@@ -11,6 +11,8 @@ mod readiness;
 mod regions;
 mod verdict;
 mod verdict_audit;
+mod verdict_authority;
+mod verdict_certificates;
 mod verdict_copies;
 mod verdict_disks;
 mod verdict_regions;

@@ -158,6 +158,8 @@ mod tests {
             audit: None,
             removals_held: None,
             low_space_percent: 10,
+            certificates: &[],
+            rotating: None,
         };
         let judgement = judge(&facts);
         assert_eq!(judgement.verdict, Verdict::NeedsAttention);
@@ -232,6 +234,8 @@ mod tests {
             audit: None,
             removals_held: None,
             low_space_percent: 10,
+            certificates: &[],
+            rotating: None,
         };
         let judgement = judge(&facts);
         assert_eq!(judgement.verdict, Verdict::NeedsAttention);
@@ -264,6 +268,8 @@ mod tests {
             audit: None,
             removals_held: None,
             low_space_percent: 10,
+            certificates: &[],
+            rotating: None,
         };
         assert_eq!(
             judge(&facts).summary,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use storage::disk::RealFiles;
 use storage::kv::RocksEngines;
+use storage::seal::Keys;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 
@@ -11,7 +12,7 @@ use super::*;
 use crate::environment::real;
 
 fn environment() -> Environment {
-    real(Arc::new(RealFiles), Arc::new(RocksEngines::new()))
+    real(Arc::new(RealFiles), Arc::new(RocksEngines::new(Keys::clear())))
 }
 
 fn limits() -> WebLimits {

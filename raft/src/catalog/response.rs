@@ -48,6 +48,8 @@ pub enum Response {
     ManifestStored {
         /// Whether it was not there before.
         created: bool,
+        /// Tags that did not point to it before, each with what it pointed to, if it was there.
+        tags: Vec<(Tag, Option<Digest>)>,
     },
     /// Blobs that the manifest names are not linked to the repository.
     ManifestBlobsUnknown {
@@ -154,6 +156,11 @@ pub enum Response {
         bytes: u64,
         /// Whether there is more.
         more: bool,
+    },
+    /// A tag is gone, or a manifest with its tags.
+    Deleted {
+        /// The tags that are gone, each with what it pointed to.
+        tags: Vec<(Tag, Digest)>,
     },
 }
 

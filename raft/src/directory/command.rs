@@ -8,6 +8,8 @@ use super::access::{
     Actions, AuditHead, BindingId, Condition, Effect, FirstAccess, IssuerRecord, NewSigningKey, Subject, TrustRule,
 };
 use super::audit::ResidencyAudit;
+use super::authority::AuthorityCommand;
+use super::certificate::CertificateCommand;
 use super::namespace::NamespaceRecord;
 use super::record::{DiskState, NodeInfo, NodeState};
 use super::refusal::Refusal;
@@ -255,7 +257,7 @@ pub enum Command {
         /// Seconds until it may no longer log in; none: until it is removed.
         lifetime_seconds: Option<u64>,
     },
-    /// Changes what is named of a robot. To be disabled or enabled, or to trust somebody no longer, ends its sessions.
+    /// Changes what is named of a robot. To be disabled or enabled ends its sessions.
     SetRobot {
         /// Its name.
         name: String,
@@ -265,8 +267,6 @@ pub enum Command {
         groups: Option<Vec<String>>,
         /// Whether it may not log in.
         disabled: Option<bool>,
-        /// Who else is it.
-        trusts: Option<Vec<TrustRule>>,
     },
     /// Removes a robot and its bindings. Done also if there is none.
     RemoveRobot {
@@ -359,6 +359,47 @@ pub enum Command {
         node: NodeId,
         /// Its newest record.
         head: AuditHead,
+    },
+    /// Changes something of the registry's certificates.
+    Certificate(CertificateCommand),
+    /// Lets users and robots belong to a group, or no more, all of them or none. Who belongs to it already, or does not,
+    /// stays so: a repetition changes nothing.
+    Regroup {
+        /// The group. It must exist.
+        group: String,
+        /// Who is to belong to it. All must exist.
+        add: Vec<Subject>,
+        /// Who is not to belong to it any more. All must exist.
+        remove: Vec<Subject>,
+    },
+    /// Lets whom a rule describes be a robot, besides those who are it already. A repetition changes nothing.
+    Trust {
+        /// The robot.
+        robot: String,
+        /// Who is it, too.
+        rule: TrustRule,
+    },
+    /// Takes all rules of an issuer from a robot, and ends its sessions if there was one. Done also if there is none.
+    Distrust {
+        /// The robot.
+        robot: String,
+        /// The issuer, or [`BY_CERTIFICATE`](super::access::BY_CERTIFICATE).
+        issuer: String,
+    },
+    /// Changes the cluster's certificate authority by one step.
+    Authority(AuthorityCommand),
+    /// Lets a domain stand for a namespace: whoever asks for the registry by it means what is below that. Refused if it
+    /// stands for another one; a repetition changes nothing.
+    SetDomain {
+        /// The domain.
+        domain: String,
+        /// Prefix of the namespace, empty for the whole registry.
+        namespace: String,
+    },
+    /// Forgets a domain: it is a name like any other then. Done also if there is none.
+    RemoveDomain {
+        /// The domain.
+        domain: String,
     },
 }
 

@@ -48,6 +48,9 @@ pub const ROLES_MAX: usize = 200;
 /// Most bindings: a node keeps all of them in memory, and the removal of a subject or of a role looks at all.
 pub const BINDINGS_MAX: usize = 20_000;
 
+/// Most domains: a node keeps all of them in memory, and a command may look at all.
+pub const DOMAINS_MAX: usize = 1000;
+
 /// Most issuers.
 pub const ISSUERS_MAX: usize = 32;
 
@@ -65,6 +68,15 @@ pub const CLAIM_LENGTH_MAX: usize = 512;
 
 /// Most groups that one user or robot is in.
 pub const GROUPS_PER_SUBJECT_MAX: usize = 256;
+
+/// Most users and robots that one command moves into groups and out of them.
+pub const REGROUPED_MAX: usize = 1000;
+
+/// How long the request is remembered that made a binding which is removed: longer than any repetition takes.
+pub const REMOVED_BINDINGS_KEPT_SECONDS: u64 = 3600;
+
+/// A user is noted as confirmed where he logs in elsewhere once in so many seconds.
+pub const CONFIRMED_EVERY_SECONDS: u64 = 24 * 3600;
 
 /// Most keys that the cluster's tokens are signed with, those included that only verify.
 pub const SIGNING_KEYS_MAX: usize = 8;
@@ -101,6 +113,21 @@ pub const LABEL_LENGTH_MAX: usize = 256;
 
 /// Most bytes of a description or a note.
 pub const DESCRIPTION_LENGTH_MAX: usize = 1024;
+
+/// Most domains with a certificate of an ACME authority: every node keeps all of them in memory.
+pub const CERTIFICATES_MAX: usize = 4096;
+
+/// Most bytes of a certificate's chain, and of a key or an account as they are wrapped.
+pub const CERTIFICATE_BYTES_MAX: usize = 64 << 10;
+
+/// Most bytes of a URL, a token or a key authorization of an ACME authority.
+pub const CERTIFICATE_TEXT_LENGTH_MAX: usize = 2048;
+
+/// Most bytes of the reason why there is no certificate.
+pub const CERTIFICATE_REASON_BYTES_MAX: usize = 2048;
+
+/// Most challenges that wait at the same time.
+pub const CHALLENGES_MAX: usize = 256;
 
 /// Most bytes of a password's hash.
 pub const PASSWORD_HASH_LENGTH_MAX: usize = 512;

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 use storage::shard::DiskId;
 
 use super::access::AccessRefusal;
+use super::authority::AuthorityRefusal;
+use super::certificate::CertificateRefusal;
+use super::domain::DomainRefusal;
 use crate::id::NodeId;
 use crate::policy::PolicyError;
 
@@ -232,11 +235,26 @@ pub enum Refusal {
     /// A change of who may do what is refused.
     #[error(transparent)]
     Access(AccessRefusal),
+    /// A change of the registry's certificates is refused.
+    #[error(transparent)]
+    Certificate(CertificateRefusal),
+    /// A step of a change of the certificate authority is refused.
+    #[error(transparent)]
+    Authority(AuthorityRefusal),
+    /// A change of the domains is refused.
+    #[error(transparent)]
+    Domain(DomainRefusal),
 }
 
 impl From<AccessRefusal> for Refusal {
     fn from(refusal: AccessRefusal) -> Self {
         Self::Access(refusal)
+    }
+}
+
+impl From<DomainRefusal> for Refusal {
+    fn from(refusal: DomainRefusal) -> Self {
+        Self::Domain(refusal)
     }
 }
 

@@ -4,12 +4,14 @@
 //! applied.
 
 use super::audit::ResidencyAudit;
+use super::certificate::{AcmeAccountRecord, CertificateRecord, ChallengeRecord};
 use super::limit::AUDITS_MAX;
 use super::namespace::NamespaceRecord;
 use super::place::Place;
 use super::record::{ClusterRecord, JoinTokenRecord, NodeRecord, RegionRecord};
 use super::table::{
-    Cluster, DirectoryClock, JoinTokens, Namespaces, NodeNames, Nodes, PolicyVersion, Regions, ResidencyAudits,
+    AcmeAccounts, CertificateState, Certificates, Challenges, Cluster, DirectoryClock, JoinTokens, Namespaces,
+    NodeNames, Nodes, PolicyVersion, Regions, ResidencyAudits,
 };
 use crate::catalog::RepositoryName;
 use crate::id::{NodeId, RegionId};
@@ -105,6 +107,36 @@ impl<S: State> View<S> {
     pub fn residency_audits(&self, limit: usize) -> Result<Vec<ResidencyAudit>, StateError> {
         let audits = ResidencyAudits::scan::<()>(&self.state, (), None, AUDITS_MAX)?;
         Ok(audits.into_iter().rev().take(limit).map(|(_, audit)| audit).collect())
+    }
+
+    /// Grows with each change of the certificates that the nodes show; 0 before the first.
+    pub fn certificate_version(&self) -> Result<u64, StateError> {
+        Ok(CertificateState::get(&self.state, ())?.unwrap_or_default().version)
+    }
+
+    /// All domains with what there is of their certificates.
+    pub fn certificates(&self) -> Result<Vec<(String, CertificateRecord)>, StateError> {
+        Certificates::scan::<()>(&self.state, (), None, usize::MAX)
+    }
+
+    /// What there is of a domain's certificate.
+    pub fn certificate(&self, domain: &str) -> Result<Option<CertificateRecord>, StateError> {
+        Certificates::get(&self.state, &domain.to_owned())
+    }
+
+    /// The account at the ACME authority with this directory URL.
+    pub fn acme_account(&self, authority: &str) -> Result<Option<AcmeAccountRecord>, StateError> {
+        AcmeAccounts::get(&self.state, &authority.to_owned())
+    }
+
+    /// The challenge with a token, expired ones included.
+    pub fn challenge(&self, token: &str) -> Result<Option<ChallengeRecord>, StateError> {
+        Challenges::get(&self.state, &token.to_owned())
+    }
+
+    /// All challenges, expired ones included; [`CHALLENGES_MAX`](super::limit::CHALLENGES_MAX) bounds those that are not.
+    pub fn challenges(&self) -> Result<Vec<(String, ChallengeRecord)>, StateError> {
+        Challenges::scan::<()>(&self.state, (), None, usize::MAX)
     }
 
     /// Time of the last command that was applied; zero before the first.

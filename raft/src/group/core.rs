@@ -54,6 +54,7 @@ impl<M: Machine> Core<M> {
             heard: heard.clone(),
             transport: Arc::clone(&resources.transport),
             files: Arc::clone(&resources.files),
+            engines: Arc::clone(&resources.engines),
             exec,
         };
         let machine = StateMachine::new(Arc::clone(state), exec);

@@ -108,7 +108,8 @@ impl<M: Machine> Group<M> {
                 source,
             })?
         };
-        let received = receive_files(&mut frames, directory.clone(), Arc::clone(&self.resources.files), exec).await;
+        let (files, engines) = (Arc::clone(&self.resources.files), Arc::clone(&self.resources.engines));
+        let received = receive_files(&mut frames, directory.clone(), files, engines, exec).await;
         let installed = match received {
             Ok(()) => {
                 let snapshot = Snapshot { meta: contents.into(), snapshot: SnapshotData::Received(directory.clone()) };

@@ -86,6 +86,16 @@ impl LogStore {
         Ok(self.exec.run(write).await?)
     }
 
+    /// Writes the whole log anew, so that nothing of it is left under another key than the current one. It is used
+    /// meanwhile, but for a moment in which everything waits.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn rewrite(&self) -> Result<(), GroupError> {
+        let engine = Arc::clone(&self.engine);
+        Ok(self.exec.run(move || engine.rewrite()).await?)
+    }
+
     /// Serves the syncs that are waited for and ends the task. The engine itself closes when the last
     /// `Arc<LogStore>` goes; shut the groups down first.
     pub async fn close(&self) {

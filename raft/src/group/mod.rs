@@ -180,6 +180,18 @@ impl<M: Machine> Group<M> {
         self.state.digest()
     }
 
+    /// Writes the state and its snapshot anew, so that nothing of them is left under another key than the current one. They
+    /// are used meanwhile, but for a moment in which everything waits. What came in between, a snapshot that was just
+    /// being taken or received, may still be under the old key: ask `storage::seal::survey`, and repeat.
+    ///
+    /// # Errors
+    /// When the engine or the file system fails; some of it is written anew then.
+    pub async fn rewrite(&self) -> Result<(), GroupError> {
+        let (state, path) = (Arc::clone(&self.state), self.options.directory.clone());
+        let rewritten = self.resources.exec.run(move || state.rewrite()).await;
+        rewritten.map_err(|source| GroupError::File { doing: "write the state anew", path, source })
+    }
+
     /// Follows the index of the last applied entry (0 before the first). Wakes up after each batch of entries, when
     /// [`state`](Self::state) shows their effects.
     pub fn applied(&self) -> watch::Receiver<u64> {

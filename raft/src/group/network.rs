@@ -17,6 +17,7 @@ use openraft::raft::{
 use openraft::{BasicNode, OptionalSend};
 use storage::disk::Files;
 use storage::exec::Exec;
+use storage::kv::Engines;
 
 use super::config::{Types, Vote};
 use super::error::LeaderCallError;
@@ -43,6 +44,8 @@ pub(super) struct Network {
     pub(super) heard: Heard,
     pub(super) transport: Arc<dyn Transport>,
     pub(super) files: Arc<dyn Files>,
+    /// Open the files of snapshots to send.
+    pub(super) engines: Arc<dyn Engines>,
     pub(super) exec: Exec,
 }
 
@@ -151,8 +154,9 @@ impl RaftNetworkV2<Types> for Peer {
         let SnapshotData::Stored(stored) = snapshot.snapshot else {
             return Err(StreamingError::Closed(ReplicationClosed::new("only a stored snapshot can be sent")));
         };
-        let Network { group, incarnation, transport, files, exec, .. } = &self.network;
-        let frames = snapshot_stream::frames(stored, *incarnation, vote.into(), Arc::clone(files), *exec);
+        let Network { group, incarnation, transport, files, engines, exec, .. } = &self.network;
+        let (files, engines) = (Arc::clone(files), Arc::clone(engines));
+        let frames = snapshot_stream::frames(stored, *incarnation, vote.into(), files, engines, *exec);
         let sending = transport.send_snapshot(self.target, &self.address, *group, frames, IDLE);
         let answer = tokio::select! {
             biased;

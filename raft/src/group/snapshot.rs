@@ -1,6 +1,7 @@
 //! Snapshots on disk: a checkpoint of the state's engine, and a record of what it contains.
 //!
-//! `snapshot-<n>/state/` holds the files of the checkpoint, `snapshot-<n>/contents` the record. A snapshot is made
+//! `snapshot-<n>/state/` holds the files of the checkpoint, `snapshot-<n>/contents` the record, all of them sealed if the
+//! node has a key. A snapshot is made
 //! under a temporary name and renamed when all of it is synced, so that what has its name is whole. Only the newest
 //! is kept; an older one goes when nobody reads it any more, and loses its name before anything of it is removed.
 
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use storage::disk::{Entry, Files};
-use storage::kv::Engine;
+use storage::kv::{Engine, Engines};
 use tracing::warn;
 
 use super::record::AppliedRecord;
@@ -74,8 +75,16 @@ impl Draft {
     }
 
     /// Records what the checkpoint contains and gives the snapshot its name, durably.
-    pub(super) fn finish(self, files: &dyn Files, contents: AppliedRecord) -> io::Result<StoredSnapshot> {
-        files.replace(&self.temporary.join(CONTENTS), &codec::encode(&contents))?;
+    pub(super) fn finish(
+        self,
+        files: &dyn Files,
+        engines: &dyn Engines,
+        contents: AppliedRecord,
+    ) -> io::Result<StoredSnapshot> {
+        let mut file = engines.create_checkpoint_file(&self.temporary.join(CONTENTS))?;
+        file.append(&codec::encode(&contents))?;
+        file.finish()?;
+        files.sync_directory(&self.temporary)?;
         let directory = self.parent.join(format!("{PREFIX}{}", self.number));
         files.rename(&self.temporary, &directory)?;
         files.sync_directory(&self.parent)?;
@@ -85,11 +94,16 @@ impl Draft {
 
 /// The newest snapshot among the entries of a group's directory. Others are removed; one whose record cannot be read
 /// is left out with a warning and kept for a person to look at.
-pub(super) fn find_newest(files: &dyn Files, parent: &Path, entries: &[Entry]) -> io::Result<Option<StoredSnapshot>> {
+pub(super) fn find_newest(
+    files: &dyn Files,
+    engines: &dyn Engines,
+    parent: &Path,
+    entries: &[Entry],
+) -> io::Result<Option<StoredSnapshot>> {
     let mut newest: Option<StoredSnapshot> = None;
     for number in entries.iter().filter_map(|entry| number_of(&entry.name, PREFIX)) {
         let directory = parent.join(format!("{PREFIX}{number}"));
-        let contents = match files.read(&directory.join(CONTENTS)) {
+        let contents = match read(engines, &directory.join(CONTENTS)) {
             Ok(bytes) => codec::decode::<AppliedRecord>(&bytes).map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };
@@ -104,6 +118,15 @@ pub(super) fn find_newest(files: &dyn Files, parent: &Path, entries: &[Entry]) -
         }
     }
     Ok(newest)
+}
+
+/// A small file of a snapshot.
+fn read(engines: &dyn Engines, path: &Path) -> io::Result<Vec<u8>> {
+    let file = engines.read_checkpoint_file(path)?;
+    let length = usize::try_from(file.length_bytes()).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
+    let mut bytes = vec![0; length];
+    file.read_exact_at(&mut bytes, 0)?;
+    Ok(bytes)
 }
 
 /// Removes a snapshot. It loses its name first, durably: what a crash leaves of it is removed at the next start. May be

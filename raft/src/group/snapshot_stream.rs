@@ -3,6 +3,8 @@
 //! `Begin`, then for each file of the checkpoint `File`, its bytes in `Data` frames, `FileEnd` with their BLAKE3
 //! hash; last `End`. A stream without `End` is a sender that gave up. The receiver writes into a directory of its
 //! own, takes only plain file names, and has everything synced before the snapshot counts as received.
+//!
+//! What is sent is in the clear, within the connection's encryption: each node seals its files under keys of its own.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -15,8 +17,10 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt, stream};
 use serde::{Deserialize, Serialize};
-use storage::disk::{File, Files};
+use storage::disk::Files;
 use storage::exec::Exec;
+use storage::kv::Engines;
+use storage::seal::{CheckpointReader, CheckpointWriter};
 use storage::switch;
 use tracing::warn;
 
@@ -90,14 +94,15 @@ fn is_plain_name(name: &str) -> bool {
 enum Step {
     Begin(Incarnation, VoteRecord),
     NextFile,
-    Data { file: Box<dyn File>, offset: u64, length_bytes: u64, hasher: Box<blake3::Hasher> },
+    Data { file: Box<dyn CheckpointReader>, offset: u64, length_bytes: u64, hasher: Box<blake3::Hasher> },
     Done,
 }
 
 struct Sender {
     snapshot: Arc<StoredSnapshot>,
     files: Arc<dyn Files>,
-    rest: VecDeque<(String, u64)>,
+    engines: Arc<dyn Engines>,
+    rest: VecDeque<String>,
     step: Step,
 }
 
@@ -107,15 +112,16 @@ impl Sender {
         match std::mem::replace(&mut self.step, Step::NextFile) {
             Step::Begin(incarnation, vote) => {
                 let entries = self.files.list(&self.snapshot.state())?;
-                self.rest = entries.into_iter().map(|entry| (entry.name, entry.length_bytes)).collect();
+                self.rest = entries.into_iter().map(|entry| entry.name).collect();
                 Ok(Some(Frame::Begin { incarnation, vote, contents: self.snapshot.contents.clone() }))
             }
             Step::NextFile => {
-                let Some((name, length_bytes)) = self.rest.pop_front() else {
+                let Some(name) = self.rest.pop_front() else {
                     self.step = Step::Done;
                     return Ok(Some(Frame::End));
                 };
-                let file = self.files.open(&self.snapshot.state().join(&name))?;
+                let file = self.engines.read_checkpoint_file(&self.snapshot.state().join(&name))?;
+                let length_bytes = file.length_bytes();
                 self.step = Step::Data { file, offset: 0, length_bytes, hasher: Box::default() };
                 Ok(Some(Frame::File { name, length_bytes }))
             }
@@ -142,9 +148,10 @@ pub(super) fn frames(
     incarnation: Incarnation,
     vote: VoteRecord,
     files: Arc<dyn Files>,
+    engines: Arc<dyn Engines>,
     exec: Exec,
 ) -> BoxStream<'static, Bytes> {
-    let sender = Sender { snapshot, files, rest: VecDeque::new(), step: Step::Begin(incarnation, vote) };
+    let sender = Sender { snapshot, files, engines, rest: VecDeque::new(), step: Step::Begin(incarnation, vote) };
     stream::unfold(sender, move |mut sender| async move {
         let (frame, sender) = exec
             .run(move || {
@@ -166,7 +173,7 @@ pub(super) fn frames(
 /// A file that is being received.
 struct Incoming {
     name: String,
-    file: Box<dyn File>,
+    file: Box<dyn CheckpointWriter>,
     offset: u64,
     length_bytes: u64,
     hasher: Box<blake3::Hasher>,
@@ -176,6 +183,7 @@ struct Incoming {
 struct Receiver {
     directory: PathBuf,
     files: Arc<dyn Files>,
+    engines: Arc<dyn Engines>,
     present: Option<Incoming>,
     received: usize,
 }
@@ -193,7 +201,8 @@ impl Receiver {
                 if self.received > FILES_LIMIT {
                     return Err(malformed("too many files"));
                 }
-                let file = self.files.create(&self.directory.join(&name)).map_err(self.failed("create"))?;
+                let file =
+                    self.engines.create_checkpoint_file(&self.directory.join(&name)).map_err(self.failed("create"))?;
                 self.present = Some(Incoming { name, file, offset: 0, length_bytes, hasher: Box::default() });
             }
             (Frame::Data(data), Some(mut incoming)) => {
@@ -201,7 +210,7 @@ impl Receiver {
                     return Err(malformed("a file is longer than announced"));
                 }
                 incoming.hasher.update(&data);
-                incoming.file.write_all_at(&data, incoming.offset).map_err(self.failed("write"))?;
+                incoming.file.append(&data).map_err(self.failed("write"))?;
                 incoming.offset += data.len() as u64;
                 self.present = Some(incoming);
             }
@@ -210,7 +219,7 @@ impl Receiver {
                 if !whole || incoming.hasher.finalize() != blake3::Hash::from_bytes(hash) {
                     return Err(ReceiveError::Damaged { name: incoming.name });
                 }
-                incoming.file.sync().map_err(self.failed("sync"))?;
+                incoming.file.finish().map_err(self.failed("sync"))?;
             }
             (Frame::End, None) => {
                 self.files.sync_directory(&self.directory).map_err(self.failed("sync"))?;
@@ -246,13 +255,14 @@ pub(super) async fn receive_files<S, E>(
     frames: &mut S,
     directory: PathBuf,
     files: Arc<dyn Files>,
+    engines: Arc<dyn Engines>,
     exec: Exec,
 ) -> Result<(), ReceiveError>
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
     E: fmt::Display,
 {
-    let mut receiver = Receiver { directory, files, present: None, received: 0 };
+    let mut receiver = Receiver { directory, files, engines, present: None, received: 0 };
     loop {
         let frame = next_frame(frames).await?;
         let last;

@@ -147,8 +147,8 @@ impl<M: Machine> StateStore<M> {
                 files.remove_directory_all(&directory.join(&entry.name)).map_err(failed("remove what a crash left"))?;
             }
         }
-        let snapshot =
-            snapshot::find_newest(files.as_ref(), directory, &entries).map_err(failed("look for snapshots"))?;
+        let snapshot = snapshot::find_newest(files.as_ref(), resources.engines.as_ref(), directory, &entries)
+            .map_err(failed("look for snapshots"))?;
         let numbers: Vec<u64> =
             entries.iter().filter_map(|entry| snapshot::number_of(&entry.name, STATE_PREFIX)).collect();
         let newest = numbers.iter().copied().max().unwrap_or(1);
@@ -319,10 +319,20 @@ impl<M: Machine> StateStore<M> {
         };
         // The log is purged up to here next, so the state itself must be durable as far, not only its copy.
         self.flush()?;
-        let stored = Arc::new(draft.finish(self.files.as_ref(), contents)?);
+        let stored = Arc::new(draft.finish(self.files.as_ref(), self.engines.as_ref(), contents)?);
         info!(group = %self.group, directory = ?stored.directory, "snapshot taken");
         self.keep_snapshot(&stored);
         Ok(stored)
+    }
+
+    /// Writes the state and its snapshot anew under the current key.
+    pub(super) fn rewrite(&self) -> io::Result<()> {
+        self.engine().rewrite().map_err(io::Error::other)?;
+        match self.snapshot() {
+            // It is not removed while it is held.
+            Some(snapshot) => self.engines.rewrite_checkpoint(&snapshot.directory),
+            None => Ok(()),
+        }
     }
 
     /// The newest snapshot.

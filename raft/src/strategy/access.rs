@@ -39,16 +39,10 @@ fn any_secret() -> impl Strategy<Value = SecretRecord> {
 
 pub(crate) fn any_user() -> impl Strategy<Value = UserRecord> {
     let said = (text(), option::of(text()), option::of(text()), texts());
-    (said, any::<bool>(), timestamp(), timestamp(), vec(any_secret(), 0..3)).prop_map(
-        |((display, password, source, groups), disabled, created, sessions_from, keys)| UserRecord {
-            display,
-            password,
-            source,
-            groups,
-            disabled,
-            created,
-            sessions_from,
-            keys,
+    let outside = (option::of(text()), option::of(timestamp()));
+    (said, any::<bool>(), timestamp(), timestamp(), vec(any_secret(), 0..3), outside).prop_map(
+        |((display, password, source, groups), disabled, created, sessions_from, keys, (vouched, confirmed))| {
+            UserRecord { display, password, source, groups, disabled, created, sessions_from, keys, vouched, confirmed }
         },
     )
 }
@@ -152,7 +146,14 @@ pub(crate) fn any_audit_head() -> impl Strategy<Value = AuditHead> {
 }
 
 pub(crate) fn any_access_state() -> impl Strategy<Value = AccessStateRecord> {
-    (any::<[u64; 5]>(), binding_id()).prop_map(|([version, users, robots, groups, bindings], next_binding)| {
-        AccessStateRecord { version, next_binding, users, robots, groups, bindings }
+    let counts = (any::<[u64; 5]>(), binding_id(), timestamp());
+    counts.prop_map(|([version, users, robots, groups, bindings], next_binding, sessions)| AccessStateRecord {
+        version,
+        next_binding,
+        users,
+        robots,
+        groups,
+        bindings,
+        sessions,
     })
 }

@@ -133,8 +133,8 @@ impl Life {
         let founds = number == 1 && !control.shared().founded;
         let region = region_name(self.cluster.region_of(number));
         if founds {
-            // The workload's clients have no credentials: whether the rules hold is judged by other tests.
-            let access = InitAccess::open("owner");
+            let closed = InitAccess { operator: None, anonymous: None };
+            let access = if self.cluster.closed { closed } else { InitAccess::open("owner") };
             cluster::init(environment, settings, &region, Certificates::None, access).await.context("founding")?;
             let mut shared = control.shared();
             shared.founded = true;

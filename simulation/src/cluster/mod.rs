@@ -61,6 +61,8 @@ impl World {
         let cluster = ClusterConfiguration {
             nodes,
             regions: 1,
+            closed: false,
+            sealed: false,
             zones: nodes,
             disks_per_node: 1,
             disk_capacity_bytes: 1 << 30,
@@ -105,7 +107,8 @@ impl World {
         raft::group::seed_randomness(seed.derive("raft").0);
         let computers = (1..=cluster.nodes).map(|number| {
             let seed = seed.derive(&format!("computer {number}"));
-            Computer::new(seed, cluster.disks_per_node, cluster.disk_capacity_bytes)
+            let make = if cluster.sealed { Computer::sealed } else { Computer::new };
+            make(seed, cluster.disks_per_node, cluster.disk_capacity_bytes)
         });
         let computers: Vec<Computer> = computers.collect();
         let control = Control::new(computers, founders, trace.clone(), court.clone());

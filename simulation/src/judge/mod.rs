@@ -4,6 +4,7 @@
 //! end (linearizability, durability), or what the nodes hold at rest (shards, redundancy, mending). All of them accuse
 //! before one [`Court`]; the first accusation ends the run.
 
+pub mod authority;
 pub mod availability;
 pub mod bounds;
 pub mod catalog;

@@ -7,6 +7,7 @@
 //! Several errands may be under way at a time; each is a task (`errand`) that insists on its orders (`order`) as an
 //! operator does, through whichever node answers (`site`).
 
+pub mod authority;
 mod errand;
 pub(crate) mod garbage;
 pub(crate) mod order;

@@ -25,6 +25,7 @@ mod operator;
 pub mod refused_stays_refused;
 mod regions;
 pub mod regions_fail_over;
+pub mod right_taken_from_afar;
 pub mod rolling_restart;
 pub mod shrinkage_to_one;
 pub mod smoke;
@@ -117,6 +118,11 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "regions_fail_over",
         about: "a copy in another region over slow, lossy and cut links; a loaded namespace moves, a lost one is forced away",
         run: regions_fail_over::regions_fail_over,
+    },
+    Scenario {
+        name: "right_taken_from_afar",
+        about: "rights are changed while a region is cut off and a node starts anew there: they follow once it is back",
+        run: right_taken_from_afar::right_taken_from_afar,
     },
     Scenario {
         name: "rolling_restart",

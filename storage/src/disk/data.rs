@@ -4,21 +4,27 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
 use super::fence::Fence;
+use super::identity::STATE;
 use super::space::Ledger;
 use super::{DiskError, DiskHealth, DiskSpace, Files, KnownDisks, NoSpace, Reserve};
 use super::{identity, owner};
+use crate::seal::Keys;
 use crate::shard::DiskId;
+
+/// Name of a shard file that is being sealed anew, in the directory [`STATE`].
+const RESEAL: &str = "reseal";
 
 /// A data directory of this node. It holds the directory's lock for as long as it lives.
 pub struct Disk {
     id: DiskId,
     path: PathBuf,
     files: Arc<dyn Files>,
+    keys: Keys,
     reserve: Reserve,
     ledger: Ledger,
     io_errors: AtomicU64,
@@ -26,6 +32,7 @@ pub struct Disk {
     /// Code of the [`DiskHealth`] found last.
     pub(super) health: AtomicU32,
     pub(super) state: Mutex<DiskState>,
+    resealing: Mutex<()>,
     _lock: Box<dyn Send + Sync>,
 }
 
@@ -55,6 +62,7 @@ impl Disk {
         directory: &Path,
         known: &KnownDisks,
         reserve: Reserve,
+        keys: &Keys,
         new_id: &mut dyn FnMut() -> [u8; 16],
     ) -> Result<Self, DiskError> {
         let io = |action| move |source| DiskError::Io { path: directory.to_owned(), action, source };
@@ -80,16 +88,25 @@ impl Disk {
             let is_known = known.disks.values().any(|other| *other == id);
             owner::claim(files.as_ref(), directory, id, own, is_known)?;
         }
+        // A shard that was being sealed anew when the node ended: the old one is where it was.
+        match files.remove(&directory.join(STATE).join(RESEAL)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(path = %directory.display(), %error, "unfinished shard file left behind");
+            }
+            _ => {}
+        }
         Ok(Self {
             id,
             path: directory.to_owned(),
             files: Arc::clone(files),
+            keys: keys.clone(),
             reserve,
             ledger: Ledger::default(),
             io_errors: AtomicU64::new(0),
             corrupt_blocks: AtomicU64::new(0),
             health: AtomicU32::new(DiskHealth::Healthy.code()),
             state: Mutex::new(DiskState { fence: Fence::default(), read_only: false, probed: Instant::now() }),
+            resealing: Mutex::new(()),
             _lock: lock,
         })
     }
@@ -110,6 +127,28 @@ impl Disk {
     #[must_use]
     pub fn files(&self) -> &Arc<dyn Files> {
         &self.files
+    }
+
+    /// The keys that its shards are sealed under. What the disk keeps about itself is in the clear: it has no content.
+    #[must_use]
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// Held while one of its shards is sealed anew.
+    pub(crate) fn resealing(&self) -> MutexGuard<'_, ()> {
+        self.resealing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where a shard that is sealed anew is written, with nothing there. Only while [`resealing`](Self::resealing) is held.
+    pub(crate) fn reseal_path(&self) -> io::Result<PathBuf> {
+        let directory = self.path.join(STATE);
+        self.files.create_directory_durable(&directory)?;
+        let path = directory.join(RESEAL);
+        match self.files.remove(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(path),
+        }
     }
 
     /// Its space, asked from the file system now.

@@ -16,6 +16,15 @@ pub struct Space {
     pub available_bytes: u64,
 }
 
+/// Who may use a file, as the operating system has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// Mode bits, as in `chmod`.
+    pub mode: u32,
+    /// Id of the user who owns it.
+    pub owner: u32,
+}
+
 /// One entry of a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -141,6 +150,11 @@ pub trait Files: Debug + Send + Sync + 'static {
     /// Takes an advisory exclusive lock on the directory for as long as the guard lives, so that two processes never
     /// use one data directory. Fails with [`io::ErrorKind::WouldBlock`] when it is held.
     fn lock(&self, directory: &Path) -> io::Result<Box<dyn Send + Sync>>;
+
+    /// Who may use a file. `None` where files belong to nobody: in the simulator.
+    fn access(&self, _path: &Path) -> io::Result<Option<Access>> {
+        Ok(None)
+    }
 
     /// Whole content of a file.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {

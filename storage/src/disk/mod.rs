@@ -1,4 +1,7 @@
 //! Disks: the file seam, and the data directories of one node.
+//!
+//! Shards are sealed under the node's keys. What a disk keeps about itself, its identity, its owner and notes, is in the
+//! clear: it has no content, and must be read before there are keys.
 
 mod data;
 mod error;
@@ -19,7 +22,7 @@ pub use data::{Disk, DiskErrors};
 pub use error::DiskError;
 pub use examine::Examination;
 pub(crate) use examine::is_full;
-pub use files::{Entry, File, Files, Space};
+pub use files::{Access, Entry, File, Files, Space};
 pub use health::DiskHealth;
 pub use owner::DiskOwner;
 pub use real::RealFiles;

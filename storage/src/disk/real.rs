@@ -8,14 +8,14 @@
 use std::fs::{self, DirBuilder, OpenOptions, TryLockError};
 use std::io::{self, IoSlice};
 use std::num::NonZeroU64;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::buffer::spare_capacity;
 use rustix::fs::{Advice, fadvise, statvfs};
 use rustix::io::{Errno, pread, pwritev};
 
-use super::{Entry, File, Files, Space};
+use super::{Access, Entry, File, Files, Space};
 
 /// Most buffers that one `pwritev` takes (`IOV_MAX` of Linux).
 const PARTS_MAX: usize = 1024;
@@ -120,6 +120,11 @@ impl Files for RealFiles {
             file => file?,
         };
         Ok(Box::new(RealFile { file }))
+    }
+
+    fn access(&self, path: &Path) -> io::Result<Option<Access>> {
+        let metadata = fs::metadata(path)?;
+        Ok(Some(Access { mode: metadata.mode() & 0o7777, owner: metadata.uid() }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::{Disk, DiskError, DiskHealth, DiskOwner, Files, Reserve};
+use crate::seal::Keys;
 use crate::shard::DiskId;
 
 /// The disks that a node has had, as it remembers them: so that a directory whose disk is not mounted is not taken for
@@ -55,6 +56,7 @@ pub struct AbsentDisk {
 #[derive(Debug)]
 pub struct Disks {
     files: Arc<dyn Files>,
+    keys: Keys,
     reserve: Reserve,
     set: RwLock<Set>,
     generation: AtomicU64,
@@ -67,8 +69,8 @@ struct Set {
 }
 
 impl Disks {
-    /// Opens every directory, formatting empty ones that are not `known` with ids from `new_id`. A known disk that cannot
-    /// be used is [absent](Self::absent), unless all are. Blocks.
+    /// Opens every directory, formatting empty ones that are not `known` with ids from `new_id`. New shards are sealed under
+    /// `keys`. A known disk that cannot be used is [absent](Self::absent), unless all are. Blocks.
     ///
     /// # Errors
     /// [`DiskError`] for the first directory that is not known and cannot be used; for the first one if none can.
@@ -77,6 +79,7 @@ impl Disks {
         directories: &[PathBuf],
         known: &KnownDisks,
         reserve: Reserve,
+        keys: &Keys,
         new_id: &mut dyn FnMut() -> [u8; 16],
     ) -> Result<Self, DiskError> {
         // One whose last disk was removed waits for another one.
@@ -86,7 +89,7 @@ impl Disks {
         let mut set = Set::default();
         let mut first_error = None;
         for directory in directories {
-            match Disk::open(&files, directory, known, reserve, new_id) {
+            match Disk::open(&files, directory, known, reserve, keys, new_id) {
                 Ok(disk) => {
                     set.refuse_twin(&disk)?;
                     set.disks.push(Arc::new(disk));
@@ -105,7 +108,7 @@ impl Disks {
         for disk in &set.absent {
             tracing::error!(disk = %disk.id, health = disk.health.name(), reason = disk.reason, "disk cannot be used");
         }
-        Ok(Self { files, reserve, set: RwLock::new(set), generation: AtomicU64::new(0) })
+        Ok(Self { files, keys: keys.clone(), reserve, set: RwLock::new(set), generation: AtomicU64::new(0) })
     }
 
     /// Directory and id of each disk, absent ones included, to be remembered.
@@ -158,7 +161,7 @@ impl Disks {
         known: &KnownDisks,
         new_id: &mut dyn FnMut() -> [u8; 16],
     ) -> Result<Arc<Disk>, DiskError> {
-        let disk = Disk::open(&self.files, directory, known, self.reserve, new_id)?;
+        let disk = Disk::open(&self.files, directory, known, self.reserve, &self.keys, new_id)?;
         let mut set = self.write();
         set.refuse_twin(&disk)?;
         let disk = Arc::new(disk);

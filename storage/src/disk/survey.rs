@@ -119,6 +119,7 @@ mod tests {
 
     use super::*;
     use crate::disk::{Disks, KnownDisks, RealFiles, Reserve};
+    use crate::seal::Keys;
     use crate::shard::{Attempt, ExtentIndex, ObjectId, ShardIndex};
 
     #[test]
@@ -141,8 +142,15 @@ mod tests {
         let files: Arc<dyn crate::disk::Files> = Arc::new(RealFiles);
         let known = KnownDisks::default();
         let directory = folder.path().join("disk");
-        let disks =
-            Disks::open(files, std::slice::from_ref(&directory), &known, Reserve::default(), &mut || [9; 16]).unwrap();
+        let disks = Disks::open(
+            files,
+            std::slice::from_ref(&directory),
+            &known,
+            Reserve::default(),
+            &Keys::clear(),
+            &mut || [9; 16],
+        )
+        .unwrap();
         let disk = disks.all().remove(0);
         assert!((0..Disk::SURVEY_PARTS).all(|part| disk.survey(part).unwrap() == Survey::default()), "a fresh disk");
         std::fs::create_dir_all(directory.join("shards/0a/deep")).unwrap();

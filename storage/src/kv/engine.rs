@@ -1,13 +1,17 @@
-//! The key-value seam: ordered keys in named columns, atomic batches, explicit durability, checkpoints.
+//! The key-value seam: ordered keys in named columns, atomic batches, explicit durability, checkpoints, and the keys under
+//! which all of it is sealed.
 //!
 //! Two kinds of engine implement it, of [`RocksEngines`](super::RocksEngines) and of
 //! [`MemoryEngines`](super::MemoryEngines), and one property-test model proves them equal.
 
 use std::fmt::Debug;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
+
+use crate::seal::{CheckpointReader, CheckpointWriter, Seals};
 
 /// A named column of an engine (a RocksDB column family).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -162,6 +166,14 @@ pub trait Engine: Debug + Send + Sync + 'static {
     /// Writes a consistent, synced copy of the whole store into `directory`, which must not exist; its parent must.
     /// Files are hard-linked where the engine can. [`Engines::open`] opens such a copy.
     fn checkpoint(&self, directory: &Path) -> Result<(), EngineError>;
+
+    /// Writes everything that the store has anew, so that nothing of it is left under another key than the current one
+    /// (or left sealed, without a current key). It is used meanwhile, but for a moment at the end, when it is closed and
+    /// opened again. What was written is durable after it. Checkpoints are not touched.
+    fn rewrite(&self) -> Result<(), EngineError>;
+
+    /// How many bytes of the store lie under which key. An engine without files has none.
+    fn seals(&self) -> Result<Seals, EngineError>;
 }
 
 /// Opens engines. One directory holds one engine, and is open at most once at a time: drop every handle before it is
@@ -169,4 +181,15 @@ pub trait Engine: Debug + Send + Sync + 'static {
 pub trait Engines: Debug + Send + Sync + 'static {
     /// Opens the engine in `directory`, creating it if it is missing.
     fn open(&self, directory: &Path, options: &EngineOptions) -> Result<Arc<dyn Engine>, EngineError>;
+
+    /// Opens a file of a checkpoint to be sent elsewhere: what it returns is in the clear, for other nodes have other keys.
+    fn read_checkpoint_file(&self, path: &Path) -> io::Result<Box<dyn CheckpointReader>>;
+
+    /// Writes the files of a checkpoint, and all others in `directory` and below it, anew that lie under another key than
+    /// the current one, each as the file `reseal` in `directory` until it is durable and takes its name. They may be read
+    /// meanwhile, but no engine may be open there: it has its own [`rewrite`](Engine::rewrite).
+    fn rewrite_checkpoint(&self, directory: &Path) -> io::Result<()>;
+
+    /// Creates a file of a checkpoint that came from elsewhere, which must not exist: what it is given is in the clear.
+    fn create_checkpoint_file(&self, path: &Path) -> io::Result<Box<dyn CheckpointWriter>>;
 }

@@ -16,6 +16,7 @@ use super::checkpoint;
 use super::image::Image;
 use super::{Batch, Change, Column, Engine, EngineError, EngineOptions, Engines, Pair, Scan};
 use crate::disk::Files;
+use crate::seal::{self, CheckpointReader, CheckpointWriter, Keys, Seals};
 
 /// Name of the marker file.
 const MARKER: &str = "memory-engine";
@@ -24,6 +25,7 @@ const MARKER: &str = "memory-engine";
 #[derive(Clone, Debug)]
 pub struct MemoryEngines {
     files: Arc<dyn Files>,
+    keys: Keys,
     stores: Arc<Mutex<Stores>>,
 }
 
@@ -53,7 +55,13 @@ impl MemoryEngines {
     /// No stores yet; markers and checkpoints go through `files`.
     #[must_use]
     pub fn new(files: Arc<dyn Files>) -> Self {
-        Self { files, stores: Arc::default() }
+        Self::with_keys(files, Keys::clear())
+    }
+
+    /// The same, with checkpoints that are sealed under these keys: what a store holds otherwise is in memory only.
+    #[must_use]
+    pub fn with_keys(files: Arc<dyn Files>, keys: Keys) -> Self {
+        Self { files, keys, stores: Arc::default() }
     }
 
     /// Forgets everything that was not synced, in all stores. Handles that are still open fail from now on.
@@ -103,11 +111,19 @@ impl MemoryEngines {
 
     /// What a directory without a marker begins with: its checkpoint, or nothing.
     fn first_image(&self, directory: &Path) -> Result<Image, EngineError> {
-        match self.files.read(&directory.join(checkpoint::FILE)) {
+        match self.read_checkpoint(&directory.join(checkpoint::FILE)) {
             Ok(content) => checkpoint::decode(content).map_err(|reason| failed(directory, reason)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Image::default()),
             Err(error) => Err(failed(directory, error)),
         }
+    }
+
+    fn read_checkpoint(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let file = self.read_checkpoint_file(path)?;
+        let length = usize::try_from(file.length_bytes()).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
+        let mut content = vec![0; length];
+        file.read_exact_at(&mut content, 0)?;
+        Ok(content)
     }
 
     /// The store of a directory, made if the directory has none.
@@ -162,9 +178,22 @@ impl Engines for MemoryEngines {
             path: directory.to_owned(),
             columns: options.columns,
             files: Arc::clone(&self.files),
+            keys: self.keys.clone(),
             store,
             epoch,
         }))
+    }
+
+    fn read_checkpoint_file(&self, path: &Path) -> io::Result<Box<dyn CheckpointReader>> {
+        seal::files::read(self.files.as_ref(), &self.keys, path)
+    }
+
+    fn rewrite_checkpoint(&self, directory: &Path) -> io::Result<()> {
+        seal::files::rewrite_all(self.files.as_ref(), &self.keys, directory)
+    }
+
+    fn create_checkpoint_file(&self, path: &Path) -> io::Result<Box<dyn CheckpointWriter>> {
+        seal::files::create(self.files.as_ref(), &self.keys, path)
     }
 }
 
@@ -174,6 +203,7 @@ struct MemoryEngine {
     path: PathBuf,
     columns: &'static [Column],
     files: Arc<dyn Files>,
+    keys: Keys,
     store: Arc<Mutex<Store>>,
     epoch: u64,
 }
@@ -196,9 +226,9 @@ impl MemoryEngine {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         self.files.create_directory_all(directory)?;
-        let file = self.files.create(&directory.join(checkpoint::FILE))?;
-        file.write_all_at(content, 0)?;
-        file.sync()?;
+        let mut file = seal::files::create(self.files.as_ref(), &self.keys, &directory.join(checkpoint::FILE))?;
+        file.append(content)?;
+        file.finish()?;
         self.files.sync_directory(directory)?;
         self.files.sync_directory(directory.parent().unwrap_or(Path::new(".")))
     }
@@ -237,6 +267,14 @@ impl Engine for MemoryEngine {
     fn checkpoint(&self, directory: &Path) -> Result<(), EngineError> {
         let content = checkpoint::encode(&self.live()?.current);
         self.write_checkpoint(directory, &content).map_err(|error| failed(&self.path, error))
+    }
+
+    fn rewrite(&self) -> Result<(), EngineError> {
+        self.sync()
+    }
+
+    fn seals(&self) -> Result<Seals, EngineError> {
+        Ok(Seals::new())
     }
 }
 

@@ -5,6 +5,7 @@ mod engine;
 mod image;
 mod memory;
 mod rocks;
+mod sealed;
 
 pub use bytes::Bytes;
 pub use engine::{

@@ -3,21 +3,29 @@
 //! All engines of a process share one block cache and one bound on write buffers, so that memory does not grow with
 //! their number. Journalled engines write to the operating system at once and sync on [`Engine::sync`]; the others
 //! write no journal and flush all columns atomically, so that after a crash every column is as of one moment.
+//!
+//! Every file goes through a file system of our own (`sealed`), which seals it if there is a key. RocksDB's own log goes
+//! to this program's: in a file it would be one more that tells keys, or that nobody can read.
 
 use std::fmt;
+use std::io;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::thread::available_parallelism;
 
 use bytes::Bytes;
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DEFAULT_COLUMN_FAMILY_NAME,
-    FlushOptions, LogLevel, Options, ReadOptions, WriteBatch, WriteBufferManager, WriteOptions,
+    BlockBasedOptions, BottommostLevelCompaction, Cache, ColumnFamily, ColumnFamilyDescriptor, CompactOptions, DB,
+    DBCompressionType, DEFAULT_COLUMN_FAMILY_NAME, Env, FlushOptions, InfoLogger, LogLevel, Options, ReadOptions,
+    WriteBatch, WriteBufferManager, WriteOptions,
 };
 
+use super::sealed;
 use super::{Batch, Change, Column, Direction, Engine, EngineError, EngineOptions, Engines, Pair, Scan};
 use crate::disk::{Files, RealFiles};
+use crate::seal::{self, CheckpointReader, CheckpointWriter, DataKey, Keys, Seals};
 
 /// Blocks, indexes and filters of all engines.
 const CACHE_BYTES: usize = 64 << 20;
@@ -36,18 +44,42 @@ const OPEN_FILES: i32 = 256;
 
 /// Opens RocksDB engines on the operating system's files.
 pub struct RocksEngines {
+    shared: Arc<Shared>,
+}
+
+/// What all engines of a process share.
+struct Shared {
     cache: Cache,
     write_buffers: WriteBufferManager,
+    environment: Env,
+    keys: Keys,
 }
 
 impl RocksEngines {
-    /// Engines that share one cache and one bound on write buffers. One value per process.
+    /// Engines that share one cache and one bound on write buffers, and seal their files under these keys. One value per
+    /// process.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(keys: Keys) -> Self {
         Self {
-            cache: Cache::new_lru_cache(CACHE_BYTES),
-            write_buffers: WriteBufferManager::new_write_buffer_manager(WRITE_BUFFERS_BYTES, false),
+            shared: Arc::new(Shared {
+                cache: Cache::new_lru_cache(CACHE_BYTES),
+                write_buffers: WriteBufferManager::new_write_buffer_manager(WRITE_BUFFERS_BYTES, false),
+                environment: sealed::environment(keys.clone()),
+                keys,
+            }),
         }
+    }
+}
+
+impl Shared {
+    fn open(&self, directory: &Path, columns: &[Column], journal: bool) -> Result<DB, EngineError> {
+        let mut names: Vec<&str> = columns.iter().map(|column| column.0).collect();
+        if !names.contains(&DEFAULT_COLUMN_FAMILY_NAME) {
+            names.push(DEFAULT_COLUMN_FAMILY_NAME);
+        }
+        let columns = names.into_iter().map(|name| ColumnFamilyDescriptor::new(name, self.column_options()));
+        DB::open_cf_descriptors(&self.engine_options(journal), directory, columns)
+            .map_err(|error| failed(directory, error))
     }
 
     /// Options of the whole engine.
@@ -55,6 +87,7 @@ impl RocksEngines {
         let mut options = Options::default();
         options.create_if_missing(true);
         options.create_missing_column_families(true);
+        options.set_env(&self.environment);
         options.set_write_buffer_manager(&self.write_buffers);
         options.set_max_open_files(OPEN_FILES);
         #[expect(clippy::disallowed_methods, reason = "how many threads RocksDB has; the simulator has another engine")]
@@ -62,15 +95,16 @@ impl RocksEngines {
         options.set_max_background_jobs(jobs);
         // Spreads the cost of syncing large table files.
         options.set_bytes_per_sync(1 << 20);
+        options.set_info_logger(InfoLogger::new_callback_logger(LogLevel::Warn, log));
         options.set_log_level(LogLevel::Warn);
-        options.set_keep_log_file_num(2);
-        options.set_max_log_file_size(1 << 20);
         options.set_stats_dump_period_sec(0);
         options.set_stats_persist_period_sec(0);
         if journal {
             options.set_max_total_wal_size(JOURNAL_BYTES);
-            // Writing over an old journal file changes no metadata, which halves the price of a sync.
-            options.set_recycle_log_file_num(2);
+            // Writing over an old journal file changes no metadata, which halves the price of a sync. What is sealed is
+            // not written over.
+            let seals = self.keys.load().current().is_some();
+            options.set_recycle_log_file_num(if seals { 0 } else { 2 });
         } else {
             options.set_atomic_flush(true);
         }
@@ -97,12 +131,6 @@ impl RocksEngines {
     }
 }
 
-impl Default for RocksEngines {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl fmt::Debug for RocksEngines {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("RocksEngines").finish_non_exhaustive()
@@ -112,44 +140,110 @@ impl fmt::Debug for RocksEngines {
 impl Engines for RocksEngines {
     fn open(&self, directory: &Path, options: &EngineOptions) -> Result<Arc<dyn Engine>, EngineError> {
         RealFiles.create_directory_durable(directory).map_err(|error| failed(directory, error))?;
-        let mut names: Vec<&str> = options.columns.iter().map(|column| column.0).collect();
-        if !names.contains(&DEFAULT_COLUMN_FAMILY_NAME) {
-            names.push(DEFAULT_COLUMN_FAMILY_NAME);
-        }
-        let columns = names.into_iter().map(|name| ColumnFamilyDescriptor::new(name, self.column_options()));
-        let db = DB::open_cf_descriptors(&self.engine_options(options.journal), directory, columns)
-            .map_err(|error| failed(directory, error))?;
-        Ok(Arc::new(RocksEngine { db, path: directory.to_owned(), columns: options.columns, journal: options.journal }))
+        let db = self.shared.open(directory, options.columns, options.journal)?;
+        Ok(Arc::new(RocksEngine {
+            db: RwLock::new(Some(db)),
+            shared: Arc::clone(&self.shared),
+            path: directory.to_owned(),
+            columns: options.columns,
+            journal: options.journal,
+        }))
+    }
+
+    fn read_checkpoint_file(&self, path: &Path) -> io::Result<Box<dyn CheckpointReader>> {
+        seal::files::read(&RealFiles, &self.shared.keys, path)
+    }
+
+    fn rewrite_checkpoint(&self, directory: &Path) -> io::Result<()> {
+        seal::files::rewrite_all(&RealFiles, &self.shared.keys, directory)
+    }
+
+    fn create_checkpoint_file(&self, path: &Path) -> io::Result<Box<dyn CheckpointWriter>> {
+        seal::files::create(&RealFiles, &self.shared.keys, path)
     }
 }
 
 /// An open RocksDB. Dropping it closes it; RocksDB then flushes what a journal does not hold.
 struct RocksEngine {
-    db: DB,
+    /// `None` if it was closed to be opened again, and could not be.
+    db: RwLock<Option<DB>>,
+    shared: Arc<Shared>,
     path: PathBuf,
     columns: &'static [Column],
     journal: bool,
 }
 
+/// The database for the length of one call.
+struct InUse<'a>(RwLockReadGuard<'a, Option<DB>>);
+
+impl Deref for InUse<'_> {
+    type Target = DB;
+
+    fn deref(&self) -> &DB {
+        self.0.as_ref().expect("it was looked at before it was given out")
+    }
+}
+
 impl RocksEngine {
-    fn column(&self, column: Column) -> Result<&ColumnFamily, EngineError> {
-        let known = self.columns.contains(&column).then(|| self.db.cf_handle(column.0)).flatten();
+    fn db(&self) -> Result<InUse<'_>, EngineError> {
+        let db = self.db.read().unwrap_or_else(PoisonError::into_inner);
+        if db.is_none() {
+            return Err(self.failed("it was closed, and could not be opened again"));
+        }
+        Ok(InUse(db))
+    }
+
+    fn column<'a>(&self, db: &'a DB, column: Column) -> Result<&'a ColumnFamily, EngineError> {
+        let known = self.columns.contains(&column).then(|| db.cf_handle(column.0)).flatten();
         known.ok_or_else(|| EngineError::UnknownColumn { path: self.path.clone(), column: column.0 })
     }
 
     fn failed(&self, error: impl fmt::Display) -> EngineError {
         failed(&self.path, error)
     }
+
+    /// Compacts every column down to its last level, whatever is there already.
+    fn compact(&self) -> Result<(), EngineError> {
+        let db = self.db()?;
+        let mut options = CompactOptions::default();
+        // Beside the others, so that nobody's writes wait for the whole of it.
+        options.set_exclusive_manual_compaction(false);
+        // The last level too, but nothing twice.
+        options.set_bottommost_level_compaction(BottommostLevelCompaction::ForceOptimized);
+        for column in self.columns {
+            db.compact_range_cf_opt(self.column(&db, *column)?, None::<&[u8]>, None::<&[u8]>, &options);
+        }
+        Ok(())
+    }
+
+    /// Sees to the files that opening does not write anew, while the engine is closed: the identity, and what RocksDB
+    /// keeps of settings and messages from before.
+    fn renew_rest(&self) -> io::Result<()> {
+        let current = self.shared.keys.load().current().map(DataKey::id);
+        for entry in RealFiles.list(&self.path)? {
+            let path = self.path.join(&entry.name);
+            if entry.name == "IDENTITY" {
+                seal::files::rewrite(&RealFiles, &self.shared.keys, &path, &path.with_extension("tmp"))?;
+            } else if (entry.name.starts_with("OPTIONS-") || entry.name.starts_with("LOG"))
+                && seal::files::key_of(&RealFiles, &path)? != current
+            {
+                RealFiles.remove(&path)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Engine for RocksEngine {
     fn get(&self, column: Column, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
-        let value = self.db.get_pinned_cf(self.column(column)?, key).map_err(|error| self.failed(error))?;
+        let db = self.db()?;
+        let value = db.get_pinned_cf(self.column(&db, column)?, key).map_err(|error| self.failed(error))?;
         Ok(value.map(|value| Bytes::copy_from_slice(&value)))
     }
 
     fn scan(&self, scan: &Scan) -> Result<Vec<Pair>, EngineError> {
-        let column = self.column(scan.column)?;
+        let db = self.db()?;
+        let column = self.column(&db, scan.column)?;
         if scan.limit == 0 || scan.end.as_ref().is_some_and(|end| *end <= scan.start) {
             return Ok(Vec::new());
         }
@@ -158,7 +252,7 @@ impl Engine for RocksEngine {
         if let Some(end) = &scan.end {
             options.set_iterate_upper_bound(end.as_ref());
         }
-        let mut iterator = self.db.raw_iterator_cf_opt(column, options);
+        let mut iterator = db.raw_iterator_cf_opt(column, options);
         match scan.direction {
             Direction::Forward => iterator.seek_to_first(),
             Direction::Reverse => iterator.seek_to_last(),
@@ -180,13 +274,14 @@ impl Engine for RocksEngine {
     }
 
     fn write(&self, batch: Batch) -> Result<(), EngineError> {
+        let db = self.db()?;
         let mut changes = WriteBatch::default();
         for change in &batch.changes {
             match change {
-                Change::Put(column, key, value) => changes.put_cf(self.column(*column)?, key, value),
-                Change::Delete(column, key) => changes.delete_cf(self.column(*column)?, key),
+                Change::Put(column, key, value) => changes.put_cf(self.column(&db, *column)?, key, value),
+                Change::Delete(column, key) => changes.delete_cf(self.column(&db, *column)?, key),
                 Change::DeleteRange(column, start, end) => {
-                    let column = self.column(*column)?;
+                    let column = self.column(&db, *column)?;
                     // RocksDB refuses a range that ends before it starts; an empty one does nothing.
                     if start < end {
                         changes.delete_range_cf(column, start, end);
@@ -196,25 +291,47 @@ impl Engine for RocksEngine {
         }
         let mut options = WriteOptions::default();
         options.disable_wal(!self.journal);
-        self.db.write_opt(changes, &options).map_err(|error| self.failed(error))
+        db.write_opt(changes, &options).map_err(|error| self.failed(error))
     }
 
     fn sync(&self) -> Result<(), EngineError> {
+        let db = self.db()?;
         if self.journal {
-            return self.db.flush_wal(true).map_err(|error| self.failed(error));
+            return db.flush_wal(true).map_err(|error| self.failed(error));
         }
         let columns: Vec<&ColumnFamily> =
-            self.columns.iter().map(|column| self.column(*column)).collect::<Result<_, _>>()?;
+            self.columns.iter().map(|column| self.column(&db, *column)).collect::<Result<_, _>>()?;
         // Waits until the tables and the manifest are synced.
-        self.db.flush_cfs_opt(&columns, &FlushOptions::default()).map_err(|error| self.failed(error))
+        db.flush_cfs_opt(&columns, &FlushOptions::default()).map_err(|error| self.failed(error))
     }
 
     fn checkpoint(&self, directory: &Path) -> Result<(), EngineError> {
-        Checkpoint::new(&self.db)
+        let db = self.db()?;
+        Checkpoint::new(&db)
             .and_then(|checkpoint| checkpoint.create_checkpoint(directory))
             .map_err(|error| self.failed(error))?;
         let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         RealFiles.sync_directory(parent).map_err(|error| self.failed(error))
+    }
+
+    fn rewrite(&self) -> Result<(), EngineError> {
+        self.sync()?;
+        self.compact()?;
+        // Opening writes journal, manifest and settings anew: it is the one way to have all of them so.
+        let mut db = self.db.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(db) = db.as_ref() {
+            let columns: Vec<&ColumnFamily> =
+                self.columns.iter().map(|column| self.column(db, *column)).collect::<Result<_, _>>()?;
+            db.flush_cfs_opt(&columns, &FlushOptions::default()).map_err(|error| self.failed(error))?;
+        }
+        *db = None;
+        let renewed = self.renew_rest();
+        *db = Some(self.shared.open(&self.path, self.columns, self.journal)?);
+        renewed.map_err(|error| self.failed(error))
+    }
+
+    fn seals(&self) -> Result<Seals, EngineError> {
+        seal::survey(&RealFiles, &self.path).map_err(|error| self.failed(error))
     }
 }
 
@@ -225,6 +342,17 @@ impl fmt::Debug for RocksEngine {
             .field("path", &self.path)
             .field("journal", &self.journal)
             .finish_non_exhaustive()
+    }
+}
+
+/// What RocksDB has to say.
+fn log(level: LogLevel, message: &str) {
+    let message = message.trim_end();
+    match level {
+        LogLevel::Error | LogLevel::Fatal => tracing::error!(message, "key-value engine"),
+        LogLevel::Warn => tracing::warn!(message, "key-value engine"),
+        // Headers among them: versions and options, at every start.
+        _ => tracing::debug!(message, "key-value engine"),
     }
 }
 

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::disk::{DiskHealth, NoSpace};
+use crate::seal::UnknownKey;
 
 /// What is the matter with a shard's bytes, as the scrub counts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -14,7 +15,7 @@ pub enum ShardFault {
     Truncated,
     /// A block, or the header, is not the one that was written.
     Corrupt,
-    /// The operating system cannot read it.
+    /// The operating system cannot read it, or its key is not there.
     Unreadable,
 }
 
@@ -51,6 +52,14 @@ pub enum ShardError {
         reason: &'static str,
         /// Whether the file ends too early.
         truncated: bool,
+    },
+    /// It is encrypted with a key that this node does not have. Other disks have the data.
+    #[error("shard {path:?} {unknown}")]
+    Sealed {
+        /// File of the shard.
+        path: PathBuf,
+        /// The key.
+        unknown: UnknownKey,
     },
     /// The write would have reached into the disk's reserve. Nothing of it was written.
     #[error(transparent)]
@@ -103,7 +112,7 @@ impl ShardError {
             Self::Missing { .. } => Some(ShardFault::Missing),
             Self::Corrupt { truncated: true, .. } => Some(ShardFault::Truncated),
             Self::Corrupt { truncated: false, .. } => Some(ShardFault::Corrupt),
-            Self::Io { .. } => Some(ShardFault::Unreadable),
+            Self::Io { .. } | Self::Sealed { .. } => Some(ShardFault::Unreadable),
             Self::NoSpace(_) | Self::Unfit { .. } | Self::Misuse { .. } => None,
         }
     }

@@ -1,4 +1,5 @@
-//! Format version 1 of a shard file: a header of 64 bytes, then every block with its checksum in front.
+//! Formats of a shard file: a header, then every block with its checksum in front. Version 1 is in the clear, version 2 is
+//! sealed (`sealed.rs` has what it adds).
 //!
 //! | bytes | header field |
 //! |---|---|
@@ -11,32 +12,80 @@
 //! | 36..40 | bytes of a full block |
 //! | 40..48 | attempt |
 //! | 48..64 | checksum of the bytes before it |
+//! | 64..80 | version 2: id of the data key |
+//! | 80..112 | version 2: random bytes, from which the file's own key is derived |
+//! | 112..128 | version 2: tag of the bytes before it |
 //!
 //! Numbers are little-endian. All blocks but the last are full, so that a block's position follows from its number.
 //! The file does not say how many blocks it has: the catalog does, and an uncommitted file is nobody's.
 
+use super::sealed;
 use super::{Attempt, Checksum, ExtentIndex, ObjectId, ShardIndex, ShardName};
 use crate::codec::Profile;
+use crate::seal::cipher::TAG_BYTES;
 
-/// Bytes of a shard file's header, as an array length.
+/// Bytes of a shard file's header that say which shard it is, in every version, as an array length.
 pub const HEADER: usize = 64;
-/// Bytes of the header.
-pub(super) const HEADER_BYTES: u64 = HEADER as u64;
-/// Bytes in front of each block.
-pub(super) const CHECKSUM_BYTES: u64 = Checksum::BYTES as u64;
 
 const MAGIC: &[u8; 8] = b"RGNSHARD";
-const VERSION: u16 = 1;
 /// Bytes that the header's checksum covers.
 const COVERED: usize = 48;
 /// Key of the header's checksum.
 const DOMAIN: &[u8; 32] = b"regnode shard header checks., v1";
 
-/// Encodes a header.
-pub(super) fn header(name: &ShardName, profile: Profile, block_size_bytes: u32) -> [u8; HEADER] {
+/// A version of the format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Version 1, in the clear.
+    Clear,
+    /// Version 2.
+    Sealed,
+}
+
+impl Form {
+    const ALL: [Self; 2] = [Self::Clear, Self::Sealed];
+
+    fn version(self) -> u16 {
+        match self {
+            Self::Clear => 1,
+            Self::Sealed => 2,
+        }
+    }
+
+    /// The form of a file with this header.
+    pub(super) fn of(header: &[u8]) -> Option<Self> {
+        let version = header.get(8..10)?;
+        Self::ALL.into_iter().find(|form| form.version().to_le_bytes() == version)
+    }
+
+    /// Bytes of the whole header.
+    pub(super) fn header_bytes(self) -> u64 {
+        let more = if self == Self::Sealed { sealed::HEADER_BYTES } else { 0 };
+        (HEADER + more) as u64
+    }
+
+    /// Bytes that a block takes beside its own.
+    pub(super) fn block_overhead_bytes(self) -> u64 {
+        let more = if self == Self::Sealed { TAG_BYTES } else { 0 };
+        (Checksum::BYTES + more) as u64
+    }
+
+    /// Bytes that a block takes in the file.
+    pub(super) fn block_bytes(self, length_bytes: u64) -> u64 {
+        self.block_overhead_bytes() + length_bytes
+    }
+
+    /// Position of a block in the file.
+    pub(super) fn block_offset_bytes(self, block: u64, block_size_bytes: u32) -> u64 {
+        self.header_bytes() + block * self.block_bytes(u64::from(block_size_bytes))
+    }
+}
+
+/// Encodes the part of a header that all versions have.
+pub(super) fn header(form: Form, name: &ShardName, profile: Profile, block_size_bytes: u32) -> [u8; HEADER] {
     let mut header = [0; HEADER];
     header[..8].copy_from_slice(MAGIC);
-    header[8..10].copy_from_slice(&VERSION.to_le_bytes());
+    header[8..10].copy_from_slice(&form.version().to_le_bytes());
     // Profiles are bounded far below 256.
     header[10] = u8::try_from(profile.data()).unwrap_or(u8::MAX);
     header[11] = u8::try_from(profile.parity()).unwrap_or(u8::MAX);
@@ -50,15 +99,17 @@ pub(super) fn header(name: &ShardName, profile: Profile, block_size_bytes: u32) 
     header
 }
 
-/// Checks that a header as read is the expected one; says what is wrong with it otherwise.
+/// Checks that a header as read is the expected one, of whichever version; says what is wrong with it otherwise.
 pub(super) fn check_header(
     found: &[u8],
     name: &ShardName,
     profile: Profile,
     block_size_bytes: u32,
-) -> Result<(), &'static str> {
-    if found == header(name, profile, block_size_bytes) {
-        return Ok(());
+) -> Result<Form, &'static str> {
+    for form in Form::ALL {
+        if found == header(form, name, profile, block_size_bytes) {
+            return Ok(form);
+        }
     }
     // From here on it only matters which words help the reader most.
     if found.len() != HEADER || &found[..8] != MAGIC {
@@ -67,7 +118,7 @@ pub(super) fn check_header(
     if checksum(&found[..COVERED]) != found[COVERED..] {
         return Err("the checksum of its header does not match");
     }
-    if found[8..10] != VERSION.to_le_bytes() {
+    if Form::of(found).is_none() {
         return Err("it has another format version");
     }
     Err("its header belongs to another shard")
@@ -77,7 +128,7 @@ pub(super) fn check_header(
 /// version.
 #[must_use]
 pub fn read_header(found: &[u8; HEADER]) -> Option<ShardName> {
-    let is_header = &found[..8] == MAGIC && found[8..10] == VERSION.to_le_bytes();
+    let is_header = &found[..8] == MAGIC && Form::of(found).is_some();
     if !is_header || checksum(&found[..COVERED]) != found[COVERED..] {
         return None;
     }
@@ -89,9 +140,10 @@ pub fn read_header(found: &[u8; HEADER]) -> Option<ShardName> {
     })
 }
 
-/// Position of a block's checksum in the file.
-pub(super) fn block_offset_bytes(block: u64, block_size_bytes: u32) -> u64 {
-    HEADER_BYTES + block * (CHECKSUM_BYTES + u64::from(block_size_bytes))
+/// Profile and block size of a header that is whole.
+pub(super) fn read_shape(found: &[u8; HEADER]) -> Option<(Profile, u32)> {
+    let profile = Profile::new(found[10], found[11]).ok()?;
+    Some((profile, u32::from_le_bytes(found[36..40].try_into().ok()?)))
 }
 
 fn checksum(bytes: &[u8]) -> [u8; HEADER - COVERED] {
@@ -109,12 +161,15 @@ mod tests {
     fn a_header_tells_its_shard_and_a_damaged_one_tells_nothing() {
         let name =
             ShardName { object: ObjectId([7; 16]), extent: ExtentIndex(3), attempt: Attempt(9), shard: ShardIndex(2) };
-        let whole = header(&name, Profile::new(4, 2).unwrap(), 65_536);
-        assert_eq!(read_header(&whole), Some(name));
-        for bit in 0..HEADER * 8 {
-            let mut damaged = whole;
-            damaged[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(read_header(&damaged), None, "{bit}");
+        for form in Form::ALL {
+            let whole = header(form, &name, Profile::new(4, 2).unwrap(), 65_536);
+            assert_eq!(read_header(&whole), Some(name));
+            assert_eq!(read_shape(&whole), Some((Profile::new(4, 2).unwrap(), 65_536)));
+            for bit in 0..HEADER * 8 {
+                let mut damaged = whole;
+                damaged[bit / 8] ^= 1 << (bit % 8);
+                assert_eq!(read_header(&damaged), None, "{bit}");
+            }
         }
     }
 }

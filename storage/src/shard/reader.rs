@@ -1,7 +1,7 @@
 //! Reads blocks of a shard file. Every block is verified before a byte of it is handed out.
 //!
 //! Contiguous blocks are fetched with few large reads, and handed out as slices of the buffer that they were read
-//! into: nothing is copied. A slice keeps its whole buffer, at most [`READ_BYTES_MAX`] or one block, in memory.
+//! into: nothing is copied, and sealed ones are opened in place. A slice keeps its whole buffer, at most [`READ_BYTES_MAX`] or one block, in memory.
 
 use std::io;
 use std::ops::Range;
@@ -10,10 +10,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::format::{self, CHECKSUM_BYTES, HEADER_BYTES};
+use super::format::{self, Form, HEADER};
+use super::sealed::{self, Fault, Seal};
 use super::{Checksum, Geometry, ShardError, ShardName, checksum};
 use crate::codec::Profile;
 use crate::disk::{Disk, File};
+use crate::seal::KeyId;
 use crate::switch;
 
 /// Most bytes fetched with one read, unless a single block is larger.
@@ -37,14 +39,17 @@ pub struct ShardReader {
     file: Box<dyn File>,
     profile: Profile,
     block_size_bytes: u32,
+    form: Form,
+    /// `None`: the file is in the clear.
+    seal: Option<Seal>,
 }
 
 impl ShardReader {
     /// Opens a shard and verifies its header.
     ///
     /// # Errors
-    /// [`ShardError::Missing`], [`ShardError::Corrupt`] when the header is not the one expected, and whatever the file
-    /// system says.
+    /// [`ShardError::Missing`], [`ShardError::Corrupt`] when the header is not the one expected, [`ShardError::Sealed`] when
+    /// its key is not there, and whatever the file system says.
     pub fn open(
         disk: &Arc<Disk>,
         name: ShardName,
@@ -60,12 +65,32 @@ impl ShardReader {
                 return Err(ShardError::Io { path, action: "open it", source });
             }
         };
-        let reader = Self { disk: Arc::clone(disk), name, path, file, profile, block_size_bytes };
-        let mut header = [0; format::HEADER];
+        let (form, seal) = (Form::Clear, None);
+        let mut reader = Self { disk: Arc::clone(disk), name, path, file, profile, block_size_bytes, form, seal };
+        let mut header = [0; HEADER];
         reader.file.read_exact_at(&mut header, 0).map_err(|error| reader.failed(None, error))?;
-        format::check_header(&header, &name, profile, block_size_bytes)
+        reader.form = format::check_header(&header, &name, profile, block_size_bytes)
             .map_err(|reason| reader.corrupt(None, reason))?;
+        if reader.form == Form::Sealed {
+            reader.seal = Some(reader.unlock()?);
+        }
         Ok(reader)
+    }
+
+    /// The seal of a file whose header says that it has one.
+    fn unlock(&self) -> Result<Seal, ShardError> {
+        let mut header = [0; HEADER + sealed::HEADER_BYTES];
+        self.file.read_exact_at(&mut header, 0).map_err(|error| self.failed(None, error))?;
+        Seal::open(&header, &self.disk.keys().load()).map_err(|fault| match fault {
+            Fault::Unknown(unknown) => ShardError::Sealed { path: self.path.clone(), unknown },
+            Fault::Damaged => self.corrupt(None, "its header does not open"),
+        })
+    }
+
+    /// The key that the shard is sealed under; `None`: it is in the clear.
+    #[must_use]
+    pub fn key(&self) -> Option<KeyId> {
+        self.seal.as_ref().map(Seal::id)
     }
 
     /// The shard that is read.
@@ -95,7 +120,7 @@ impl ShardReader {
         }
         let count = usize::try_from(blocks.end - blocks.start).unwrap_or(0);
         let mut result = Vec::with_capacity(count);
-        let step = (READ_BYTES_MAX / (CHECKSUM_BYTES + u64::from(self.block_size_bytes))).max(1);
+        let step = (READ_BYTES_MAX / self.form.block_bytes(u64::from(self.block_size_bytes))).max(1);
         let mut start = blocks.start;
         while start < blocks.end {
             let end = blocks.end.min(start.saturating_add(step));
@@ -111,27 +136,28 @@ impl ShardReader {
     /// # Errors
     /// As [`read_blocks`](Self::read_blocks); the first bad block ends it.
     pub fn verify(&self, geometry: &Geometry, blocks: Range<u64>) -> Result<u64, ShardError> {
-        let start = format::block_offset_bytes(blocks.start, self.block_size_bytes);
-        let length = blocks.end.saturating_sub(blocks.start) * (CHECKSUM_BYTES + u64::from(self.block_size_bytes));
+        let start = self.form.block_offset_bytes(blocks.start, self.block_size_bytes);
+        let length = blocks.end.saturating_sub(blocks.start) * self.form.block_bytes(u64::from(self.block_size_bytes));
         self.file.drop_cached(start, length);
         let read = self.read_blocks(geometry, blocks)?;
         // What a scrub reads is not what clients ask for: it should not push that out of the cache.
         self.file.drop_cached(start, length);
-        Ok(read.iter().map(|block| CHECKSUM_BYTES + block.bytes.len() as u64).sum())
+        Ok(read.iter().map(|block| self.form.block_bytes(block.bytes.len() as u64)).sum())
     }
 
     /// Fetches blocks with one read, and verifies them.
     fn read_run(&self, geometry: &Geometry, blocks: Range<u64>, result: &mut Vec<Block>) -> Result<(), ShardError> {
-        let offset = format::block_offset_bytes(blocks.start, self.block_size_bytes);
+        let offset = self.form.block_offset_bytes(blocks.start, self.block_size_bytes);
         let last = blocks.end - 1;
-        let end = format::block_offset_bytes(last, self.block_size_bytes)
-            + CHECKSUM_BYTES
-            + u64::from(geometry.block_length_bytes(last));
+        let end = self.form.block_offset_bytes(last, self.block_size_bytes)
+            + self.form.block_bytes(u64::from(geometry.block_length_bytes(last)));
         let length = usize::try_from(end - offset).unwrap_or(usize::MAX);
-        let run = match self.file.read_vec_at(length, offset) {
-            Ok(run) => Bytes::from(run),
+        let mut run = match self.file.read_vec_at(length, offset) {
+            Ok(run) => run,
             Err(error) => return Err(self.failed(Some(self.first_cut(&blocks)), error)),
         };
+        self.unseal(geometry, &blocks, &mut run)?;
+        let run = Bytes::from(run);
         let mut position = 0;
         for block in blocks {
             let start = position + Checksum::BYTES;
@@ -144,15 +170,35 @@ impl ShardReader {
             let mut stored = [0; Checksum::BYTES];
             stored.copy_from_slice(&run[position..start]);
             result.push(Block { checksum: Checksum(stored), bytes });
-            position = end;
+            position += self.stride(geometry, block);
         }
         Ok(())
+    }
+
+    /// Opens blocks as they were read, in place.
+    fn unseal(&self, geometry: &Geometry, blocks: &Range<u64>, run: &mut [u8]) -> Result<(), ShardError> {
+        let Some(seal) = &self.seal else { return Ok(()) };
+        let mut rest = run;
+        for block in blocks.clone() {
+            let (sealed, behind) = rest.split_at_mut(self.stride(geometry, block));
+            if !seal.unseal(block, sealed) {
+                return Err(self.corrupt(Some(block), "it does not open"));
+            }
+            rest = behind;
+        }
+        Ok(())
+    }
+
+    /// Bytes that a block takes in a run of them.
+    fn stride(&self, geometry: &Geometry, block: u64) -> usize {
+        usize::try_from(self.form.block_bytes(u64::from(geometry.block_length_bytes(block)))).unwrap_or(usize::MAX)
     }
 
     /// The first of `blocks` that a file of the present length does not hold whole.
     fn first_cut(&self, blocks: &Range<u64>) -> u64 {
         let length = self.file.length().unwrap_or(0);
-        let whole = length.saturating_sub(HEADER_BYTES) / (CHECKSUM_BYTES + u64::from(self.block_size_bytes));
+        let whole =
+            length.saturating_sub(self.form.header_bytes()) / self.form.block_bytes(u64::from(self.block_size_bytes));
         whole.clamp(blocks.start, blocks.end - 1)
     }
 

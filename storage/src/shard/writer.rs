@@ -2,13 +2,14 @@
 //!
 //! What is appended becomes durable only with [`ShardWriter::finish`]; a file that was not finished is nobody's, and is
 //! removed when its writer is dropped, or by reconciliation after a crash. The writer checks no checksums: whoever cut
-//! the blocks computed them, and every reader verifies.
+//! the blocks computed them, and every reader verifies. It seals what it writes if the node has a key.
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::format::{self, CHECKSUM_BYTES, HEADER_BYTES};
+use super::format::{self, Form};
+use super::sealed::Seal;
 use super::{Checksum, ShardError, ShardName};
 use crate::codec::Profile;
 use crate::disk::{Disk, DiskHealth, File, is_full};
@@ -26,7 +27,14 @@ pub struct ShardWriter {
     /// `None` once finished.
     file: Option<Box<dyn File>>,
     /// The header, until it is written with the first blocks.
-    header: Option<[u8; format::HEADER]>,
+    header: Option<Vec<u8>>,
+    form: Form,
+    /// `None`: the file is in the clear.
+    seal: Option<Seal>,
+    /// Blocks that were written.
+    blocks: u64,
+    /// Blocks that were sealed, written or not: none is ever sealed twice.
+    sealed_blocks: u64,
     block_size_bytes: u32,
     /// Bytes written, and where the next block goes.
     length_bytes: u64,
@@ -48,7 +56,17 @@ impl ShardWriter {
         profile: Profile,
         block_size_bytes: u32,
     ) -> Result<Self, ShardError> {
-        let path = disk.shard_path(&name);
+        Self::create_at(disk, name, profile, block_size_bytes, disk.shard_path(&name))
+    }
+
+    /// The same, in a file with another name.
+    pub(super) fn create_at(
+        disk: &Arc<Disk>,
+        name: ShardName,
+        profile: Profile,
+        block_size_bytes: u32,
+        path: PathBuf,
+    ) -> Result<Self, ShardError> {
         if block_size_bytes == 0 || !block_size_bytes.is_multiple_of(2) || usize::from(name.shard.0) >= profile.shards()
         {
             return Err(ShardError::Misuse { path, rule: "block size is even and the shard is one of its profile" });
@@ -58,18 +76,32 @@ impl ShardWriter {
         if !health.takes_shards() && health != DiskHealth::Full {
             return Err(ShardError::Unfit { path, health });
         }
+        let key = disk.keys().for_new_file();
+        let form = if key.is_some() { Form::Sealed } else { Form::Clear };
+        let first = format::header(form, &name, profile, block_size_bytes);
+        let (seal, header) = match key {
+            Some((key, salt)) => {
+                let (seal, header) = Seal::create(&first, &key, &salt);
+                (Some(seal), header)
+            }
+            None => (None, first.to_vec()),
+        };
         let mut writer = Self {
             disk: Arc::clone(disk),
             name,
             path,
             file: None,
-            header: Some(format::header(&name, profile, block_size_bytes)),
+            header: Some(header),
+            form,
+            seal,
+            blocks: 0,
+            sealed_blocks: 0,
             block_size_bytes,
-            length_bytes: HEADER_BYTES,
+            length_bytes: form.header_bytes(),
             written_back_bytes: 0,
             closed: false,
         };
-        writer.reserve(HEADER_BYTES)?;
+        writer.reserve(form.header_bytes())?;
         let file = writer.disk.files().create(&writer.path).map_err(|error| writer.failed("create it", error))?;
         writer.file = Some(file);
         Ok(writer)
@@ -99,24 +131,42 @@ impl ShardWriter {
             return Ok(());
         }
         let closed = self.check_lengths(blocks)?;
-        let bytes: u64 = blocks.iter().map(|(_, block)| CHECKSUM_BYTES + block.len() as u64).sum();
+        let bytes: u64 = blocks.iter().map(|(_, block)| self.form.block_bytes(block.len() as u64)).sum();
         self.reserve(bytes)?;
+        let sealed = self.seal_all(blocks, bytes);
         let mut parts: Vec<&[u8]> = Vec::with_capacity(1 + blocks.len() * 2);
         let mut offset = self.length_bytes;
         if let Some(header) = &self.header {
             parts.push(header);
             offset = 0;
         }
-        for (checksum, block) in blocks {
-            parts.push(&checksum.0);
-            parts.push(block);
+        match &sealed {
+            Some(sealed) => parts.push(sealed),
+            None => {
+                for (checksum, block) in blocks {
+                    parts.push(&checksum.0);
+                    parts.push(block);
+                }
+            }
         }
         self.write(&parts, offset)?;
         self.header = None;
+        self.blocks += blocks.len() as u64;
         self.closed = closed;
         self.length_bytes += bytes;
         self.write_back();
         Ok(())
+    }
+
+    /// The next blocks as the file has them; `None`: the file is in the clear.
+    fn seal_all(&mut self, blocks: &[(Checksum, &[u8])], bytes: u64) -> Option<Vec<u8>> {
+        let seal = self.seal.as_ref()?;
+        let mut sealed = Vec::with_capacity(usize::try_from(bytes).unwrap_or(0));
+        for ((checksum, block), number) in blocks.iter().zip(self.blocks..) {
+            seal.seal(number, *checksum, block, &mut sealed);
+        }
+        self.sealed_blocks = self.blocks + blocks.len() as u64;
+        Some(sealed)
     }
 
     /// Makes the shard durable, file and directory entry, and returns its length in bytes.
@@ -130,9 +180,10 @@ impl ShardWriter {
         if !switch::broken("storage.shard.skip_sync") {
             self.open_file()?.sync().map_err(|error| self.failed("sync it", error))?;
         }
-        let page = self.disk.page_path(self.name.object.0[0]);
-        if !switch::broken("storage.shard.skip_directory_sync") {
-            self.disk.files().sync_directory(&page).map_err(|error| self.failed("sync its directory", error))?;
+        if !switch::broken("storage.shard.skip_directory_sync")
+            && let Some(directory) = self.path.parent()
+        {
+            self.disk.files().sync_directory(directory).map_err(|error| self.failed("sync its directory", error))?;
         }
         self.file = None;
         Ok(self.length_bytes)
@@ -142,6 +193,10 @@ impl ShardWriter {
     fn check_lengths(&self, blocks: &[(Checksum, &[u8])]) -> Result<bool, ShardError> {
         let full = self.block_size_bytes as usize;
         let misuse = |rule| Err(ShardError::Misuse { path: self.path.clone(), rule });
+        if self.sealed_blocks > self.blocks {
+            // Other bytes under a number that was used already would give both away.
+            return misuse("after a write that failed it is written anew");
+        }
         let mut closed = self.closed;
         for (_, block) in blocks {
             if closed {

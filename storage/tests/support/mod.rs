@@ -10,11 +10,32 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use storage::codec::Profile;
 use storage::disk::{Disk, Disks, Entry, File, Files, KnownDisks, RealFiles, Reserve, Space};
+use storage::seal::{DataKey, KeyId, Keyring, Keys};
 use storage::shard::{Attempt, Checksum, ExtentIndex, ObjectId, ShardIndex, ShardName, ShardWriter, checksum};
 
 /// A shard that tests use.
 pub const NAME: ShardName =
     ShardName { object: ObjectId([0xab; 16]), extent: ExtentIndex(3), attempt: Attempt(0x1234), shard: ShardIndex(1) };
+
+/// Id of a test's data key.
+pub fn key_id(number: u8) -> KeyId {
+    KeyId([number; 16])
+}
+
+/// A keyring of test keys.
+pub fn keyring(numbers: &[u8], current: Option<u8>) -> Keyring {
+    let keys = numbers.iter().map(|number| DataKey::new(key_id(*number), [*number; 32]));
+    Keyring::new(keys, current.map(key_id)).unwrap()
+}
+
+/// Keys of a test, whose files all have other random bytes.
+pub fn keys(numbers: &[u8], current: Option<u8>) -> Keys {
+    let next = AtomicU64::new(0);
+    Keys::new(keyring(numbers, current), move |bytes| {
+        bytes.fill(0);
+        bytes[..8].copy_from_slice(&next.fetch_add(1, Ordering::Relaxed).to_le_bytes());
+    })
+}
 
 /// A disk, and the directory that vanishes with it.
 pub struct TestDisk {
@@ -29,8 +50,14 @@ pub fn disk() -> TestDisk {
 
 /// A freshly formatted disk on these files.
 pub fn disk_on(files: Arc<dyn Files>) -> TestDisk {
+    disk_under(files, &Keys::clear())
+}
+
+/// The same, with keys.
+pub fn disk_under(files: Arc<dyn Files>, keys: &Keys) -> TestDisk {
     let directory = tempfile::tempdir().unwrap();
-    let disks = open(files, &[directory.path().join("disk")]).unwrap();
+    let known = KnownDisks::default();
+    let disks = open_sealed(files, &[directory.path().join("disk")], &known, keys).unwrap();
     TestDisk { disk: Arc::clone(&disks.all()[0]), directory }
 }
 
@@ -45,8 +72,18 @@ pub fn open_known(
     directories: &[PathBuf],
     known: &KnownDisks,
 ) -> Result<Disks, storage::disk::DiskError> {
+    open_sealed(files, directories, known, &Keys::clear())
+}
+
+/// The same, with keys.
+pub fn open_sealed(
+    files: Arc<dyn Files>,
+    directories: &[PathBuf],
+    known: &KnownDisks,
+    keys: &Keys,
+) -> Result<Disks, storage::disk::DiskError> {
     let mut next = 0;
-    Disks::open(files, directories, known, Reserve::default(), &mut || {
+    Disks::open(files, directories, known, Reserve::default(), keys, &mut || {
         next += 1;
         [next; 16]
     })

@@ -187,6 +187,27 @@ async fn nothing_is_known_before_the_directory_is_confirmed_or_cannot_be() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_nobody_has_confirmed_is_known_as_that_until_the_directory_answers() {
+    let slow = Arc::new(Slow(directory(), Duration::from_secs(20)));
+    let access = Access::start(Arc::<Slow>::clone(&slow), Exec::inline(), Arc::new(Still));
+    tokio::spawn(access.clone().keep());
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    assert!(access.rights().is_known() && !access.is_confirmed());
+    let mut operator = Operator(Arc::clone(&slow.0), 1);
+    let domain = Command::SetDomain { domain: "registry.acme.example".to_owned(), namespace: "acme".to_owned() };
+    assert_eq!(operator.asks(domain).await, Response::Done);
+    until(&access, |rights| !rights.domains().is_empty()).await;
+    assert!(!access.is_confirmed(), "that something new was heard is no confirmation");
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(access.is_confirmed());
+    // A quorum that answers at once is waited for before anything is known.
+    let access = Access::start(directory(), Exec::inline(), Arc::new(Still));
+    tokio::spawn(access.clone().keep());
+    until(&access, Rights::is_known).await;
+    assert!(access.is_confirmed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn fixed_rights_stay_as_they_are() {
     let access = Access::fixed(Rights::open(), Arc::new(Still));
     let keeping = tokio::spawn(access.clone().keep());

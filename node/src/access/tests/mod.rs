@@ -1,5 +1,6 @@
 //! The tests of access: each rule of the decision in an example, and all together against a naive reading of the same words.
 
+mod bounds;
 mod decide;
 mod explain;
 mod keep;

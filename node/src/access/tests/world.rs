@@ -76,6 +76,8 @@ pub(super) fn user(groups: &[&str]) -> UserRecord {
         created: Timestamp(0),
         sessions_from: Timestamp(0),
         keys: Vec::new(),
+        vouched: None,
+        confirmed: None,
     }
 }
 
@@ -109,7 +111,7 @@ pub(super) fn caller(rights: &Rights, principal: &str) -> Caller {
     let principal: Principal = if principal == "operator" { Principal::Operator } else { principal.parse().unwrap() };
     let groups = rights.groups(&principal);
     let address = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
-    Caller { principal, groups, address, way: Way::Password, grants: None }
+    Caller { principal, groups, address, way: Way::Password, grants: None, shown: None }
 }
 
 /// The same with a token: `NAME:pull,push` for a repository, `catalog` for the list of them.

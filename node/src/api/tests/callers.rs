@@ -11,7 +11,8 @@ use base64::engine::general_purpose::STANDARD;
 use http::{Method, Request};
 use http_body_util::BodyExt as _;
 use raft::directory::{
-    Action, Actions, BindingId, BindingRecord, Condition, Effect, NewSigningKey, RobotRecord, RoleRecord, SecretRecord,
+    Action, Actions, BindingId, BindingRecord, Condition, DomainRecord, Effect, NewSigningKey, RobotRecord, RoleRecord,
+    SecretRecord,
 };
 use raft::time::{Clock, Timestamp};
 use storage::exec::Exec;
@@ -25,6 +26,7 @@ use crate::limit::Throttle;
 use crate::login::testing::{CLUSTER, Counting, cluster_key, record};
 use crate::login::{Login, LoginOptions, LoginParts, SecretKind, new_secret, new_signing_key};
 use crate::serve::Client;
+use crate::tenant::Domains;
 
 /// Where requests come from when nothing else is said.
 pub(super) const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -75,9 +77,11 @@ impl Ward {
             exec: Exec::threads(),
             sources: Vec::new(),
             outside: None,
+            metrics: crate::login::Metrics::default(),
             options: LoginOptions {
                 token_lifetime_seconds: TOKEN_SECONDS,
                 refresh_lifetime_seconds: 3600,
+                session_seconds: 3600,
                 upload_lifetime_seconds: 24 * 3600,
                 public_url: "https://registry.example".to_owned(),
                 api_url: "http://node-1:5000".to_owned(),
@@ -96,6 +100,7 @@ impl Ward {
 #[derive(Debug, Default)]
 pub(super) struct Rules {
     records: Records,
+    domains: Vec<(String, DomainRecord)>,
 }
 
 impl Rules {
@@ -115,10 +120,29 @@ impl Rules {
         self.bind(who, Effect::Deny { actions: Actions::of(actions) }, namespace, Condition::default())
     }
 
+    /// A domain stands for a namespace.
+    pub(super) fn domain(mut self, domain: &str, namespace: &str) -> Self {
+        let record = DomainRecord { namespace: namespace.to_owned(), created: Timestamp(0) };
+        self.domains.push((domain.to_owned(), record));
+        self
+    }
+
     /// A role of these actions.
     pub(super) fn role(mut self, name: &str, actions: &[Action]) -> Self {
         let role = RoleRecord { description: String::new(), actions: Actions::of(actions) };
         self.records.roles.insert(name.to_owned(), role);
+        self
+    }
+
+    /// What the directory says another time.
+    pub(super) fn version(mut self, version: u64) -> Self {
+        self.records.version = version;
+        self
+    }
+
+    /// What is kept of a robot is another thing.
+    pub(super) fn change(mut self, name: &str, change: impl FnOnce(&mut RobotRecord)) -> Self {
+        change(self.records.robots.get_mut(name).unwrap());
         self
     }
 
@@ -172,6 +196,7 @@ impl Rules {
         static KEY: OnceLock<NewSigningKey> = OnceLock::new();
         let key = KEY.get_or_init(|| new_signing_key(&Counting::default(), CLUSTER, &cluster_key()).unwrap());
         self.records.signing_keys = BTreeMap::from([(key.id, record(key))]);
+        self.records.domains = Domains::new(self.domains);
         Rights::new(self.records)
     }
 }

@@ -336,4 +336,15 @@ async fn denials_and_what_is_done_are_recorded() {
     rig.ask("DELETE", "/v2/acme/app/manifests/v1", Some(&basic("keeper")), "").await.expect(404);
     let deleted = rig.ward.events("delete");
     assert_eq!((deleted.len(), &deleted[0].before, &deleted[0].after), (1, &Some(image.to_string()), &None));
+
+    // Tags that go with their manifest are named, with what they pointed to.
+    for tag in ["v1", "v2"] {
+        put(&rig, &format!("/v2/acme/app/manifests/{tag}"), Some(&basic("keeper"))).await.expect(201);
+    }
+    let before = rig.ward.events("tag").len();
+    rig.ask("DELETE", &format!("/v2/acme/app/manifests/{image}"), Some(&basic("keeper")), "").await.expect(202);
+    let gone: Vec<_> = rig.ward.events("tag").split_off(before);
+    let gone: Vec<_> = gone.iter().map(|tag| (tag.target.as_str(), tag.before.clone(), tag.after.clone())).collect();
+    assert_eq!(gone, ["v1", "v2"].map(|tag| (tag, Some(image.to_string()), None)));
+    assert_eq!(rig.ward.events("delete").last().unwrap().target, image.to_string());
 }

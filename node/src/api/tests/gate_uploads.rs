@@ -1,5 +1,7 @@
 //! Uploads at the gate: whose a session is, what may be mounted, and in whose name all of it is kept.
 
+use axum::body::Body;
+use futures_util::{StreamExt as _, stream};
 use raft::catalog::View;
 use raft::directory::Action;
 use raft::policy::{ImmutableRule, NamespacePolicy};
@@ -7,6 +9,7 @@ use serde_json::json;
 
 use super::callers::{Rules, TOKEN_SECONDS, basic};
 use super::{Reply, Rig, sha256};
+use crate::access::Rights;
 
 fn rules() -> Rules {
     Rules::default()
@@ -157,4 +160,63 @@ async fn everything_is_kept_in_the_name_of_who_did_it() {
     let session = location.rsplit('/').next().unwrap().parse().unwrap();
     let upload = View::new(rig.catalog.state()).upload(session).unwrap().unwrap();
     assert_eq!(upload.principal.as_deref(), Some("robot:two"));
+}
+
+/// A body in two halves, between which the rules become these.
+fn interrupted(rig: &Rig, text: &'static str, rights: Rights) -> Body {
+    let (first, second) = text.split_at(text.len() / 2);
+    let access = rig.ward.access.clone();
+    let later = stream::once(async move {
+        access.replace(rights);
+        second
+    });
+    Body::from_stream(stream::iter([first]).chain(later).map(Ok::<_, std::io::Error>))
+}
+
+/// The rights once something was taken away.
+type Taken = fn() -> Rights;
+
+#[tokio::test]
+async fn a_right_that_is_taken_away_while_a_body_comes_finishes_nothing() {
+    const MANIFEST: &str =
+        r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
+    let taken: [(&str, Taken); 5] = [
+        ("the rule", || Rules::default().allow("two", "writer", "acme").robot("one").version(2).rights()),
+        ("denied", || rules().deny("one", &[Action::Push], "acme").version(2).rights()),
+        ("disabled", || rules().change("one", |robot| robot.disabled = true).version(2).rights()),
+        ("the secret", || rules().change("one", |robot| robot.secrets.clear()).version(2).rights()),
+        ("the sessions", || {
+            rules().change("one", |robot| robot.sessions_from = raft::time::Timestamp(1)).version(2).rights()
+        }),
+    ];
+    for (what, taken) in taken {
+        let rig = Rig::guarded(rules().rights()).await;
+        let digest = sha256(b"layer");
+        let token = rig.token(Some("one"), &["repository:acme/app:pull,push"]).await;
+        let location = begin(&rig, "acme/app", Some(&token)).await;
+        for credentials in [&basic("one"), &token] {
+            for (method, path, text) in [
+                ("POST", format!("/v2/acme/app/blobs/uploads/?digest={digest}"), "layer"),
+                ("PATCH", location.clone(), "layer"),
+                ("PUT", format!("{location}?digest={digest}"), "layer"),
+                ("PUT", "/v2/acme/app/manifests/v1".to_owned(), MANIFEST),
+            ] {
+                rig.ward.access.replace(rules().rights());
+                let reply = rig.ask(method, &path, Some(credentials), interrupted(&rig, text, taken())).await;
+                reply.expect_error(403, "DENIED");
+            }
+        }
+        assert!(rig.ward.events("denied").len() >= 8, "{what}: {:?}", rig.ward.events("denied"));
+        assert!(rig.ward.events("push").is_empty(), "{what}");
+        rig.ward.access.replace(rules().rights());
+        assert_eq!(rig.ask("GET", &location, Some(&token), "").await.expect(204).header("range"), "0-0", "{what}");
+        for path in [format!("/v2/acme/app/blobs/{digest}"), "/v2/acme/app/manifests/v1".to_owned()] {
+            rig.ask("HEAD", &path, Some(&token), "").await.expect(404);
+        }
+    }
+    // What changed for others breaks nothing off.
+    let rig = Rig::guarded(rules().rights()).await;
+    let path = format!("/v2/acme/app/blobs/uploads/?digest={}", sha256(b"layer"));
+    let others = rules().deny("two", &[Action::Push], "acme").version(2).rights();
+    rig.ask("POST", &path, Some(&basic("one")), interrupted(&rig, "layer", others)).await.expect(201);
 }

@@ -3,6 +3,7 @@
 
 mod callers;
 mod copies;
+mod fuzz;
 mod gate;
 mod gate_lists;
 mod gate_regions;
@@ -13,6 +14,7 @@ mod mirror;
 mod onward;
 mod reads;
 mod regions;
+mod tenants;
 mod uploads;
 mod wire;
 
@@ -48,6 +50,7 @@ use crate::peer::testing::{MemoryNetwork, TestNode, address};
 use crate::regions::{Regions, RegionsParts};
 use crate::registry::{Registry, compute};
 use crate::serve::Client;
+use crate::tenant::Tenants;
 
 use callers::{LOCAL, Ward};
 
@@ -168,9 +171,11 @@ impl Rig {
         tokio::spawn(regions.keep());
         let (held, way) = (registry.clone(), regions.clone());
         let (login, access, audit) = (ward.login.clone(), ward.access.clone(), ward.audit.clone());
-        let tokens = login::router(login.clone(), ward.throttle.clone());
+        let tenants = Tenants::new(access.clone(), []);
+        let tokens = login::router(login.clone(), ward.throttle.clone(), tenants.clone());
         let (throttle, metrics) = (ward.throttle.clone(), Metrics::unregistered());
-        let router = router(ApiParts { gateway, registry, regions, login, access, audit, throttle, options, metrics });
+        let router =
+            router(ApiParts { gateway, registry, regions, login, access, audit, throttle, tenants, options, metrics });
         Self { router: tokens.merge(router), catalog, registry: held, regions: way, ward, node }
     }
 

@@ -8,6 +8,7 @@ use raft::time::Timestamp;
 use storage::disk::RealFiles;
 use storage::exec::Exec;
 use storage::kv::RocksEngines;
+use storage::seal::Keys;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
@@ -165,7 +166,7 @@ async fn a_dead_receiver_is_asked_ever_more_rarely_and_retention_does_not_wait_f
 }
 
 fn environment() -> Environment {
-    real(Arc::new(RealFiles), Arc::new(RocksEngines::new()))
+    real(Arc::new(RealFiles), Arc::new(RocksEngines::new(Keys::clear())))
 }
 
 /// Reads one message with its length in front.

@@ -124,7 +124,7 @@ async fn an_issuer_of_one_use_is_none_of_another() {
     let signer = Signer::new("one", "ES256");
     let federation = federation(&environment, vec![("ci", record(ISSUER, set(&[&signer])))]);
     let token = signer.token(&claims(ISSUER));
-    assert!(matches!(federation.caller(&token, ADDRESS).await, Err(OutsideError::Refused(_))));
+    assert!(matches!(federation.caller(&token, ADDRESS, 0).await, Err(OutsideError::Refused(_))));
     assert!(matches!(federation.person(&token).await, Err(OutsideError::Refused(_))));
 }
 

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod chains;
+mod fuzz;
 mod issuer;
 mod keys;
 mod uses;
@@ -16,6 +17,7 @@ use raft::time::{Clock, Timestamp};
 use serde_json::{Value, json};
 use storage::disk::RealFiles;
 use storage::kv::RocksEngines;
+use storage::seal::Keys;
 
 use super::Federation;
 use crate::access::{Access, Records, Rights};
@@ -37,7 +39,7 @@ impl Clock for Stopped {
 }
 
 fn environment() -> Environment {
-    Environment { clock: Arc::new(Stopped), ..real(Arc::new(RealFiles), Arc::new(RocksEngines::new())) }
+    Environment { clock: Arc::new(Stopped), ..real(Arc::new(RealFiles), Arc::new(RocksEngines::new(Keys::clear()))) }
 }
 
 /// An issuer of machines' tokens for the audience `registry`.
@@ -83,7 +85,11 @@ fn with_robots(
 ) -> Federation {
     let issuers = issuers.into_iter().map(|(name, record)| (name.to_owned(), record)).collect();
     let rights = Rights::new(Records { robots, issuers, ..Records::default() });
-    Federation::new(Access::fixed(rights, Arc::clone(&environment.clock)), environment)
+    Federation::new(
+        Access::fixed(rights, Arc::clone(&environment.clock)),
+        environment,
+        crate::federation::Metrics::default(),
+    )
 }
 
 /// Good claims of a job.

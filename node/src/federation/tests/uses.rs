@@ -45,7 +45,7 @@ async fn one_issuer_may_stand_for_people_jobs_and_rights() {
 
     let access = json!([{"type": "repository", "name": "acme/app", "actions": ["pull"]}]);
     let token = signer.token(&but(claims(ISSUER), "access", access));
-    let caller = federation.caller(&token, ADDRESS).await.unwrap();
+    let caller = federation.caller(&token, ADDRESS, 0).await.unwrap();
     assert_eq!(caller.principal.to_string(), "token:tokens/repo:acme/app:ref:refs/heads/main");
     assert!(caller.grants.unwrap()[0].allows("pull"));
 }
@@ -94,6 +94,6 @@ fn a_certificate_is_the_one_robot_that_trusts_it() {
 async fn before_the_directory_is_read_nothing_is_refused() {
     let environment = environment();
     let access = Access::fixed(Rights::default(), Arc::clone(&environment.clock));
-    let federation = Federation::new(access, &environment);
+    let federation = Federation::new(access, &environment, crate::federation::Metrics::default());
     assert!(matches!(federation.robot("ci", "a.b.c").await, Err(OutsideError::Unavailable(_))));
 }

@@ -39,6 +39,7 @@ async fn nobody_is_recognised_before_the_rules_are_known() {
         exec: Exec::inline(),
         sources: Vec::new(),
         outside: None,
+        metrics: Metrics::default(),
         options: world.login.shared.options.clone(),
     };
     let login = Login::new(parts);

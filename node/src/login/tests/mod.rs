@@ -1,5 +1,6 @@
 //! Tests of the room as a whole, on a directory of its own: the pure state machine.
 
+mod fuzz;
 mod identify;
 mod outside;
 mod property;
@@ -34,6 +35,7 @@ use crate::deletion::testing::directory;
 use crate::environment::{BoxFuture, Entropy as _};
 use crate::limit::Throttle;
 use crate::serve::ClientCertificate;
+use crate::tenant::Tenants;
 
 /// The memory directory's clock begins here.
 const BEGIN: u64 = 1_000_000_000_000;
@@ -54,6 +56,7 @@ struct People {
     is_down: Mutex<bool>,
     is_silent: Mutex<bool>,
     asked: AtomicU64,
+    names: Mutex<BTreeSet<String>>,
 }
 
 impl PasswordSource for People {
@@ -63,6 +66,7 @@ impl PasswordSource for People {
 
     fn verify<'a>(&'a self, name: &'a str, password: &'a str) -> BoxFuture<'a, Result<Option<Outsider>, SourceError>> {
         self.asked.fetch_add(1, Ordering::Relaxed);
+        self.names.lock().unwrap().insert(name.to_owned());
         Box::pin(async move {
             if *self.is_silent.lock().unwrap() {
                 std::future::pending::<()>().await;
@@ -82,9 +86,15 @@ impl PasswordSource for People {
 struct Issuer;
 
 impl OutsideTokens for Issuer {
-    fn caller<'a>(&'a self, token: &'a str, address: IpAddr) -> BoxFuture<'a, Result<Caller, OutsideError>> {
+    fn caller<'a>(
+        &'a self,
+        token: &'a str,
+        address: IpAddr,
+        late_seconds: u64,
+    ) -> BoxFuture<'a, Result<Caller, OutsideError>> {
         Box::pin(async move {
             match token.strip_prefix("eyJ.caller.") {
+                Some("late") if late_seconds == 0 => Err(OutsideError::Refused("it has expired".to_owned())),
                 Some(subject) => {
                     let principal = Principal::External { issuer: "hub".to_owned(), subject: subject.to_owned() };
                     Ok(Caller { principal, way: Way::Token, ..Caller::anonymous(address) })
@@ -168,9 +178,11 @@ impl World {
             exec: Exec::inline(),
             sources: vec![Arc::<People>::clone(&people)],
             outside: Some(Arc::new(Issuer)),
+            metrics: Metrics::default(),
             options: LoginOptions {
                 token_lifetime_seconds: 300,
                 refresh_lifetime_seconds: 30 * 24 * 3600,
+                session_seconds: 3600,
                 upload_lifetime_seconds: 7 * 24 * 3600,
                 public_url: String::new(),
                 api_url: "http://127.0.0.1:5000".to_owned(),
@@ -287,7 +299,10 @@ impl World {
     async fn request(&self, mut request: Request<Body>) -> (StatusCode, HeaderMap, Value) {
         request.extensions_mut().insert(self.client.clone());
         let response: Response<Body> =
-            router(self.login.clone(), self.throttle.clone()).oneshot(request).await.unwrap();
+            router(self.login.clone(), self.throttle.clone(), Tenants::new(self.access.clone(), []))
+                .oneshot(request)
+                .await
+                .unwrap();
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         (parts.status, parts.headers, serde_json::from_slice(&body).unwrap_or(Value::Null))
@@ -323,5 +338,5 @@ fn bearer(token: &str) -> HeaderMap {
 }
 
 fn is_malformed<T>(outcome: &Result<T, LoginError>) -> bool {
-    matches!(outcome, Err(LoginError::Malformed(_)))
+    matches!(outcome, Err(LoginError::Malformed(_) | LoginError::Untrusted(_)))
 }

@@ -1,6 +1,7 @@
 //! Whom somebody outside vouches for.
 
 use super::*;
+use crate::access::Records;
 
 impl World {
     fn outsider(&self, name: &str, password: &str, groups: &[&str]) {
@@ -61,7 +62,8 @@ async fn nobody_outside_takes_the_name_of_somebody_here() {
     let world = World::new().await;
     world.outsider("ann", "secret of another ann", &[]);
     assert_eq!(world.basic("ann", "secret of another ann").await, Err(LoginError::Wrong));
-    assert_eq!(world.asked(), 0, "her password is here, and is told to nobody");
+    let asked: Vec<String> = world.people.names.lock().unwrap().iter().cloned().collect();
+    assert!(asked.len() == 1 && asked[0].starts_with("nobody-"), "her password is told to nobody as hers: {asked:?}");
     assert_eq!(world.basic("ann", "eyJ.person.ann").await, Err(LoginError::Wrong));
     assert_eq!(world.basic("oidc", "eyJ.person.ann").await, Err(LoginError::Wrong));
     assert!(world.basic("ann", "correct horse").await.is_ok());
@@ -77,6 +79,154 @@ async fn who_cannot_be_asked_locks_nobody_out() {
     }
     *world.people.is_down.lock().unwrap() = false;
     assert!(world.basic("eve", "secret of eve").await.is_ok());
+}
+
+#[tokio::test]
+async fn who_guesses_while_nobody_outside_answers_does_not_learn_which_names_are_here() {
+    let world = World::new().await;
+    world
+        .propose(Command::AddUser {
+            name: "old".to_owned(),
+            display: String::new(),
+            password: Some(hash_password("correct horse", world.entropy.as_ref())),
+            source: None,
+            groups: Vec::new(),
+        })
+        .await;
+    world.disable("old").await;
+    let answers = async || {
+        let mut answers = Vec::new();
+        for name in ["ann", "old", "nobody.at.all"] {
+            answers.push(world.basic(name, "wrong").await.unwrap_err());
+        }
+        answers.dedup();
+        answers
+    };
+    assert_eq!(answers().await, [LoginError::Wrong]);
+    *world.people.is_down.lock().unwrap() = true;
+    let down = answers().await;
+    assert!(matches!(down[..], [LoginError::Unavailable(_)]), "{down:?}");
+    // Whose password is right is let in, and wrong ones are counted all the same.
+    assert!(world.basic("ann", "correct horse").await.is_ok());
+    for guess in 0..4 {
+        let _refused = world.login.identify(&basic("ann", &format!("guess {guess}")), &far(), Leeway::None).await;
+    }
+    let locked = world.login.identify(&basic("ann", "guess"), &far(), Leeway::None).await;
+    assert!(matches!(locked, Err(LoginError::Locked { .. } | LoginError::Unavailable(_))), "{locked:?}");
+    let locked = world.login.identify(&basic("ann", "guess"), &far(), Leeway::None).await;
+    assert!(matches!(locked, Err(LoginError::Locked { .. })), "{locked:?}");
+}
+
+/// Somebody who was never seen before.
+fn far() -> Client {
+    Client::at("203.0.113.77".parse().unwrap())
+}
+
+#[tokio::test]
+async fn a_stranger_is_told_nothing_of_issuers_and_the_audit_log_all() {
+    let world = World::new().await;
+    let told = |error: &LoginError| error.to_string();
+    let error = world.bearer("eyJ.caller-of-nobody.x").await.unwrap_err();
+    assert_eq!(told(&error), "the token does not count here: the audit log of the registry says why");
+    assert_eq!(error.reason(), "nobody has signed it");
+    let exchange = "grant_type=urn:ietf:params:oauth:grant-type:token-exchange\
+                    &subject_token_type=urn:ietf:params:oauth:token-type:jwt";
+    let (status, _, body) = world.post(&format!("{exchange}&subject_token=eyJ.nobody.x")).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    assert!(!body.to_string().contains("not of this issuer"), "{body}");
+    let recorded = world.audit.events();
+    assert!(recorded.iter().any(|event| event.detail == "not of this issuer"), "{recorded:?}");
+    let error = world.basic("robot+ci", "eyJ.robot.down").await.unwrap_err();
+    assert_eq!(error, LoginError::Unavailable("the token cannot be verified now: try again".to_owned()));
+}
+
+#[tokio::test]
+async fn an_upload_outlives_the_token_of_an_issuer_outside() {
+    let world = World::new().await;
+    let outcome = world.login.identify(&bearer("eyJ.caller.late"), &world.client, Leeway::None).await;
+    assert!(matches!(outcome, Err(LoginError::Untrusted(_))), "{outcome:?}");
+    // The issuer of the tests is none that the directory knows: it is refused for that, and no more for its time.
+    let outcome = world.login.identify(&bearer("eyJ.caller.late"), &world.client, Leeway::Upload).await;
+    assert_eq!(outcome, Err(LoginError::Untrusted("the token's issuer does not count any more".to_owned())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_right_id_token_is_let_in_where_others_have_failed() {
+    let world = World::new().await;
+    world.add_group("devs").await;
+    for _ in 0..21 {
+        let _refused = world.basic("robot+ci", "x").await;
+    }
+    assert!(matches!(world.basic("robot+ci", "x").await, Err(LoginError::Locked { .. })), "the address waits");
+    let caller = world.basic("oidc", "eyJ.person.eve").await.unwrap();
+    assert_eq!(caller.principal, Principal::User("eve".to_owned()));
+    assert!(matches!(world.basic("oidc", "eyJ.nobody.eve").await, Err(LoginError::Locked { .. })));
+}
+
+#[tokio::test]
+async fn keys_of_who_was_not_seen_where_he_logs_in_stop_only_if_they_are_to() {
+    const DAY: u64 = 24 * 3600;
+    let world = World::new().await;
+    world.outsider("eve", "secret of eve", &[]);
+    world.basic("eve", "secret of eve").await.unwrap();
+    let key = world.add_secret(Subject::User("eve".to_owned()), None).await;
+    let anns = world.add_secret(Subject::User("ann".to_owned()), None).await;
+    let token = world.token_of("eve", &key.text, "").await;
+    let bound = |days: u64| {
+        let view = world.directory.view();
+        let records = Records {
+            users: view.users(None, 99).unwrap().into_iter().collect(),
+            signing_keys: view.signing_keys().unwrap().into_iter().collect(),
+            ..Records::default()
+        };
+        let rights = Rights::new(records).with_people_keys((days > 0).then_some(days * DAY));
+        world.access.replace(rights);
+    };
+    world.people.passwords.lock().unwrap().clear();
+    bound(0);
+    world.advance_seconds(60);
+    assert!(world.basic("eve", &key.text).await.is_ok(), "a key does not hang on a session elsewhere");
+    assert!(world.bearer(&token).await.is_ok());
+    bound(1);
+    assert!(world.basic("eve", &key.text).await.is_ok());
+    world.advance_seconds(2 * DAY);
+    assert_eq!(world.basic("eve", &key.text).await, Err(LoginError::Wrong));
+    let late = world.login.identify(&bearer(&token), &world.client, Leeway::Upload).await;
+    assert!(is_malformed(&late), "nor what was given for it: {late:?}");
+    assert!(world.basic("ann", &anns.text).await.is_ok(), "who logs in here is not asked about elsewhere");
+    bound(0);
+    assert!(world.basic("eve", &key.text).await.is_ok());
+}
+
+#[tokio::test]
+async fn what_is_shown_is_counted_by_kind_and_outcome() {
+    let world = World::new().await;
+    let secret = world.add_secret(Subject::Robot("ci".to_owned()), None).await;
+    world.basic("ann", "correct horse").await.unwrap();
+    world.basic("robot+ci", &secret.text).await.unwrap();
+    for guess in 0..7 {
+        let _refused = world.login.identify(&basic("ann", &format!("guess {guess}")), &far(), Leeway::None).await;
+    }
+    let _refused = world.basic("robot+ci", "eyJ.robot.x").await;
+    let token = world.token_of("ann", "correct horse", "").await;
+    for _ in 0..3 {
+        world.bearer(&token).await.unwrap();
+    }
+    let told = world.login.shared.metrics.told();
+    for line in [
+        "attempts_total{kind=\"password\",outcome=\"done\"} 2",
+        "attempts_total{kind=\"password\",outcome=\"refused\"} 6",
+        "attempts_total{kind=\"password\",outcome=\"locked\"} 1",
+        "attempts_total{kind=\"secret\",outcome=\"done\"} 1",
+        "attempts_total{kind=\"token\",outcome=\"refused\"} 1",
+        "lockouts_total{by=\"name\"} 1",
+        "issued_total{kind=\"access\"} 1",
+        "verified_total{how=\"signature\"} 1",
+        "verified_total{how=\"known\"} 2",
+    ] {
+        assert!(told.lines().any(|told| told == line), "{line}: {told}");
+    }
+    assert!(!told.contains("ann"), "{told}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -122,13 +272,7 @@ async fn a_workload_is_the_robot_that_trusts_it() {
     assert_eq!(caller.principal, Principal::Robot("ci".to_owned()));
     let wrong = format!("{exchange}&subject_token=eyJ.robot.x&audience=robot%2Bci");
     assert_eq!(world.post(&wrong).await.0, StatusCode::UNAUTHORIZED);
-    let disable = Command::SetRobot {
-        name: "ci".to_owned(),
-        description: None,
-        groups: None,
-        disabled: Some(true),
-        trusts: None,
-    };
+    let disable = Command::SetRobot { name: "ci".to_owned(), description: None, groups: None, disabled: Some(true) };
     world.propose(disable).await;
     assert_eq!(world.basic("robot+ci", "eyJ.robot.ci").await, Err(LoginError::Wrong));
 }

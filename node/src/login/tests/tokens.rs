@@ -6,10 +6,12 @@ use rcgen::KeyPair;
 use serde_json::json;
 
 use super::*;
+use crate::login::testing::{record, rights_with_keys};
+use crate::login::token::TokenKind;
 
 const PULL: &str = "scope=repository:acme/app:pull";
 
-fn part(token: &str, index: usize) -> Value {
+pub(super) fn part(token: &str, index: usize) -> Value {
     let part = token.split('.').nth(index).unwrap();
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
 }
@@ -19,7 +21,7 @@ fn encoded(value: &Value) -> String {
 }
 
 /// A token like another one, signed anew with the cluster's own key.
-fn signed(world: &World, change: impl FnOnce(&mut Header, &mut Value), token: &str) -> String {
+pub(super) fn signed(world: &World, change: impl FnOnce(&mut Header, &mut Value), token: &str) -> String {
     let mut header = Header::new(Algorithm::ES256);
     header.kid = Some(hex::encode(world.signing_key.id));
     let mut claims = part(token, 1);
@@ -221,6 +223,35 @@ async fn a_token_ends_with_its_account_its_sessions_its_secret_and_its_key() {
     world.propose(Command::RemoveSigningKey { id: world.signing_key.id }).await;
     assert!(is_malformed(&world.bearer(&token).await), "the key is gone");
     assert!(world.bearer(&newer).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_token_is_verified_once_and_asked_about_each_time() {
+    let world = World::new().await;
+    let token = world.token_of("ann", "correct horse", PULL).await;
+    let is_known = |token: &str| {
+        let rights = world.access.rights();
+        world.login.shared.proven.get(TokenKind::Access, token, &rights).is_some()
+    };
+    assert!(!is_known(&token));
+    assert!(world.bearer(&token).await.is_ok());
+    assert!(is_known(&token));
+    let mut forged = token.clone();
+    forged.pop();
+    assert!(!is_known(&forged) && is_malformed(&world.bearer(&forged).await));
+    assert!(!is_known(&forged), "what is wrong is not remembered");
+    let proven = &world.login.shared.proven;
+    assert!(proven.get(TokenKind::Refresh, &token, &world.access.rights()).is_none(), "of its kind only");
+    // Another key under the same id has not signed it.
+    let other = new_signing_key(world.entropy.as_ref(), CLUSTER, &cluster_key()).unwrap();
+    let rights = rights_with_keys([(world.signing_key.id, record(&other))]);
+    assert!(proven.get(TokenKind::Access, &token, &rights).is_none());
+    world.advance_seconds(361);
+    assert!(is_known(&token) && is_malformed(&world.bearer(&token).await), "it has expired");
+    let wide: Vec<String> =
+        (0..40).map(|number| format!("scope=repository:acme/app{number}:pull,push,delete")).collect();
+    let long = world.token_of("ann", "correct horse", &wide.join("&")).await;
+    assert!(world.bearer(&long).await.is_ok() && !is_known(&long), "a long one is not kept: {} bytes", long.len());
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use raft::time::Timestamp;
 use storage::codec::Profile;
 use storage::disk::{Disks, Files, KnownDisks, RealFiles, Reserve};
 use storage::kv::{Engine, EngineOptions, Engines, MemoryEngines};
+use storage::seal::Keys;
 use storage::shard::{Attempt, DiskId, ExtentIndex, Geometry, ObjectId, ShardIndex, ShardName, ShardWriter, checksum};
 use tempfile::TempDir;
 
@@ -134,11 +135,17 @@ impl World {
         let directory = tempfile::tempdir().unwrap();
         let mut next = 0;
         let directories = [directory.path().join("one"), directory.path().join("two")];
-        let disks =
-            Disks::open(Arc::new(RealFiles), &directories, &KnownDisks::default(), Reserve { percent: 0 }, &mut || {
+        let disks = Disks::open(
+            Arc::new(RealFiles),
+            &directories,
+            &KnownDisks::default(),
+            Reserve { percent: 0 },
+            &Keys::clear(),
+            &mut || {
                 next += 1;
                 [next; 16]
-            });
+            },
+        );
         let disks = Arc::new(disks.unwrap());
         let state = tempfile::tempdir().unwrap();
         let options = EngineOptions { columns: Catalog::COLUMNS, journal: false };

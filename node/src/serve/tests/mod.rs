@@ -1,6 +1,8 @@
 //! The accept loop over real sockets.
 
+mod alpn;
 mod framing;
+mod fuzz;
 mod hostile;
 mod mutual;
 mod proxies;
@@ -28,7 +30,7 @@ use crate::environment::{Listener, real};
 pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 
 #[derive(Debug)]
-pub(super) struct Fixed(pub(super) Timestamp);
+pub(crate) struct Fixed(pub(crate) Timestamp);
 
 impl Clock for Fixed {
     fn now(&self) -> Timestamp {
@@ -115,8 +117,8 @@ async fn clients_are_served_over_tls_and_a_silent_handshake_holds_up_nobody() {
     files.replace(&key_file, key.serialize_pem().as_bytes()).unwrap();
     let clock: Arc<dyn Clock> = Arc::new(Fixed(Timestamp(1_800_000_000_000)));
     let paths = CertificatePaths { certificate: Some((certificate_file, key_file)), ..CertificatePaths::default() };
-    let opened = CertificateFiles::open(files, paths, clock).unwrap();
-    let protection = Protection::Tls(opened.config());
+    let opened = CertificateFiles::open(files, paths, clock, None).unwrap();
+    let protection = Protection::Tls(opened.config(), None);
     let router = Router::new().route("/", get(|| async { "hello" }));
     let limits = Limits { handshake_timeout: Duration::from_millis(300), ..Limits::local() };
     let server = start_with(router, limits, DEADLINE, protection).await;
@@ -238,7 +240,7 @@ async fn connections_over_the_limit_wait() {
 }
 
 /// A certificate for these names and its key, as PEM.
-pub(super) fn pem(names: &[&str]) -> (String, String) {
+pub(crate) fn pem(names: &[&str]) -> (String, String) {
     let key = rcgen::KeyPair::generate().unwrap();
     let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
     let certificate = rcgen::CertificateParams::new(names).unwrap().self_signed(&key).unwrap();

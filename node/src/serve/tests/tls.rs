@@ -42,7 +42,7 @@ fn put(directory: &TempDir, pair: &str, names: &[&str]) -> CertificateDer<'stati
 }
 
 fn open(paths: CertificatePaths) -> Result<CertificateFiles, CertificateFilesError> {
-    CertificateFiles::open(Arc::new(RealFiles), paths, clock())
+    CertificateFiles::open(Arc::new(RealFiles), paths, clock(), None)
 }
 
 struct Tls {
@@ -56,7 +56,7 @@ async fn start(paths: CertificatePaths) -> Tls {
 
 async fn start_in(front: Front, paths: CertificatePaths) -> Tls {
     let files = open(paths).unwrap();
-    let protection = Protection::Tls(files.config());
+    let protection = Protection::Tls(files.config(), None);
     let who = |Extension(client): Extension<Client>| async move {
         let names = client.certificate.map_or_else(|| "nobody".to_owned(), |shown| shown.sans.join(" "));
         format!("{} {names}", client.secure)
@@ -107,10 +107,10 @@ impl rustls::client::danger::ServerCertVerifier for TrustAll {
     }
 }
 
-type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+pub(super) type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 /// A client of these versions and protocols, with a certificate or without.
-fn client(
+pub(super) fn client(
     versions: &[&'static SupportedProtocolVersion],
     protocols: &[&str],
     identity: Option<Identity>,
@@ -130,11 +130,20 @@ fn plain() -> Arc<ClientConfig> {
     client(rustls::ALL_VERSIONS, &["http/1.1"], None)
 }
 
+/// A connection to a server by a name.
+pub(super) async fn reach_at(
+    server: std::net::SocketAddr,
+    name: &str,
+    config: Arc<ClientConfig>,
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    let connecting = TlsConnector::from(config).connect(name, connect(server).await);
+    timeout(DEADLINE, connecting).await.unwrap()
+}
+
 impl Tls {
     async fn reach(&self, name: &str, config: Arc<ClientConfig>) -> std::io::Result<TlsStream<TcpStream>> {
-        let name = ServerName::try_from(name.to_owned()).unwrap();
-        let connecting = TlsConnector::from(config).connect(name, connect(self.server.address).await);
-        timeout(DEADLINE, connecting).await.unwrap()
+        reach_at(self.server.address, name, config).await
     }
 
     /// The certificate that is shown for a name.

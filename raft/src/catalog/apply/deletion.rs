@@ -52,7 +52,7 @@ pub(super) fn delete_tag(
     let actor = Actor { principal, cause: ChangeCause::Delete, made: None };
     drop_tag(context, repository, tag, &record, &actor)?;
     owed::pay(context, owed, |item| *item == DebtItem::TagGone { tag: tag.clone() })?;
-    Ok(Response::Done)
+    Ok(Response::Deleted { tags: vec![(tag.clone(), record.digest)] })
 }
 
 /// Removes a manifest with the tags that point to it. Its children stay: an index that lists it becomes sparse, one
@@ -81,9 +81,10 @@ pub(super) fn delete_manifest(
         }
     }
     let actor = Actor { principal, cause: ChangeCause::Delete, made: None };
+    let gone = tags.iter().map(|tag| (tag.clone(), *digest)).collect();
     remove(context, repository, digest, &record, tags, Some(&actor))?;
     owed::pay(context, owed, |item| *item == DebtItem::ManifestGone { digest: *digest })?;
-    Ok(Response::Done)
+    Ok(Response::Deleted { tags: gone })
 }
 
 /// Removes a tag that still points to this manifest, and the manifest too if nothing else holds it: a step of a job.

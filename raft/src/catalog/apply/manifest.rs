@@ -81,7 +81,8 @@ pub(super) fn store(
         Some(present) if describes(&present, &put) => present,
         present => write(context, &put, uses, present, actor)?,
     };
-    let added = set_tags(context, &put.repository, &put.digest, &mut record, &put.tags, actor)?;
+    let tags = set_tags(context, &put.repository, &put.digest, &mut record, &put.tags, actor)?;
+    let added = count_added(&tags);
     if created || added > 0 {
         repository::change(context, &put.repository, |counts| {
             counts.manifests += u64::from(created);
@@ -94,7 +95,7 @@ pub(super) fn store(
         tombstone::replaced(context, &put.repository, &put.digest)?;
         unheld::settle_referrers(context, &put.repository, &put.digest, Parting::default())?;
     }
-    Ok(Response::ManifestStored { created })
+    Ok(Response::ManifestStored { created, tags })
 }
 
 /// Sets tags on a manifest that exists; answers why not, if it may not be.
@@ -109,7 +110,7 @@ pub(super) fn retag(
         return Ok(Some(refusal));
     }
     let mut record = Manifests::require(context.state, (repository, digest))?;
-    let added = set_tags(context, repository, digest, &mut record, tags, actor)?;
+    let added = count_added(&set_tags(context, repository, digest, &mut record, tags, actor)?);
     repository::change(context, repository, |counts| {
         counts.tags += added;
         Ok(())
@@ -145,7 +146,13 @@ fn refuse(
     usage::refuse(context, repository, &demand)
 }
 
-/// Points tags to a manifest, stores its record and settles it. Returns how many of the tags are new.
+/// How many of the tags that were set are new.
+fn count_added(set: &[(Tag, Option<Digest>)]) -> u64 {
+    set.iter().filter(|(_, before)| before.is_none()).count() as u64
+}
+
+/// Points tags to a manifest, stores its record and settles it. Returns those that did not point to it, with what they
+/// pointed to.
 fn set_tags(
     context: &mut Context<'_, '_>,
     repository: &RepositoryName,
@@ -153,21 +160,20 @@ fn set_tags(
     record: &mut ManifestRecord,
     tags: &[Tag],
     actor: &Actor,
-) -> Result<u64, ApplyError> {
-    let mut added = 0;
+) -> Result<Vec<(Tag, Option<Digest>)>, ApplyError> {
+    let mut set = Vec::new();
     for tag in tags {
-        match tag::set(context, repository, tag, digest, actor)? {
-            Set::Unchanged => {}
-            Set::Added => {
-                record.tags += 1;
-                added += 1;
-            }
-            Set::Moved => record.tags += 1,
-        }
+        let before = match tag::set(context, repository, tag, digest, actor)? {
+            Set::Unchanged => continue,
+            Set::Added => None,
+            Set::Moved(before) => Some(before),
+        };
+        record.tags += 1;
+        set.push((tag.clone(), before));
     }
     Manifests::put(context.state, (repository, digest), record);
     unheld::settle(context, repository, digest, record, Parting::default())?;
-    Ok(added)
+    Ok(set)
 }
 
 /// Removes the edges of a manifest: its blobs stay until `keep_until` at least, and what it listed parts from it so.

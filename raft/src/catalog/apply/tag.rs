@@ -21,8 +21,8 @@ pub(super) enum Set {
     Unchanged,
     /// It is new.
     Added,
-    /// It pointed to another manifest, which counts it no more.
-    Moved,
+    /// It pointed to this other manifest, which counts it no more.
+    Moved(Digest),
 }
 
 /// Points a tag to a manifest. The caller counts it in that manifest and in the repository.
@@ -53,7 +53,7 @@ pub(super) fn set(
     };
     ManifestTags::delete(context.state, (repository, &previous, tag));
     lose(context, repository, &previous, Parting::default())?;
-    Ok(Set::Moved)
+    Ok(Set::Moved(previous))
 }
 
 /// A tag that points where it pointed was set anew at the home, if it was: its age is counted from then, here as there.

@@ -73,7 +73,7 @@ fn a_collected_blob_does_not_exist_and_is_new_when_it_is_pushed_again() {
     assert_eq!(after.object, object(2));
     assert!(after.generation > before.generation);
     assert_eq!(store.discards().iter().map(|key| key.object).collect::<Vec<_>>(), [object(1)]);
-    assert_eq!(store.put(put), Response::ManifestStored { created: true });
+    assert_eq!(store.put(put), Response::ManifestStored { created: true, tags: Vec::new() });
     store.apply(Command::Swept { discards: store.discards() });
     assert_eq!(store.collect(), (0, 0));
     assert_eq!(store.layout(object(2), 0).unwrap().shards.len(), 3, "a late sweep does not hit the new one");

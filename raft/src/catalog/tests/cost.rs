@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use storage::kv::{Batch, Bytes, Column, Engine, EngineError, Pair, Scan};
+use storage::seal::Seals;
 use storage::shard::{Attempt, ExtentIndex, ShardIndex};
 
 use super::store::*;
@@ -42,6 +43,14 @@ impl Engine for Counting {
 
     fn checkpoint(&self, directory: &Path) -> Result<(), EngineError> {
         self.engine.checkpoint(directory)
+    }
+
+    fn rewrite(&self) -> Result<(), EngineError> {
+        self.engine.rewrite()
+    }
+
+    fn seals(&self) -> Result<Seals, EngineError> {
+        self.engine.seals()
     }
 }
 

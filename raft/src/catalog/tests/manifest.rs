@@ -9,8 +9,8 @@ use crate::machine::Transaction;
 use crate::policy::GRACE_SECONDS;
 use crate::table::Table;
 
-const NEW: Response = Response::ManifestStored { created: true };
-const KNOWN: Response = Response::ManifestStored { created: false };
+const NEW: Response = Response::ManifestStored { created: true, tags: Vec::new() };
+const KNOWN: Response = Response::ManifestStored { created: false, tags: Vec::new() };
 
 /// All rows but those of the queues, where each request is remembered.
 fn content(store: &Store) -> Vec<(&'static str, Vec<storage::kv::Pair>)> {

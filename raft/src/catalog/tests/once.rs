@@ -15,14 +15,14 @@ fn remembered(store: &Store) -> usize {
 fn a_repeated_push_does_not_move_a_tag_back() {
     let mut store = Store::new();
     let first = Command::PutManifest(manifest("app", 10, &["v1"], &[]));
-    let stored = Response::ManifestStored { created: true };
+    let stored = Response::ManifestStored { created: true, tags: Vec::new() };
     assert_eq!(store.apply_as(1, first.clone()), stored);
     assert_eq!(store.apply_as(2, Command::PutManifest(manifest("app", 11, &["v1"], &[]))), stored);
     let events = store.events();
     assert_eq!(store.apply_as(1, first.clone()), stored);
     assert_eq!(store.view().tag(&repository("app"), &tag("v1")).unwrap().unwrap().digest, digest(11));
     assert_eq!(store.events(), events);
-    assert_eq!(store.apply_as(3, first), Response::ManifestStored { created: false });
+    assert_eq!(store.apply_as(3, first), Response::ManifestStored { created: false, tags: Vec::new() });
     assert_eq!(store.view().tag(&repository("app"), &tag("v1")).unwrap().unwrap().digest, digest(10));
 }
 
@@ -32,7 +32,7 @@ fn a_repeated_push_does_not_bring_a_deleted_manifest_back() {
     let push = Command::PutManifest(manifest("app", 10, &["v1"], &[]));
     store.apply_as(1, push.clone());
     store.apply_as(2, delete_manifest("app", 10));
-    assert_eq!(store.apply_as(1, push), Response::ManifestStored { created: true });
+    assert_eq!(store.apply_as(1, push), Response::ManifestStored { created: true, tags: Vec::new() });
     assert!(store.view().manifest(&repository("app"), &digest(10)).unwrap().is_none());
 }
 
@@ -42,18 +42,23 @@ fn a_repeated_removal_is_answered_as_the_first() {
     store.push(1, "app", 1);
     store.put(manifest("app", 10, &["v1", "v2"], &[]));
     store.start(2, "app");
+    let cancel = Command::CancelUpload { session: session(2), repository: repository("app") };
+    let gone = |names: &[&str]| names.iter().map(|name| (tag(name), digest(10))).collect();
     let removals = [
-        delete_tag("app", "v1"),
-        delete_manifest("app", 10),
-        unlink("app", 1),
-        Command::CancelUpload { session: session(2), repository: repository("app") },
+        (delete_tag("app", "v1"), Response::Deleted { tags: gone(&["v1"]) }),
+        (delete_manifest("app", 10), Response::Deleted { tags: gone(&["v2"]) }),
+        (unlink("app", 1), Response::Done),
+        (cancel, Response::Done),
     ];
-    for (number, removal) in (100..).zip(removals) {
-        assert_eq!(store.apply_as(number, removal.clone()), Response::Done);
+    for (number, (removal, answer)) in (100..).zip(removals) {
+        let answer = Some(answer);
+        store.apply_as(number, removal.clone());
+        assert_eq!(store.answer, answer);
         let before = dump(&store.engine);
-        assert_eq!(store.apply_as(number, removal.clone()), Response::Done, "{removal:?}");
-        assert_eq!(dump(&store.engine), before);
-        assert_ne!(store.apply_as(number + 50, removal), Response::Done);
+        store.apply_as(number, removal.clone());
+        assert_eq!((&store.answer, dump(&store.engine)), (&answer, before), "{removal:?}");
+        store.apply_as(number + 50, removal);
+        assert_ne!(store.answer, answer);
     }
 }
 
@@ -62,9 +67,9 @@ fn a_repeated_removal_spares_what_came_in_between() {
     let mut store = Store::new();
     let removal = delete_tag("app", "v1");
     store.apply_as(1, Command::PutManifest(manifest("app", 10, &["v1"], &[])));
-    assert_eq!(store.apply_as(2, removal.clone()), Response::Done);
+    assert_eq!(store.apply_as(2, removal.clone()), DELETED);
     store.apply_as(3, Command::PutManifest(manifest("app", 11, &["v1"], &[])));
-    assert_eq!(store.apply_as(2, removal), Response::Done);
+    assert_eq!(store.apply_as(2, removal), DELETED);
     assert_eq!(store.view().tag(&repository("app"), &tag("v1")).unwrap().unwrap().digest, digest(11));
 }
 
@@ -99,7 +104,7 @@ fn a_repeated_restoration_is_answered_as_the_first_and_spares_what_came_in_betwe
     store.apply(delete_manifest("app", 10));
     let restored = Response::Restored { digest: digest(10), tags: vec![tag("v1")] };
     assert_eq!(store.apply_as(100, restore_manifest("app", 10)), restored);
-    assert_eq!(store.apply_as(101, delete_manifest("app", 10)), Response::Done);
+    assert_eq!(store.apply_as(101, delete_manifest("app", 10)), DELETED);
     assert_eq!(store.apply_as(100, restore_manifest("app", 10)), restored);
     assert!(store.view().manifest(&repository("app"), &digest(10)).unwrap().is_none());
     // What was refused does not happen later either.

@@ -38,14 +38,14 @@ fn what_is_paid_goes_with_what_is_written() {
     let owed = store.owe_manifest(&image);
     let stands = store.replication().unwrap().position();
     store.hear(ReplicationPosition { stage: ReplicationStage::Following, ..stands }, 100, Vec::new());
-    assert_eq!(store.put(for_debts(image, &owed)), Response::ManifestStored { created: true });
+    assert_eq!(store.put(for_debts(image, &owed)), Response::ManifestStored { created: true, tags: Vec::new() });
     let record = store.replication().unwrap();
     assert_eq!((record.debts, record.synced.map(|at| at.0)), (0, Some(100)), "in the very command");
     assert_eq!((record.arrived_items, record.arrived_bytes), (2, 10));
     let gone = store.owe("acme/app", vec![DebtItem::TagGone { tag: tag("v1") }]);
-    assert_eq!(store.apply(remove_tag(Some(gone))), Response::Done);
+    assert_eq!(store.apply(remove_tag(Some(gone))), DELETED);
     let gone = store.owe("acme/app", vec![DebtItem::ManifestGone { digest: digest(10) }]);
-    assert_eq!(store.apply(remove_manifest(10, Some(gone))), Response::Done);
+    assert_eq!(store.apply(remove_manifest(10, Some(gone))), DELETED);
     assert_eq!(store.replication().unwrap().debts, 0);
 }
 
@@ -55,9 +55,9 @@ fn what_comes_for_an_index_names_its_debt_and_does_not_strike_it_off() {
     let all = index("acme/app", 12, &["v1"], &[11]);
     let owed = store.owe_manifest(&all);
     let child = for_debts(manifest("acme/app", 11, &[], &[]), &owed);
-    assert_eq!(store.put(child), Response::ManifestStored { created: true });
+    assert_eq!(store.put(child), Response::ManifestStored { created: true, tags: Vec::new() });
     assert_eq!(store.replication().unwrap().debts, 2);
-    assert_eq!(store.put(for_debts(all, &owed)), Response::ManifestStored { created: true });
+    assert_eq!(store.put(for_debts(all, &owed)), Response::ManifestStored { created: true, tags: Vec::new() });
     assert_eq!(store.replication().unwrap().debts, 0);
     let late = for_debts(manifest("acme/app", 13, &[], &[]), &owed);
     assert_eq!(store.put(late), Response::Stale);
@@ -69,8 +69,11 @@ fn a_write_that_comes_after_its_debt_was_struck_off_takes_nothing_back() {
     let first = manifest("acme/app", 10, &["v1"], &[]);
     let second = manifest("acme/app", 11, &["v1"], &[]);
     let paid = store.owe_manifest(&first);
-    assert_eq!(store.put(for_debts(first.clone(), &paid)), Response::ManifestStored { created: true });
-    assert_eq!(store.copy_in(second), Response::ManifestStored { created: true });
+    assert_eq!(
+        store.put(for_debts(first.clone(), &paid)),
+        Response::ManifestStored { created: true, tags: Vec::new() }
+    );
+    assert_eq!(store.copy_in(second), Response::ManifestStored { created: true, tags: Vec::new() });
     assert_eq!(store.put(for_debts(first.clone(), &paid)), Response::Stale, "the tag would go back");
     let gone = store.owe("acme/app", vec![DebtItem::TagGone { tag: tag("v1") }]);
     let settled = gone.numbers.iter().map(|number| SettledDebt { number: *number, bytes: 0 }).collect();

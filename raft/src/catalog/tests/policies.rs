@@ -92,8 +92,8 @@ fn where_deletes_are_off_only_the_operator_deletes() {
     assert_eq!(store.delete_tag_as("acme/app", "a", None), off);
     assert_eq!(store.delete_tag_as("acme/app", "a", Some("eve")), off);
     assert_eq!(store.apply(delete_manifest("acme/app", 10)), off);
-    assert_eq!(store.delete_tag_as("acme/app", "a", Some(OPERATOR)), Response::Done);
-    assert_eq!(store.delete_tag_as("open/app", "a", None), Response::Done);
+    assert_eq!(store.delete_tag_as("acme/app", "a", Some(OPERATOR)), DELETED);
+    assert_eq!(store.delete_tag_as("open/app", "a", None), DELETED);
 }
 
 #[test]
@@ -112,12 +112,24 @@ fn an_immutable_tag_is_neither_moved_nor_deleted_but_may_be_pushed_again() {
     assert_eq!(store.delete_tag_as("acme/app", "v1", None), immutable);
     assert_eq!(store.delete_tag_as("acme/app", "v1", Some(OPERATOR)), immutable);
     assert_eq!(store.apply(delete_manifest("acme/app", 10)), immutable);
-    assert_eq!(store.put(manifest("acme/app", 10, &["v1"], &[])), Response::ManifestStored { created: false });
-    assert_eq!(store.put(manifest("acme/app", 11, &["latest", "v2"], &[])), Response::ManifestStored { created: true });
+    assert_eq!(
+        store.put(manifest("acme/app", 10, &["v1"], &[])),
+        Response::ManifestStored { created: false, tags: Vec::new() }
+    );
+    assert_eq!(
+        store.put(manifest("acme/app", 11, &["latest", "v2"], &[])),
+        Response::ManifestStored { created: true, tags: Vec::new() }
+    );
     let named = PutManifest { principal: Some("robot:ci".to_owned()), ..manifest("acme/app", 11, &["v1"], &[]) };
-    assert_eq!(store.put(named), Response::ManifestStored { created: false });
-    assert_eq!(store.put(manifest("acmex", 12, &["v1"], &[])), Response::ManifestStored { created: true });
-    assert_eq!(store.put(manifest("acmex", 13, &["v1"], &[])), Response::ManifestStored { created: true });
+    assert_eq!(store.put(named), Response::ManifestStored { created: false, tags: Vec::new() });
+    assert_eq!(
+        store.put(manifest("acmex", 12, &["v1"], &[])),
+        Response::ManifestStored { created: true, tags: Vec::new() }
+    );
+    assert_eq!(
+        store.put(manifest("acmex", 13, &["v1"], &[])),
+        Response::ManifestStored { created: true, tags: Vec::new() }
+    );
 }
 
 #[test]

@@ -372,13 +372,19 @@ fn what_the_home_has_judged_is_not_judged_again() {
     let extents = store.extents(1);
     assert!(matches!(store.advance(2, extents), Response::Uploaded { .. }));
     assert!(matches!(store.finish(2, Vec::new(), 2), Response::Published { .. }));
-    assert_eq!(store.copy_in(manifest("acme/app", 10, &["a"], &[1, 2])), Response::ManifestStored { created: true });
-    assert_eq!(store.copy_in(manifest("acme/app", 11, &["a"], &[])), Response::ManifestStored { created: true });
+    assert_eq!(
+        store.copy_in(manifest("acme/app", 10, &["a"], &[1, 2])),
+        Response::ManifestStored { created: true, tags: Vec::new() }
+    );
+    assert_eq!(
+        store.copy_in(manifest("acme/app", 11, &["a"], &[])),
+        Response::ManifestStored { created: true, tags: Vec::new() }
+    );
     let delete = delete_for_debt(&mut store, 11);
-    assert_eq!(store.apply(delete), Response::Done);
+    assert_eq!(store.apply(delete), DELETED);
     assert_eq!(store.view().tombstone(&name, &digest(11)).unwrap(), None, "the home keeps what can be restored");
     let delete = delete_for_debt(&mut store, 10);
-    assert_eq!(store.apply(delete), Response::Done);
+    assert_eq!(store.apply(delete), DELETED);
     let link = store.view().link(&name, &digest(2)).unwrap().unwrap();
     assert_eq!((link.uses, link.keep_until), (0, Timestamp(0)));
 }

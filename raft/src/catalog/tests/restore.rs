@@ -159,18 +159,21 @@ fn an_immutable_tag_is_neither_moved_nor_deleted() {
         namespace: "app".to_owned(),
         pattern: "v*".to_owned(),
     };
-    assert_eq!(store.put(manifest("app", 10, &["v1"], &[])), Response::ManifestStored { created: false });
+    assert_eq!(
+        store.put(manifest("app", 10, &["v1"], &[])),
+        Response::ManifestStored { created: false, tags: Vec::new() }
+    );
     assert_eq!(store.put(manifest("app", 11, &["latest", "v1"], &[])), refusal);
     assert!(store.view().manifest(&name, &digest(11)).unwrap().is_none(), "refused in whole");
     assert_eq!(store.apply(delete_tag("app", "v1")), refusal);
     assert_eq!(store.apply(delete_manifest("app", 10)), refusal);
-    assert_eq!(store.apply(delete_tag("app", "latest")), Response::Done);
+    assert_eq!(store.apply(delete_tag("app", "latest")), DELETED);
     let robot = Some("robot".to_owned());
     let put = PutManifest { principal: robot.clone(), ..manifest("app", 11, &["v1"], &[]) };
-    assert_eq!(store.put(put), Response::ManifestStored { created: true });
+    assert_eq!(store.put(put), Response::ManifestStored { created: true, tags: Vec::new() });
     assert_eq!(
         store.apply(Command::DeleteTag { repository: name, tag: tag("v1"), principal: robot, owed: None }),
-        Response::Done
+        DELETED
     );
 }
 
@@ -196,6 +199,7 @@ fn where_deletes_are_off_only_the_operator_deletes() {
         Command::UnlinkBlob { repository, digest: digest(1), principal },
     ];
     for command in by_operator {
-        assert_eq!(store.apply(command), Response::Done);
+        let answer = store.apply(command);
+        assert!([Response::Done, DELETED].contains(&answer), "{answer:?}");
     }
 }

@@ -15,7 +15,7 @@ fn furnished() -> Store {
     store.push(2, "acme/app", 2);
     store.put(manifest("acme/app", 10, &["a", "b"], &[1]));
     store.put(manifest("acme/app", 11, &["gone"], &[1]));
-    assert_eq!(store.apply(delete_manifest("acme/app", 11)), Response::Done);
+    assert_eq!(store.apply(delete_manifest("acme/app", 11)), DELETED);
     store.start(3, "acme/app");
     store
 }
@@ -86,11 +86,11 @@ fn replication_alone_writes_a_copy_and_never_a_home() {
     let mut store = furnished();
     assert_eq!(copied(&mut store, 20), foreign(""), "what comes late must not undo what clients do");
     store.sync_role("acme", Some(Role::Replica));
-    assert_eq!(copied_in(&mut store, 20), Response::ManifestStored { created: true });
+    assert_eq!(copied_in(&mut store, 20), Response::ManifestStored { created: true, tags: Vec::new() });
     let principal = Some(REPLICATION.to_owned());
     let owed = Some(store.owe("acme/app", vec![DebtItem::TagGone { tag: tag("copied") }]));
     let delete = Command::DeleteTag { repository: repository("acme/app"), tag: tag("copied"), principal, owed };
-    assert_eq!(store.apply(delete), Response::Done);
+    assert_eq!(store.apply(delete), DELETED);
     store.sync_role("acme", Some(Role::Foreign));
     assert_eq!(copied(&mut store, 21), foreign("acme"));
 }

@@ -73,14 +73,14 @@ fn bytes_are_refused_one_above_the_limit_and_not_at_it() {
 fn manifests_tags_and_repositories_are_refused_above_their_limits() {
     let mut store = Store::new();
     store.configure("acme", "quota = { manifests = 2, tags = 3, repositories = 1 }");
-    let stored = |created| Response::ManifestStored { created };
+    let stored = |created| Response::ManifestStored { created, tags: Vec::new() };
     assert_eq!(store.put(manifest("acme/a", 10, &["a", "b"], &[])), stored(true));
     assert_eq!(store.put(manifest("acme/a", 11, &["c", "d"], &[])), exceeded("acme", QuotaResource::Tags, 2, 3, 2));
     assert_eq!(store.put(manifest("acme/a", 11, &["b", "c"], &[])), stored(true), "one tag moves, one is new");
     assert_eq!(store.put(manifest("acme/a", 12, &[], &[])), exceeded("acme", QuotaResource::Manifests, 2, 2, 1));
     assert_eq!(store.put(manifest("acme/a", 11, &["a", "b", "c"], &[])), stored(false), "nothing is new");
     assert_eq!(store.put(manifest("acme/b", 10, &[], &[])), exceeded("acme", QuotaResource::Repositories, 1, 1, 1));
-    assert_eq!(store.apply(delete_manifest("acme/a", 10)), Response::Done);
+    assert_eq!(store.apply(delete_manifest("acme/a", 10)), DELETED);
     assert_eq!(store.put(manifest("acme/a", 12, &[], &[])), stored(true));
     assert_eq!(used(&store, "acme"), (1, 2, 3, 0));
 }
@@ -106,14 +106,17 @@ fn what_is_deleted_frees_its_quota_at_once_and_needs_it_again_when_it_comes_back
     store.configure("acme", "quota = { bytes = 8 }");
     store.push(1, "acme/a", 1);
     store.put(manifest("acme/a", 10, &["a"], &[1]));
-    assert_eq!(store.apply(delete_manifest("acme/a", 10)), Response::Done);
+    assert_eq!(store.apply(delete_manifest("acme/a", 10)), DELETED);
     assert_eq!(used(&store, "acme"), (1, 0, 0, 0));
     assert!(store.view().blob(&digest(1)).unwrap().is_some(), "its bytes wait for their grace");
     store.push(2, "acme/a", 2);
     let full = exceeded("acme", QuotaResource::Bytes, 8, 8, 8);
     assert_eq!(store.put(manifest("acme/a", 10, &["a"], &[1])), full);
     store.apply(unlink("acme/a", 2));
-    assert_eq!(store.put(manifest("acme/a", 10, &["a"], &[1])), Response::ManifestStored { created: true });
+    assert_eq!(
+        store.put(manifest("acme/a", 10, &["a"], &[1])),
+        Response::ManifestStored { created: true, tags: Vec::new() }
+    );
     assert_eq!(used(&store, "acme"), (1, 1, 1, 8));
 }
 
@@ -123,7 +126,10 @@ fn a_lowered_quota_takes_nothing_away_and_lets_what_adds_nothing_pass() {
     store.push(1, "acme/a", 1);
     store.push(2, "acme/a", 2);
     store.configure("acme", "quota = { bytes = 1, manifests = 1 }");
-    assert_eq!(store.put(manifest("acme/a", 10, &["a"], &[1, 2])), Response::ManifestStored { created: true });
+    assert_eq!(
+        store.put(manifest("acme/a", 10, &["a"], &[1, 2])),
+        Response::ManifestStored { created: true, tags: Vec::new() }
+    );
     assert_eq!(used(&store, "acme").3, 16);
     assert_eq!(store.push(3, "acme/a", 3), exceeded("acme", QuotaResource::Bytes, 16, 1, 8));
 }

@@ -79,6 +79,15 @@ pub struct IssuerRecord {
 }
 
 impl IssuerRecord {
+    /// By what people are known there: the same person has the same of it. None if it is not for people.
+    #[must_use]
+    pub fn vouches_by(&self) -> Option<String> {
+        match &self.purpose {
+            IssuerUse::People { user_claim, .. } => Some(format!("{user_claim} of {}", self.issuer)),
+            IssuerUse::Workload | IssuerUse::Tokens => None,
+        }
+    }
+
     /// Says why nothing could be verified with it, or too much.
     pub(in crate::directory) fn check(&self, name: &str) -> Result<(), AccessRefusal> {
         if !is_access_name(name) {

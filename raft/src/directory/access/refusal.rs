@@ -231,4 +231,31 @@ pub enum AccessRefusal {
     /// As many as may be.
     #[error("there are {0} signing keys already, the most that may be: wait until one has ended, or remove one")]
     TooManySigningKeys(u64),
+    /// Who is no account belongs to no group.
+    #[error("{0} cannot belong to a group: users (user:NAME) and robots (robot:NAME) do")]
+    NoMember(Subject),
+    /// More at once than one command takes.
+    #[error("{members} members of a group are changed at once, {most} at most may be: change them in parts")]
+    TooManyRegrouped {
+        /// How many.
+        members: u64,
+        /// The most that may be.
+        most: u64,
+    },
+    /// It cannot be both.
+    #[error("{0} is to come and to go: name it once")]
+    RegroupedTwice(Subject),
+    /// Another issuer in the place of one would speak of its users.
+    #[error(
+        "user {user:?} logs in at {issuer:?} as the {vouched}: another issuer would let its own people in as him; add it \
+         under another name, or remove its users first with: regnode user remove"
+    )]
+    IssuerHasUsers {
+        /// The issuer.
+        issuer: String,
+        /// One such user.
+        user: String,
+        /// By what he is known there.
+        vouched: String,
+    },
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::binding::BindingId;
+use crate::time::Timestamp;
 
 /// How often the rules have changed, and how much there is of what can become much, so that no command has to count it.
 /// One record.
@@ -20,14 +21,24 @@ pub struct AccessStateRecord {
     pub groups: u64,
     /// Bindings.
     pub bindings: u64,
+    /// Latest moment from which any account's sessions were said to begin. No other one begins with the same.
+    pub sessions: Timestamp,
 }
 
 impl Default for AccessStateRecord {
     fn default() -> Self {
-        Self { version: 0, next_binding: BindingId(1), users: 0, robots: 0, groups: 0, bindings: 0 }
+        Self {
+            version: 0,
+            next_binding: BindingId(1),
+            users: 0,
+            robots: 0,
+            groups: 0,
+            bindings: 0,
+            sessions: Timestamp(0),
+        }
     }
 }
 
 crate::versioned! {
-    AccessStateRecord = 1, "access state record";
+    AccessStateRecord = 2, "access state record";
 }

@@ -29,6 +29,12 @@ pub struct UserRecord {
     pub sessions_from: Timestamp,
     /// His access keys.
     pub keys: Vec<SecretRecord>,
+    /// By what he is known where he logs in, if that is an issuer: its `iss` and the claim that names him, as they were
+    /// when he was added ([`IssuerRecord::vouches_by`](super::IssuerRecord::vouches_by)). Another issuer of the name does
+    /// not speak of him.
+    pub vouched: Option<String>,
+    /// When he last logged in where he does so elsewhere, to about a day. None: never, or here.
+    pub confirmed: Option<Timestamp>,
 }
 
 /// Refuses what is not an argon2id hash: nobody's password may be kept in a way that is cheaper to guess.
@@ -40,7 +46,7 @@ pub(in crate::directory) fn check_password(name: &str, hash: &str) -> Result<(),
 }
 
 crate::versioned! {
-    UserRecord = 1, "user record";
+    UserRecord = 2, "user record";
 }
 
 #[cfg(test)]

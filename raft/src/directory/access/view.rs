@@ -8,14 +8,17 @@ use super::robot::RobotRecord;
 use super::role::RoleRecord;
 use super::signing_key::SigningKeyRecord;
 use super::user::UserRecord;
-use crate::directory::table::{AccessState, AuditHeads, Bindings, Groups, Issuers, Robots, Roles, SigningKeys, Users};
+use crate::directory::domain::DomainRecord;
+use crate::directory::table::{
+    AccessState, AuditHeads, Bindings, Domains, Groups, Issuers, Robots, Roles, SigningKeys, Users,
+};
 use crate::directory::view::View;
 use crate::id::NodeId;
 use crate::machine::State;
 use crate::table::{StateError, Table};
 
 impl<S: State> View<S> {
-    /// Grows with each change of users, robots, groups, roles, bindings, issuers and signing keys; 0 before the cluster is
+    /// Grows with each change of users, robots, groups, roles, bindings, issuers, signing keys and domains; 0 before the cluster is
     /// founded. That a secret was used, or an audit log has come further, is no such change.
     pub fn access_version(&self) -> Result<u64, StateError> {
         Ok(AccessState::get(&self.state, ())?.unwrap_or_default().version)
@@ -86,6 +89,11 @@ impl<S: State> View<S> {
     /// All issuers by name.
     pub fn issuers(&self) -> Result<Vec<(String, IssuerRecord)>, StateError> {
         Issuers::scan::<()>(&self.state, (), None, usize::MAX)
+    }
+
+    /// All domains, and what they stand for.
+    pub fn domains(&self) -> Result<Vec<(String, DomainRecord)>, StateError> {
+        Domains::scan::<()>(&self.state, (), None, usize::MAX)
     }
 
     /// All signing keys by id, those included that do not sign yet or any more.

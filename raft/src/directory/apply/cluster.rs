@@ -2,7 +2,7 @@
 
 use storage::kv::Bytes;
 
-use super::{Context, Outcome, access, node, region};
+use super::{Context, Outcome, access, certificate, node, region};
 use crate::directory::access::FirstAccess;
 use crate::directory::command::Response;
 use crate::directory::namespace::{NamespaceRecord, PolicyVersionRecord, Residency};
@@ -108,6 +108,7 @@ pub(super) fn begin_anew(context: &mut Context<'_, '_>, primary: RegionId) -> Ou
     let version = version.checked_add(VERSIONS_PASSED_OVER).ok_or_else(exhausted)?;
     PolicyVersion::put(context.state, (), &PolicyVersionRecord { version });
     access::pass_over(context, VERSIONS_PASSED_OVER)?;
+    certificate::pass_over(context, VERSIONS_PASSED_OVER)?;
     Ok(Ok(Response::Done))
 }
 

@@ -7,8 +7,11 @@ mod access;
 mod admission;
 mod aside;
 mod audit;
+mod authority;
+mod certificate;
 mod cluster;
 mod disk;
+mod domain;
 mod heirs;
 mod namespace;
 mod node;
@@ -111,8 +114,8 @@ fn dispatch(context: &mut Context<'_, '_>, command: Command) -> Outcome {
         Command::AddRobot { name, description, groups, lifetime_seconds } => {
             access::add_robot(context, name, access::NewRobot { description, groups, lifetime_seconds })
         }
-        Command::SetRobot { name, description, groups, disabled, trusts } => {
-            access::set_robot(context, name, access::RobotChange { description, groups, disabled, trusts })
+        Command::SetRobot { name, description, groups, disabled } => {
+            access::set_robot(context, name, access::RobotChange { description, groups, disabled })
         }
         Command::RemoveRobot { name } => access::remove_robot(context, name),
         Command::AddSecret { subject, id, hash, name, lifetime_seconds, others_end_after_seconds } => {
@@ -135,5 +138,12 @@ fn dispatch(context: &mut Context<'_, '_>, command: Command) -> Outcome {
         }
         Command::RemoveSigningKey { id } => access::remove_signing_key(context, id),
         Command::NoteAuditHead { node, head } => access::note_audit_head(context, node, &head),
+        Command::Certificate(command) => certificate::apply(context, command),
+        Command::Regroup { group, add, remove } => access::regroup(context, &group, &add, &remove),
+        Command::Trust { robot, rule } => access::trust(context, robot, rule),
+        Command::Distrust { robot, issuer } => access::distrust(context, robot, &issuer),
+        Command::Authority(command) => authority::apply(context, command),
+        Command::SetDomain { domain, namespace } => domain::set(context, domain, namespace),
+        Command::RemoveDomain { domain } => domain::remove(context, &domain),
     }
 }

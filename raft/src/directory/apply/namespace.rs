@@ -5,7 +5,7 @@
 //! the home then. A step that is left out is refused here, whoever proposes it. A home that is lost is the exception
 //! (`aside`).
 
-use super::{Context, Outcome, aside, heirs, region};
+use super::{Context, Outcome, aside, domain, heirs, region};
 use crate::catalog::RepositoryName;
 use crate::directory::command::Response;
 use crate::directory::limit::NAMESPACES_MAX;
@@ -195,6 +195,9 @@ pub(super) fn remove(context: &mut Context<'_, '_>, prefix: &str) -> Outcome {
     if let Some(aside) = record.aside.first() {
         let region = region::name(context, aside.region)?;
         return Ok(Err(Refusal::IsAside { prefix, region }));
+    }
+    if let Some(refusal) = domain::refuse_named(context, &prefix)? {
+        return Ok(Err(refusal));
     }
     let homes = Homes { present: home(context, &prefix)?, wanted: home(context, shorter(&prefix))? };
     // Never as the last step of a move: who removes has not looked at what the move has looked at.

@@ -4,7 +4,7 @@ use super::{Context, Outcome, region};
 use crate::directory::command::Response;
 use crate::directory::record::{DrainRecord, NodeInfo, NodeRecord, NodeState};
 use crate::directory::refusal::Refusal;
-use crate::directory::table::{Cluster, NodeNames, Nodes};
+use crate::directory::table::{AuthorityStandings, Cluster, NodeNames, Nodes};
 use crate::id::NodeId;
 use crate::machine::ApplyError;
 use crate::table::Table;
@@ -132,6 +132,7 @@ pub(super) fn remove(context: &mut Context<'_, '_>, node: NodeId, mut record: No
     record.state = NodeState::Removed;
     record.drain = None;
     Nodes::put(context.state, &node, &record);
+    AuthorityStandings::delete(context.state, &node);
 }
 
 /// Why a region cannot do without a node: it is the last active one, and the region is not given up.

@@ -1,4 +1,4 @@
-//! Requests that made a binding which still holds → its id.
+//! Requests that made a binding which holds, or did so a while ago → its id.
 
 use storage::kv::Column;
 

@@ -3,9 +3,12 @@
 mod access;
 mod aside;
 mod audit;
+mod authority;
+mod certificate;
 mod cluster;
 mod departure;
 mod disk;
+mod domain;
 mod golden;
 mod model;
 mod namespace;

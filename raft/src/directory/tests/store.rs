@@ -49,8 +49,18 @@ impl Store {
 
     /// Applies a command under the request of the last one.
     pub(super) fn repeat(&mut self, command: Command) -> Response {
+        self.repeat_of(self.requests, command)
+    }
+
+    /// The number of the last request.
+    pub(super) const fn last_request(&self) -> u64 {
+        self.requests
+    }
+
+    /// Applies a command under the request of this number.
+    pub(super) fn repeat_of(&mut self, request: u64, command: Command) -> Response {
         let mut transaction = Transaction::new(self.engine.as_ref());
-        let stamp = Stamp { time: self.now, request: RequestId(u128::from(self.requests).to_be_bytes()) };
+        let stamp = Stamp { time: self.now, request: RequestId(u128::from(request).to_be_bytes()) };
         let response = Directory::apply(&mut transaction, command, stamp).unwrap();
         self.engine.write(transaction.into_batch()).unwrap();
         response

@@ -1,5 +1,6 @@
 //! What was acknowledged survives a loss of power; many waiters share a sync; groups share a log.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,6 +13,7 @@ use openraft::vote::RaftLeaderId;
 use storage::disk::RealFiles;
 use storage::exec::Exec;
 use storage::kv::{Batch, Bytes, Column, Engine, EngineError, EngineOptions, Engines, MemoryEngines, Pair, Scan};
+use storage::seal::{CheckpointReader, CheckpointWriter, Seals};
 use tokio::time::{sleep, timeout};
 
 use super::harness::{Cluster, GROUP, Machines, wait_for};
@@ -121,6 +123,18 @@ impl Engines for Counting {
         }
         Ok(Arc::new(CountingEngine { inner, syncs: Arc::clone(&self.syncs) }))
     }
+
+    fn read_checkpoint_file(&self, path: &Path) -> io::Result<Box<dyn CheckpointReader>> {
+        self.inner.read_checkpoint_file(path)
+    }
+
+    fn create_checkpoint_file(&self, path: &Path) -> io::Result<Box<dyn CheckpointWriter>> {
+        self.inner.create_checkpoint_file(path)
+    }
+
+    fn rewrite_checkpoint(&self, directory: &Path) -> io::Result<()> {
+        self.inner.rewrite_checkpoint(directory)
+    }
 }
 
 impl Engine for CountingEngine {
@@ -145,6 +159,14 @@ impl Engine for CountingEngine {
 
     fn checkpoint(&self, directory: &Path) -> Result<(), EngineError> {
         self.inner.checkpoint(directory)
+    }
+
+    fn rewrite(&self) -> Result<(), EngineError> {
+        self.inner.rewrite()
+    }
+
+    fn seals(&self) -> Result<Seals, EngineError> {
+        self.inner.seals()
     }
 }
 

@@ -13,6 +13,7 @@ use futures_util::stream::BoxStream;
 use storage::disk::{Files, RealFiles};
 use storage::exec::Exec;
 use storage::kv::{Engines, MemoryEngines, RocksEngines};
+use storage::seal::Keys;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -147,7 +148,7 @@ pub(super) struct Machines {
 
 impl Machines {
     pub(super) fn rocks() -> Self {
-        Self::with(Arc::new(RealFiles), Arc::new(RocksEngines::new()))
+        Self::with(Arc::new(RealFiles), Arc::new(RocksEngines::new(Keys::clear())))
     }
 
     pub(super) fn memory() -> (Self, MemoryEngines) {
@@ -195,6 +196,8 @@ pub(super) struct Cluster {
     pub(super) timing: Timing,
     pub(super) exec: Exec,
     pub(super) witness: Option<Arc<dyn Witness>>,
+    /// Engines of nodes that have their own.
+    pub(super) engines: BTreeMap<u64, Arc<dyn Engines>>,
 }
 
 impl Cluster {
@@ -206,13 +209,14 @@ impl Cluster {
             timing: TIMING,
             exec: Exec::threads(),
             witness: None,
+            engines: BTreeMap::new(),
         }
     }
 
     pub(super) async fn start(&self, id: u64) -> Node {
         let node = NodeId(id);
         let log_directory = self.machines.path(&format!("{id}-log"));
-        let engines = Arc::clone(&self.machines.engines);
+        let engines = Arc::clone(self.engines.get(&id).unwrap_or(&self.machines.engines));
         let log = LogStore::open(Arc::clone(&engines), &log_directory, self.exec).await.unwrap();
         let mut options =
             GroupOptions::new(GROUP, node, format!("node-{id}"), self.machines.path(&format!("{id}-group")));

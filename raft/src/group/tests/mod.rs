@@ -7,6 +7,7 @@ mod golden;
 mod harness;
 mod hostile_snapshot;
 mod retired;
+mod sealed;
 mod storage_suite;
 mod takeover;
 mod toy;

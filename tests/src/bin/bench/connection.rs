@@ -49,6 +49,7 @@ impl FromStr for Endpoint {
 pub(crate) struct Connection {
     sender: SendRequest<Upload>,
     host: HeaderValue,
+    authorization: Option<HeaderValue>,
 }
 
 impl Connection {
@@ -63,7 +64,12 @@ impl Connection {
         } else {
             drive(stream).await?
         };
-        Ok(Self { sender, host: HeaderValue::from_str(&endpoint.authority)? })
+        Ok(Self { sender, host: HeaderValue::from_str(&endpoint.authority)?, authorization: None })
+    }
+
+    /// The same, whose requests all say who asks.
+    pub(crate) fn with_authorization(self, authorization: Option<HeaderValue>) -> Self {
+        Self { authorization, ..self }
     }
 
     /// Sends a request and waits for the head of the answer.
@@ -77,6 +83,9 @@ impl Connection {
         let mut request = Request::builder().method(method).uri(path).header(header::HOST, self.host.clone());
         for (name, value) in headers {
             request = request.header(name, *value);
+        }
+        if let Some(authorization) = &self.authorization {
+            request = request.header(header::AUTHORIZATION, authorization.clone());
         }
         self.sender.ready().await?;
         Ok(self.sender.send_request(request.body(body)?).await?)

@@ -12,10 +12,19 @@
 //!     --b regnode=http://127.0.0.1:5000,http://127.0.0.1:5001,http://127.0.0.1:5002@4712,4713,4714
 //! ```
 //!
+//! One registry can be compared with itself, by two ways to log in: what a password with each request costs against a token.
+//!
+//! ```text
+//! cargo run --release -p tests --bin bench -- --rows put-1k \
+//!     --a token=http://127.0.0.1:5000 --a-login token:ann:PASSWORD \
+//!     --b password=http://127.0.0.1:5000 --b-login basic:ann:PASSWORD
+//! ```
+//!
 //! What is not here: starting the registries. `deploy` and the packages do that; give their process ids, and processor
 //! time and peak memory are part of the table.
 
 mod connection;
+mod login;
 mod measure;
 mod options;
 mod payload;

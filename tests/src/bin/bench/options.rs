@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 
 use crate::connection::Endpoint;
+use crate::login::Login;
 
 /// Compares two registries.
 #[derive(Debug, Parser)]
@@ -18,6 +19,13 @@ pub(crate) struct Options {
     /// The registry in question. Without it only A is measured.
     #[arg(long, value_name = "REGISTRY")]
     pub(crate) b: Option<Target>,
+    /// How requests to A say who asks: `basic:NAME:PASSWORD` with each of them, or `token:NAME:PASSWORD` by a token that is
+    /// fetched before each measurement. Not for the rows of skopeo.
+    #[arg(long, value_name = "LOGIN")]
+    pub(crate) a_login: Option<Login>,
+    /// The same for B.
+    #[arg(long, value_name = "LOGIN", requires = "b")]
+    pub(crate) b_login: Option<Login>,
     /// Only rows whose name holds one of these texts.
     #[arg(long, value_name = "TEXT", value_delimiter = ',')]
     pub(crate) rows: Vec<String>,
@@ -52,8 +60,10 @@ impl Options {
     }
 
     /// The registries in the order of their turns.
-    pub(crate) fn targets(&self) -> Vec<&Target> {
-        std::iter::once(&self.a).chain(&self.b).collect()
+    pub(crate) fn targets(&self) -> Vec<Target> {
+        let with = |target: &Target, login: &Option<Login>| Target { login: login.clone(), ..target.clone() };
+        let a = with(&self.a, &self.a_login);
+        std::iter::once(a).chain(self.b.as_ref().map(|b| with(b, &self.b_login))).collect()
     }
 }
 
@@ -66,6 +76,8 @@ pub(crate) struct Target {
     pub(crate) endpoints: Vec<Endpoint>,
     /// Its processes.
     pub(crate) processes: Vec<u32>,
+    /// Who asks.
+    pub(crate) login: Option<Login>,
 }
 
 impl FromStr for Target {
@@ -79,6 +91,6 @@ impl FromStr for Target {
         let processes = processes.split(',').filter(|text| !text.is_empty());
         let processes =
             processes.map(|text| text.parse().context("a process id is expected")).collect::<Result<_>>()?;
-        Ok(Self { name: name.to_owned(), endpoints, processes })
+        Ok(Self { name: name.to_owned(), endpoints, processes, login: None })
     }
 }

@@ -57,7 +57,7 @@ pub(crate) fn markdown(options: &Options, results: &[RowResult]) -> String {
 
 /// All samples as JSON.
 pub(crate) fn json(options: &Options, results: &[RowResult]) -> Value {
-    let names: Vec<&str> = options.targets().iter().map(|target| target.name.as_str()).collect();
+    let names: Vec<String> = options.targets().into_iter().map(|target| target.name).collect();
     let sample = |sample: &Sample| {
         json!({
             "value": sample.value,

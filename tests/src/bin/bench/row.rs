@@ -24,6 +24,11 @@ pub(crate) enum Work {
     SmallBlobGet,
     /// Pulls a manifest by tag as often as possible.
     ManifestGet,
+    /// Pushes blobs of 1 KiB as often as possible, as images of many small layers do.
+    SmallBlobPut {
+        /// Connections at a time.
+        connections: usize,
+    },
     /// Asks for a blob's existence as often as possible.
     BlobHead,
     /// Pushes manifests under new digests and one tag for each connection as often as possible.
@@ -92,7 +97,7 @@ const LARGE: u64 = 512 * MIB;
 const MIDDLE: u64 = 64 * MIB;
 
 /// All rows, in the order of the table.
-pub(crate) const ROWS: [Row; 15] = [
+pub(crate) const ROWS: [Row; 17] = [
     row("put-512-1", "blob PUT 512 MiB, one client", Work::BlobPut { bytes: LARGE, clients: 1 }, SPEED).aim(2.6, 1.2),
     row("put-64-1", "blob PUT 64 MiB, one client", Work::BlobPut { bytes: MIDDLE, clients: 1 }, SPEED),
     row("put-64-8", "blob PUT 64 MiB, eight clients", Work::BlobPut { bytes: MIDDLE, clients: 8 }, SPEED).aim(2.2, 1.0),
@@ -105,6 +110,8 @@ pub(crate) const ROWS: [Row; 15] = [
     row("get-1k", "blob GET 1 KiB, 16 connections", Work::SmallBlobGet, RATE).aim(35.0, 30.0),
     row("manifest-get", "manifest GET by tag, 16 connections", Work::ManifestGet, RATE).aim(20.0, 15.0),
     row("blob-head", "blob HEAD, 16 connections", Work::BlobHead, RATE).aim(20.0, 15.0),
+    row("put-1k-1", "blob PUT 1 KiB, one connection", Work::SmallBlobPut { connections: 1 }, RATE),
+    row("put-1k-16", "blob PUT 1 KiB, 16 connections", Work::SmallBlobPut { connections: 16 }, RATE),
     row("manifest-put-1", "manifest PUT, one connection", Work::ManifestPut { connections: 1 }, RATE).aim(8.0, 3.0),
     row("manifest-put-16", "manifest PUT, 16 connections", Work::ManifestPut { connections: 16 }, RATE).aim(15.0, 8.0),
     row("skopeo-push", "push by skopeo, 10 layers, 500 MiB", Work::SkopeoPush, SPEED).aim(1.4, 1.1),

@@ -6,14 +6,14 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use futures_util::future::try_join_all;
-use http::{Method, header};
+use http::{HeaderValue, Method, header};
 use http_body_util::BodyExt;
 use serde_json::json;
 use tests::{digest, image};
 use tokio::sync::Barrier;
 use tokio::time::Instant;
 
-use crate::connection::{Connection, drain};
+use crate::connection::{Connection, Endpoint, drain};
 use crate::options::Target;
 use crate::payload::{Payload, Upload};
 use crate::row::{MIB, Row, Work};
@@ -48,7 +48,8 @@ impl Prepared {
         };
         let payload = Payload::new(bytes);
         let (body, blob) = payload.unique();
-        let mut connection = Connection::open(&target.endpoints[0]).await?;
+        ensure!(target.login.is_none() || !row.name.starts_with("skopeo"), "the rows of skopeo have no login");
+        let mut connection = connect(target, &target.endpoints[0]).await?;
         if !row.writes_blobs() {
             put_blob(&mut connection, body, &blob).await?;
             check_blob(target, &blob).await?;
@@ -71,6 +72,10 @@ impl Prepared {
                 let path = format!("/v2/{REPOSITORY}/manifests/{TAG}");
                 self.rate(CONNECTIONS, Shot::Get { path, length: self.manifest.len() as u64 }).await
             }
+            Work::SmallBlobPut { connections } => {
+                let (_, unique) = self.payload.unique();
+                self.rate(connections, Shot::PutBlob { unique }).await
+            }
             Work::BlobHead => self.rate(CONNECTIONS, Shot::Head { path: self.blob_path() }).await,
             Work::ManifestPut { connections } => {
                 // Other digests in each measurement: a registry may answer for what it knows already.
@@ -91,8 +96,10 @@ impl Prepared {
     }
 
     async fn connections(&self, count: usize) -> Result<Vec<Connection>> {
+        let authorization = authorization(&self.target).await?;
         let endpoints = self.target.endpoints.iter().cycle().take(count);
-        try_join_all(endpoints.map(Connection::open)).await
+        let opened = try_join_all(endpoints.map(Connection::open)).await?;
+        Ok(opened.into_iter().map(|connection| connection.with_authorization(authorization.clone())).collect())
     }
 
     async fn put_blobs(&self, bytes: u64, clients: usize) -> Result<f64> {
@@ -140,12 +147,26 @@ impl Prepared {
     }
 }
 
+/// What requests say of who asks.
+async fn authorization(target: &Target) -> Result<Option<HeaderValue>> {
+    match &target.login {
+        Some(login) => login.header(&target.endpoints[0], REPOSITORY).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// A connection whose requests say who asks.
+async fn connect(target: &Target, endpoint: &Endpoint) -> Result<Connection> {
+    Ok(Connection::open(endpoint).await?.with_authorization(authorization(target).await?))
+}
+
 /// One small request of a rate.
 #[derive(Debug)]
 enum Shot {
     Get { path: String, length: u64 },
     Head { path: String },
     PutManifest { config: String, unique: String },
+    PutBlob { unique: String },
 }
 
 impl Shot {
@@ -161,6 +182,12 @@ impl Shot {
             Self::PutManifest { config, unique } => {
                 let bytes = manifest(config, &format!("{unique}-{client}-{number}"));
                 put_manifest(connection, &format!("tag-{client}"), bytes).await
+            }
+            Self::PutBlob { unique } => {
+                let text = format!("{unique}-{client}-{number}").repeat(16);
+                let bytes = Bytes::from(text).slice(..usize::try_from(SMALL)?);
+                let digest = digest::sha256(&bytes);
+                put_blob(connection, Upload::small(bytes), &digest).await
             }
         }
     }
@@ -225,7 +252,7 @@ fn manifest(config_digest: &str, text: &str) -> Bytes {
 /// Pulls the blob through every endpoint and compares its digest.
 async fn check_blob(target: &Target, expected: &str) -> Result<()> {
     for endpoint in &target.endpoints {
-        let mut connection = Connection::open(endpoint).await?;
+        let mut connection = connect(target, endpoint).await?;
         let path = format!("/v2/{REPOSITORY}/blobs/{expected}");
         let answer = connection.send(Method::GET, &path, &[], Upload::empty()).await?;
         ensure!(answer.status() == 200, "GET {path}: {}", answer.status());

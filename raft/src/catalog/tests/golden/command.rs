@@ -210,7 +210,7 @@ fn responses() -> Vec<Response> {
         Response::BlobUnknown,
         Response::Mounted { length_bytes: 300 },
         Response::BlobInUse { manifest: digest(3) },
-        Response::ManifestStored { created: true },
+        Response::ManifestStored { created: true, tags: vec![(tag("v1"), Some(digest(1))), (tag("v2"), None)] },
         Response::ManifestBlobsUnknown { digests: vec![digest(1), sha512(2)] },
         Response::ManifestUnknown,
         Response::TagUnknown,
@@ -241,6 +241,7 @@ fn responses() -> Vec<Response> {
         Response::JobUnknown,
         Response::Foreign { namespace: "lib".to_owned() },
         Response::Evicted { items: 300, bytes: 5 << 40, more: true },
+        Response::Deleted { tags: vec![(tag("v1"), digest(3))] },
     ]
 }
 
@@ -274,6 +275,7 @@ fn response_name(response: &Response) -> &'static str {
         Response::JobUnknown => "job-unknown",
         Response::Foreign { .. } => "foreign",
         Response::Evicted { .. } => "evicted",
+        Response::Deleted { .. } => "deleted",
     }
 }
 

@@ -114,7 +114,7 @@ impl Model {
         let used = known.blobs.clone();
         let before = self.manifests.insert((name, number), known);
         if !matches!(response, Response::Restored { .. }) {
-            assert_eq!(*response, Response::ManifestStored { created: before.is_none() });
+            assert_eq!(*response, Response::ManifestStored { created: before.is_none(), tags: Vec::new() });
         }
         self.tombstones.remove(&(name, number));
         for blob in &used {
@@ -147,7 +147,7 @@ impl Model {
             assert_eq!(response, refusal);
         } else {
             let known = self.remove_tag(store, name, set).is_some();
-            assert_eq!(response, if known { Response::Done } else { Response::TagUnknown });
+            assert_eq!(response, if known { DELETED } else { Response::TagUnknown });
         }
     }
 
@@ -170,7 +170,9 @@ impl Model {
             assert_eq!(response, Response::ManifestUnknown);
             return;
         };
-        assert_eq!(response, Response::Done);
+        assert_eq!(response, DELETED);
+        let gone = sets.iter().map(|set| (tag(TAGS[*set]), digest(number))).collect();
+        assert_eq!(store.answer, Some(Response::Deleted { tags: gone }));
         for set in &sets {
             self.remove_tag(store, name, *set);
         }

@@ -3,7 +3,7 @@
 use super::Context;
 use crate::directory::access::{AccessRefusal, RobotRecord, SecretRecord, Subject, UserRecord, is_access_name};
 use crate::directory::limit::GROUPS_PER_SUBJECT_MAX;
-use crate::directory::table::{Groups, Robots, Users};
+use crate::directory::table::{AccessState, Groups, Robots, Users};
 use crate::machine::ApplyError;
 use crate::table::Table;
 use crate::time::Timestamp;
@@ -46,12 +46,22 @@ impl Account {
         }
     }
 
-    /// Lets no token count that was given to it until now.
-    pub(super) fn end_sessions(&mut self, context: &Context<'_, '_>) {
+    /// Its groups.
+    pub(super) fn groups(&mut self) -> &mut Vec<String> {
         match self {
-            Self::User(_, user) => user.sessions_from = context.now,
-            Self::Robot(_, robot) => robot.sessions_from = context.now,
+            Self::User(_, user) => &mut user.groups,
+            Self::Robot(_, robot) => &mut robot.groups,
         }
+    }
+
+    /// Lets no token count that was given to it until now.
+    pub(super) fn end_sessions(&mut self, context: &mut Context<'_, '_>) -> Result<(), ApplyError> {
+        let from = begin_sessions(context)?;
+        match self {
+            Self::User(_, user) => user.sessions_from = from,
+            Self::Robot(_, robot) => robot.sessions_from = from,
+        }
+        Ok(())
     }
 
     /// Stores it.
@@ -103,13 +113,17 @@ pub(super) fn known_groups(
     Ok(Ok(known))
 }
 
-fn too_many(member: &Subject, groups: usize) -> AccessRefusal {
+pub(super) fn too_many(member: &Subject, groups: usize) -> AccessRefusal {
     let most = GROUPS_PER_SUBJECT_MAX as u64;
     AccessRefusal::TooManyGroupsOf { member: member.clone(), groups: groups as u64, most }
 }
 
-/// Now, or just after a moment if the clock stands still behind a leader that was ahead: tokens of before and after a change
-/// are told apart all the same.
-pub(super) fn later_than(before: Timestamp, context: &Context<'_, '_>) -> Timestamp {
-    context.now.max(Timestamp(before.0.saturating_add(1)))
+/// The moment from which sessions begin: now, or just after the last such moment of any account if the clock stands still
+/// behind a leader that was ahead. So tokens of before and after a change are told apart all the same, and those of a
+/// removed account from those of another one of its name.
+pub(super) fn begin_sessions(context: &mut Context<'_, '_>) -> Result<Timestamp, ApplyError> {
+    let mut record = AccessState::get(context.state, ())?.unwrap_or_default();
+    record.sessions = context.now.max(Timestamp(record.sessions.0.saturating_add(1)));
+    AccessState::put(context.state, (), &record);
+    Ok(record.sessions)
 }

@@ -1,19 +1,22 @@
 //! Bindings. Ids are given out in order and never a second time.
 
+use storage::switch;
+
 use super::role::{check_actions, refuse_unknown};
 use super::{PAGE, changed, counted};
 use crate::directory::access::{AccessRefusal, BindingId, BindingRecord, Effect, StoredBinding, Subject, check_text};
 use crate::directory::apply::{Context, Outcome};
 use crate::directory::command::Response;
-use crate::directory::limit::{BINDINGS_MAX, DESCRIPTION_LENGTH_MAX, LABEL_LENGTH_MAX};
+use crate::directory::limit::{BINDINGS_MAX, DESCRIPTION_LENGTH_MAX, LABEL_LENGTH_MAX, REMOVED_BINDINGS_KEPT_SECONDS};
 use crate::directory::refusal::Refusal;
-use crate::directory::table::{BindingRequests, Bindings, Groups, Robots, Users};
+use crate::directory::table::{BindingRequests, Bindings, Groups, RemovedBindings, Robots, Users};
 use crate::id::RequestId;
 use crate::machine::ApplyError;
 use crate::policy::is_prefix;
 use crate::table::Table;
 
-/// Adds a binding. A repetition of the request gets the same answer for as long as it holds.
+/// Adds a binding. A repetition of the request gets the same answer, also after the binding was removed: it does not come
+/// back by it.
 pub(in crate::directory::apply) fn add(context: &mut Context<'_, '_>, binding: BindingRecord) -> Outcome {
     let Some(count) = counted(context)? else { return Ok(Err(Refusal::NotFounded)) };
     if let Some(id) = BindingRequests::get(context.state, &context.request)? {
@@ -31,6 +34,7 @@ pub(in crate::directory::apply) fn add(context: &mut Context<'_, '_>, binding: B
     if count.bindings >= BINDINGS_MAX as u64 {
         return Ok(Err(AccessRefusal::TooManyBindings(BINDINGS_MAX as u64).into()));
     }
+    forget_removed(context)?;
     let id = store_new(context, binding, Some(context.request))?;
     Ok(Ok(Response::Bound { id }))
 }
@@ -42,6 +46,9 @@ pub(in crate::directory::apply) fn remove(context: &mut Context<'_, '_>, id: Bin
         let removed = BindingId(0) < id && id < next;
         return Ok(if removed { Ok(Response::Done) } else { Err(AccessRefusal::BindingUnknown(id).into()) });
     };
+    if switch::broken("directory.binding.keep_removed") {
+        return Ok(Ok(Response::Done));
+    }
     delete(context, id, &stored);
     changed(context, |count| count.bindings -= 1)?;
     Ok(Ok(Response::Done))
@@ -97,8 +104,21 @@ pub(super) fn giving(context: &Context<'_, '_>, name: &str) -> Result<Option<(Bi
 fn delete(context: &mut Context<'_, '_>, id: BindingId, stored: &StoredBinding) {
     Bindings::delete(context.state, &id);
     if let Some(request) = stored.added_by {
+        let forgotten_at = context.now.plus_seconds(REMOVED_BINDINGS_KEPT_SECONDS);
+        RemovedBindings::put(context.state, (&forgotten_at, &request), &());
+    }
+}
+
+/// Forgets the requests of bindings that were removed long ago. Some at a time, but more than are added.
+fn forget_removed(context: &mut Context<'_, '_>) -> Result<(), ApplyError> {
+    for ((forgotten_at, request), ()) in RemovedBindings::scan::<()>(context.state, (), None, PAGE)? {
+        if context.now < forgotten_at {
+            break;
+        }
+        RemovedBindings::delete(context.state, (&forgotten_at, &request));
         BindingRequests::delete(context.state, &request);
     }
+    Ok(())
 }
 
 fn check(binding: &BindingRecord) -> Result<(), AccessRefusal> {

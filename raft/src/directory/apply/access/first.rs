@@ -33,7 +33,7 @@ pub(in crate::directory::apply) fn make(context: &mut Context<'_, '_>, access: F
     changed(context, |_| {})?;
     if let Some((name, password)) = access.operator {
         let new = NewUser { display: name.clone(), password: Some(password), source: None, groups: Vec::new() };
-        user::store_new(context, &name, new)?;
+        user::store_new(context, &name, new, (None, None))?;
         bind(context, Subject::User(name), "operator")?;
     }
     if let Some(key) = access.key {

@@ -1,7 +1,7 @@
 //! Issuers. There are few: a command may look at all of them. Whether a robot trusts one is looked up among all robots,
 //! which the limits bound, only when it goes or is put to another use.
 
-use super::{PAGE, changed, counted};
+use super::{PAGE, changed, counted, user};
 use crate::directory::access::{AccessRefusal, IssuerRecord, IssuerUse};
 use crate::directory::apply::{Context, Outcome};
 use crate::directory::command::Response;
@@ -41,6 +41,13 @@ pub(in crate::directory::apply) fn set(
         && let Some(robot) = trusting(context, &name)?
     {
         return Ok(Err(AccessRefusal::IssuerTrusted { issuer: name, robot }.into()));
+    }
+    let vouches_by = record.vouches_by();
+    // Asked also when there was none just before: one that was removed and comes back is the same one, or its users are not.
+    if present.is_none_or(|present| present.vouches_by() != vouches_by)
+        && let Some((user, vouched)) = user::known_otherwise(context, &name, vouches_by.as_ref())?
+    {
+        return Ok(Err(AccessRefusal::IssuerHasUsers { issuer: name, user, vouched }.into()));
     }
     record.created = present.map_or(context.now, |present| present.created);
     if present != Some(&record) {

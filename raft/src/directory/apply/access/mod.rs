@@ -11,6 +11,7 @@ mod binding;
 mod first;
 mod group;
 mod issuer;
+mod membership;
 mod robot;
 mod role;
 mod secret;
@@ -22,7 +23,10 @@ pub(super) use binding::{add as add_binding, remove as remove_binding};
 pub(super) use first::{check as check_first, make as make_first};
 pub(super) use group::{add as add_group, remove as remove_group};
 pub(super) use issuer::{remove as remove_issuer, set as set_issuer};
-pub(super) use robot::{NewRobot, RobotChange, add as add_robot, remove as remove_robot, set as set_robot};
+pub(super) use membership::regroup;
+pub(super) use robot::{
+    NewRobot, RobotChange, add as add_robot, distrust, remove as remove_robot, set as set_robot, trust,
+};
 pub(super) use role::{remove as remove_role, set as set_role};
 pub(super) use secret::{
     NewSecret, add as add_secret, end_sessions, note_uses as note_secret_uses, remove as remove_secret,
@@ -52,7 +56,10 @@ fn counted(context: &Context<'_, '_>) -> Result<Option<AccessStateRecord>, Apply
 }
 
 /// Counts a change of who may do what, with what it adds or takes away.
-fn changed(context: &mut Context<'_, '_>, count: impl FnOnce(&mut AccessStateRecord)) -> Result<(), ApplyError> {
+pub(super) fn changed(
+    context: &mut Context<'_, '_>,
+    count: impl FnOnce(&mut AccessStateRecord),
+) -> Result<(), ApplyError> {
     let mut record = AccessState::get(context.state, ())?.unwrap_or_default();
     record.version += 1;
     count(&mut record);

@@ -28,8 +28,6 @@ pub(in crate::directory::apply) struct RobotChange {
     pub(in crate::directory::apply) groups: Option<Vec<String>>,
     /// Whether it may not log in.
     pub(in crate::directory::apply) disabled: Option<bool>,
-    /// Who else is it.
-    pub(in crate::directory::apply) trusts: Option<Vec<TrustRule>>,
 }
 
 /// Adds a robot.
@@ -51,13 +49,14 @@ pub(in crate::directory::apply) fn add(context: &mut Context<'_, '_>, name: Stri
     if count.robots >= ROBOTS_MAX as u64 {
         return Ok(Err(AccessRefusal::TooManyRobots(ROBOTS_MAX as u64).into()));
     }
+    let sessions_from = account::begin_sessions(context)?;
     let robot = RobotRecord {
         description: new.description,
         groups,
         disabled: false,
         created: context.now,
         expires: new.lifetime_seconds.map(|seconds| context.now.plus_seconds(seconds)),
-        sessions_from: context.now,
+        sessions_from,
         secrets: Vec::new(),
         trusts: Vec::new(),
     };
@@ -66,7 +65,7 @@ pub(in crate::directory::apply) fn add(context: &mut Context<'_, '_>, name: Stri
     Ok(Ok(Response::Done))
 }
 
-/// Changes what is named of a robot. Whoever was it by a rule that is gone is it no longer.
+/// Changes what is named of a robot.
 pub(in crate::directory::apply) fn set(context: &mut Context<'_, '_>, name: String, change: RobotChange) -> Outcome {
     let Some(present) = Robots::get(context.state, &name)? else {
         return Ok(Err(AccessRefusal::RobotUnknown(name).into()));
@@ -84,18 +83,47 @@ pub(in crate::directory::apply) fn set(context: &mut Context<'_, '_>, name: Stri
             Err(refusal) => return Ok(Err(refusal.into())),
         };
     }
-    if let Some(trusts) = change.trusts {
-        if let Some(refusal) = refuse_trusts(context, &name, &trusts)? {
-            return Ok(Err(refusal.into()));
-        }
-        robot.trusts = trusts;
-    }
     robot.disabled = change.disabled.unwrap_or(robot.disabled);
-    let gone = present.trusts.iter().any(|rule| !robot.trusts.contains(rule));
-    if gone || robot.disabled != present.disabled {
-        robot.sessions_from = account::later_than(present.sessions_from, context);
+    if robot.disabled != present.disabled {
+        robot.sessions_from = account::begin_sessions(context)?;
     }
     if robot != present {
+        Robots::put(context.state, &name, &robot);
+        changed(context, |_| {})?;
+    }
+    Ok(Ok(Response::Done))
+}
+
+/// Lets whom a rule describes be a robot.
+pub(in crate::directory::apply) fn trust(context: &mut Context<'_, '_>, name: String, rule: TrustRule) -> Outcome {
+    let Some(mut robot) = Robots::get(context.state, &name)? else {
+        return Ok(Err(AccessRefusal::RobotUnknown(name).into()));
+    };
+    if let Some(refusal) = refuse_trust(context, &name, &rule)? {
+        return Ok(Err(refusal.into()));
+    }
+    if robot.trusts.contains(&rule) {
+        return Ok(Ok(Response::Done));
+    }
+    if robot.trusts.len() >= TRUSTS_MAX {
+        let problem = format!("would be one of {}, {TRUSTS_MAX} at most may be: join some with '*'", TRUSTS_MAX + 1);
+        return Ok(Err(AccessRefusal::TrustInvalid { robot: name, problem }.into()));
+    }
+    robot.trusts.push(rule);
+    Robots::put(context.state, &name, &robot);
+    changed(context, |_| {})?;
+    Ok(Ok(Response::Done))
+}
+
+/// Takes all rules of an issuer from a robot. Whoever was it by one of them is it no longer.
+pub(in crate::directory::apply) fn distrust(context: &mut Context<'_, '_>, name: String, issuer: &str) -> Outcome {
+    let Some(mut robot) = Robots::get(context.state, &name)? else {
+        return Ok(Err(AccessRefusal::RobotUnknown(name).into()));
+    };
+    let before = robot.trusts.len();
+    robot.trusts.retain(|rule| rule.issuer != issuer);
+    if robot.trusts.len() < before {
+        robot.sessions_from = account::begin_sessions(context)?;
         Robots::put(context.state, &name, &robot);
         changed(context, |_| {})?;
     }
@@ -120,26 +148,14 @@ fn check(name: &str, description: &str) -> Result<(), AccessRefusal> {
 }
 
 /// Why a robot cannot trust like this.
-fn refuse_trusts(
-    context: &Context<'_, '_>,
-    name: &str,
-    trusts: &[TrustRule],
-) -> Result<Option<AccessRefusal>, ApplyError> {
-    if trusts.len() > TRUSTS_MAX {
-        let problem = format!("is one of {}, {TRUSTS_MAX} at most may be: join some with '*'", trusts.len());
-        return Ok(Some(AccessRefusal::TrustInvalid { robot: name.to_owned(), problem }));
+fn refuse_trust(context: &Context<'_, '_>, name: &str, rule: &TrustRule) -> Result<Option<AccessRefusal>, ApplyError> {
+    if let Err(refusal) = rule.check(name) {
+        return Ok(Some(refusal));
     }
-    for rule in trusts {
-        if let Err(refusal) = rule.check(name) {
-            return Ok(Some(refusal));
-        }
-        if rule.issuer == BY_CERTIFICATE {
-            continue;
-        }
-        let issuer = Issuers::get(context.state, &rule.issuer)?;
-        if !issuer.is_some_and(|issuer| issuer.purpose == IssuerUse::Workload) {
-            return Ok(Some(AccessRefusal::IssuerUnknown(rule.issuer.clone())));
-        }
+    if rule.issuer == BY_CERTIFICATE {
+        return Ok(None);
     }
-    Ok(None)
+    let issuer = Issuers::get(context.state, &rule.issuer)?;
+    let is_of_workloads = issuer.is_some_and(|issuer| issuer.purpose == IssuerUse::Workload);
+    Ok((!is_of_workloads).then(|| AccessRefusal::IssuerUnknown(rule.issuer.clone())))
 }

@@ -69,7 +69,7 @@ pub(in crate::directory::apply) fn remove(context: &mut Context<'_, '_>, subject
     let before = secrets.len();
     secrets.retain(|secret| secret.id != id);
     if secrets.len() < before {
-        account.end_sessions(context);
+        account.end_sessions(context)?;
         account.store(context);
         changed(context, |_| {})?;
     }
@@ -82,7 +82,7 @@ pub(in crate::directory::apply) fn end_sessions(context: &mut Context<'_, '_>, s
         Ok(account) => account,
         Err(refusal) => return Ok(Err(refusal.into())),
     };
-    account.end_sessions(context);
+    account.end_sessions(context)?;
     account.store(context);
     changed(context, |_| {})?;
     Ok(Ok(Response::Done))

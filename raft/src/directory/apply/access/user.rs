@@ -1,17 +1,17 @@
 //! People: added here, or when they have logged in elsewhere for the first time.
 
-use super::{account, binding, changed, counted};
+use super::{PAGE, account, binding, changed, counted};
 use crate::directory::access::{
-    AccessRefusal, IssuerUse, OUTSIDE_SOURCES, Subject, UserRecord, bounded_text, check_password, check_text,
-    is_user_name,
+    AccessRefusal, OUTSIDE_SOURCES, Subject, UserRecord, bounded_text, check_password, check_text, is_user_name,
 };
 use crate::directory::apply::{Context, Outcome};
 use crate::directory::command::Response;
-use crate::directory::limit::{LABEL_LENGTH_MAX, USERS_MAX};
+use crate::directory::limit::{CONFIRMED_EVERY_SECONDS, LABEL_LENGTH_MAX, USERS_MAX};
 use crate::directory::refusal::Refusal;
 use crate::directory::table::{Issuers, Users};
 use crate::machine::ApplyError;
 use crate::table::Table;
+use crate::time::Timestamp;
 
 /// What is said of a user who is to be added.
 pub(in crate::directory::apply) struct NewUser {
@@ -45,11 +45,11 @@ pub(in crate::directory::apply) fn add(context: &mut Context<'_, '_>, name: Stri
     if let Err(refusal) = check_new(&name, &new) {
         return Ok(Err(refusal.into()));
     }
-    if let Some(source) = &new.source
-        && !is_source(context, source)?
-    {
-        return Ok(Err(AccessRefusal::SourceUnknown(source.clone()).into()));
-    }
+    let vouched = match new.source.as_ref().map(|source| place(context, source)).transpose()? {
+        Some(Err(refusal)) => return Ok(Err(refusal.into())),
+        Some(Ok(vouched)) => vouched,
+        None => None,
+    };
     let groups = match account::groups(context, &Subject::User(name.clone()), new.groups)? {
         Ok(groups) => groups,
         Err(refusal) => return Ok(Err(refusal.into())),
@@ -60,7 +60,7 @@ pub(in crate::directory::apply) fn add(context: &mut Context<'_, '_>, name: Stri
         let repeated = said == (&present.display, &present.password, &present.source, &present.groups);
         return Ok(if repeated { Ok(Response::Done) } else { Err(AccessRefusal::UserExists(name).into()) });
     }
-    add_new(context, &name, new)
+    add_new(context, &name, new, (vouched, None))
 }
 
 /// Takes over what is said of a user where he has logged in.
@@ -77,21 +77,29 @@ pub(in crate::directory::apply) fn provision(
     if !is_user_name(&name) {
         return Ok(Err(AccessRefusal::UserNameInvalid(name).into()));
     }
-    if !is_source(context, &source)? {
-        return Ok(Err(AccessRefusal::SourceUnknown(source).into()));
-    }
+    let vouched = match place(context, &source)? {
+        Ok(vouched) => vouched,
+        Err(refusal) => return Ok(Err(refusal.into())),
+    };
     let groups = match account::known_groups(context, &Subject::User(name.clone()), groups)? {
         Ok(groups) => groups,
         Err(refusal) => return Ok(Err(refusal.into())),
     };
     let display = bounded_text(display, LABEL_LENGTH_MAX);
     let Some(present) = Users::get(context.state, &name)? else {
-        return add_new(context, &name, NewUser { display, password: None, source: Some(source), groups });
+        let new = NewUser { display, password: None, source: Some(source), groups };
+        return add_new(context, &name, new, (vouched, Some(context.now)));
     };
     if present.source.as_ref() != Some(&source) {
         return Ok(Err(AccessRefusal::OtherSource { name, present: present.source, from: source }.into()));
     }
-    store(context, &name, &present, &UserRecord { display, groups, ..present.clone() })
+    if let Some(known) = present.vouched.as_ref().filter(|known| vouched.as_ref() != Some(known)) {
+        let (user, vouched) = (name, known.clone());
+        return Ok(Err(AccessRefusal::IssuerHasUsers { issuer: source, user, vouched }.into()));
+    }
+    let is_due = |last: Timestamp| last.plus_seconds(CONFIRMED_EVERY_SECONDS) <= context.now;
+    let confirmed = if present.confirmed.is_none_or(is_due) { Some(context.now) } else { present.confirmed };
+    store(context, &name, &present, &UserRecord { display, groups, confirmed, ..present.clone() })
 }
 
 /// Changes what is named of a user.
@@ -114,7 +122,7 @@ pub(in crate::directory::apply) fn set(context: &mut Context<'_, '_>, name: Stri
     user.password = change.password.or(user.password);
     user.disabled = change.disabled.unwrap_or(user.disabled);
     if (&user.password, user.disabled) != (&present.password, present.disabled) {
-        user.sessions_from = account::later_than(present.sessions_from, context);
+        user.sessions_from = account::begin_sessions(context)?;
     }
     store(context, &name, &present, &user)
 }
@@ -132,13 +140,34 @@ pub(in crate::directory::apply) fn remove(context: &mut Context<'_, '_>, name: S
     Ok(Ok(Response::Done))
 }
 
-/// Whether people can log in there.
-fn is_source(context: &Context<'_, '_>, source: &String) -> Result<bool, ApplyError> {
+/// By what people are known where they log in, if that is an issuer; or that nobody can log in there.
+fn place(context: &Context<'_, '_>, source: &String) -> Result<Result<Option<String>, AccessRefusal>, ApplyError> {
     if OUTSIDE_SOURCES.contains(&source.as_str()) {
-        return Ok(true);
+        return Ok(Ok(None));
     }
-    let issuer = Issuers::get(context.state, source)?;
-    Ok(issuer.is_some_and(|issuer| matches!(issuer.purpose, IssuerUse::People { .. })))
+    let vouched = Issuers::get(context.state, source)?.and_then(|issuer| issuer.vouches_by());
+    Ok(vouched.map(Some).ok_or_else(|| AccessRefusal::SourceUnknown(source.clone())))
+}
+
+/// A user who logs in at an issuer where people are known by something else than this, and by what he is: looks at all
+/// users, which the limits bound.
+pub(super) fn known_otherwise(
+    context: &Context<'_, '_>,
+    issuer: &str,
+    vouches_by: Option<&String>,
+) -> Result<Option<(String, String)>, ApplyError> {
+    let mut after: Option<String> = None;
+    loop {
+        let page = Users::scan::<()>(context.state, (), after.as_ref(), PAGE)?;
+        let Some((last, _)) = page.last() else { return Ok(None) };
+        after = Some(last.clone());
+        let his = |(name, user): (String, UserRecord)| {
+            Some((name, user.vouched.filter(|_| user.source.as_deref() == Some(issuer))?))
+        };
+        if let Some(found) = page.into_iter().filter_map(his).find(|(_, vouched)| vouches_by != Some(vouched)) {
+            return Ok(Some(found));
+        }
+    }
 }
 
 fn check_new(name: &str, new: &NewUser) -> Result<(), AccessRefusal> {
@@ -159,20 +188,31 @@ fn check(name: &str, display: Option<&str>, password: Option<&str>, source: Opti
 }
 
 /// Adds a user whose name was found free, unless there are too many.
-fn add_new(context: &mut Context<'_, '_>, name: &String, new: NewUser) -> Outcome {
+fn add_new(
+    context: &mut Context<'_, '_>,
+    name: &String,
+    new: NewUser,
+    outside: (Option<String>, Option<Timestamp>),
+) -> Outcome {
     if counted(context)?.unwrap_or_default().users >= USERS_MAX as u64 {
         return Ok(Err(AccessRefusal::TooManyUsers(USERS_MAX as u64).into()));
     }
-    store_new(context, name, new)?;
+    store_new(context, name, new, outside)?;
     Ok(Ok(Response::Done))
 }
 
-/// Stores a user whose name was found free.
-pub(super) fn store_new(context: &mut Context<'_, '_>, name: &String, new: NewUser) -> Result<(), ApplyError> {
+/// Stores a user whose name was found free: by what he is known elsewhere, and when he was there.
+pub(super) fn store_new(
+    context: &mut Context<'_, '_>,
+    name: &String,
+    new: NewUser,
+    (vouched, confirmed): (Option<String>, Option<Timestamp>),
+) -> Result<(), ApplyError> {
     let NewUser { display, password, source, groups } = new;
-    let (created, sessions_from) = (context.now, context.now);
-    let keys = Vec::new();
-    let user = UserRecord { display, password, source, groups, disabled: false, created, sessions_from, keys };
+    let (created, sessions_from) = (context.now, account::begin_sessions(context)?);
+    let (disabled, keys) = (false, Vec::new());
+    let user =
+        UserRecord { display, password, source, groups, disabled, created, sessions_from, keys, vouched, confirmed };
     Users::put(context.state, name, &user);
     changed(context, |count| count.users += 1)
 }

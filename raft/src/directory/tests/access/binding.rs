@@ -1,7 +1,9 @@
 //! Bindings.
 
 use super::*;
+use crate::directory::table::{BindingRequests, RemovedBindings};
 use crate::id::RegionId;
+use crate::table::Table;
 use crate::time::Timestamp;
 
 fn deny(subject: &str, actions: &[Action], namespace: &str) -> Command {
@@ -66,6 +68,24 @@ fn a_binding_is_removed_and_its_id_is_not_given_again() {
     store.keeps(remove(id.0));
     assert_eq!(store.bind("anonymous", "reader"), BindingId(id.0 + 1));
     assert_eq!(store.bound(), [BindingId(id.0 + 1)]);
+}
+
+#[test]
+fn a_repeated_request_does_not_bring_a_removed_binding_back() {
+    let mut store = Store::founded();
+    let first = store.apply(allow("anonymous", "reader", ""));
+    let request = store.last_request();
+    store.changes(Command::RemoveBinding { id: BindingId(1) });
+    let again = |store: &mut Store| store.repeat_of(request, allow("anonymous", "reader", ""));
+    assert_eq!((again(&mut store), store.bound()), (first.clone(), Vec::new()));
+    store.now = store.now.plus_seconds(REMOVED_BINDINGS_KEPT_SECONDS - 1);
+    let other = store.bind("anonymous", "writer");
+    assert_eq!((again(&mut store), store.bound()), (first, vec![other]));
+    // Nobody repeats for hours: what is remembered is bounded by what was removed lately.
+    store.now = store.now.plus_seconds(1);
+    store.bind("anonymous", "writer");
+    assert_eq!(RemovedBindings::scan::<()>(&store.engine, (), None, 9).unwrap(), []);
+    assert_eq!(BindingRequests::scan::<()>(&store.engine, (), None, 9).unwrap().len(), 2);
 }
 
 #[test]

@@ -57,20 +57,55 @@ fn an_issuer_that_a_robot_trusts_stays_one_of_workloads() {
     let mut store = Store::founded();
     store.changes(set_issuer("github", issuer(IssuerUse::Workload)));
     store.add_robot("ci");
-    let trust = |trusts| Command::SetRobot {
-        name: "ci".to_owned(),
-        description: None,
-        groups: None,
-        disabled: None,
-        trusts: Some(trusts),
-    };
-    let claims = vec![("repository".to_owned(), "acme/*".to_owned())];
-    store.changes(trust(vec![TrustRule { issuer: "github".to_owned(), claims }]));
+    store.changes(trust("ci", rule("github", "acme/*")));
     let refusal = || AccessRefusal::IssuerTrusted { issuer: "github".to_owned(), robot: "ci".to_owned() };
     store.refuses(remove("github"), refusal());
     store.refuses(set_issuer("github", issuer(IssuerUse::Tokens)), refusal());
     let other = IssuerRecord { audiences: strings(&["a", "b"]), ..issuer(IssuerUse::Workload) };
     store.changes(set_issuer("github", other));
-    store.changes(trust(Vec::new()));
+    store.changes(distrust("ci", "github"));
     store.changes(remove("github"));
+}
+
+#[test]
+fn nobody_else_speaks_of_the_users_of_an_issuer() {
+    let mut store = Store::founded();
+    let corp = issuer(people(&[]));
+    let elsewhere = IssuerRecord { issuer: "https://evil.example.com".to_owned(), ..corp.clone() };
+    let mut by_another_claim = corp.clone();
+    if let IssuerUse::People { user_claim, .. } = &mut by_another_claim.purpose {
+        *user_claim = "sub".to_owned();
+    }
+    store.changes(set_issuer("corp", corp.clone()));
+    let login = |name: &str| Command::ProvisionUser {
+        name: name.to_owned(),
+        source: "corp".to_owned(),
+        display: "Anna".to_owned(),
+        groups: Vec::new(),
+    };
+    store.changes(set_issuer("corp", elsewhere.clone()));
+    store.changes(set_issuer("corp", corp.clone()));
+    store.changes(login("anna"));
+    let refusal = || AccessRefusal::IssuerHasUsers {
+        issuer: "corp".to_owned(),
+        user: "anna".to_owned(),
+        vouched: "email of https://token.example.com".to_owned(),
+    };
+    let machines = IssuerRecord { purpose: IssuerUse::Workload, ..corp.clone() };
+    let others = [elsewhere.clone(), by_another_claim, machines];
+    for other in &others {
+        store.refuses(set_issuer("corp", other.clone()), refusal());
+    }
+    let other_keys = IssuerRecord { algorithms: strings(&["ES256"]), ..corp.clone() };
+    store.changes(set_issuer("corp", other_keys));
+    // Whoever removes it first is held to the same.
+    store.changes(remove("corp"));
+    for other in others {
+        store.refuses(set_issuer("corp", other), refusal());
+    }
+    store.refuses(login("anna"), AccessRefusal::SourceUnknown("corp".to_owned()));
+    store.changes(set_issuer("corp", corp));
+    store.keeps(login("anna"));
+    store.changes(Command::RemoveUser { name: "anna".to_owned() });
+    store.changes(set_issuer("corp", elsewhere));
 }

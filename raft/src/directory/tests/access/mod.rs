@@ -154,6 +154,23 @@ fn people(groups: &[(&str, &str)]) -> IssuerUse {
     IssuerUse::People { client_id, user_claim, groups_claim: Some("groups".to_owned()), groups }
 }
 
+fn regroup(group: &str, add: &[&str], remove: &[&str]) -> Command {
+    let subjects = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+    Command::Regroup { group: group.to_owned(), add: subjects(add), remove: subjects(remove) }
+}
+
+fn trust(robot: &str, rule: TrustRule) -> Command {
+    Command::Trust { robot: robot.to_owned(), rule }
+}
+
+fn distrust(robot: &str, issuer: &str) -> Command {
+    Command::Distrust { robot: robot.to_owned(), issuer: issuer.to_owned() }
+}
+
+fn rule(issuer: &str, repository: &str) -> TrustRule {
+    TrustRule { issuer: issuer.to_owned(), claims: vec![("repository".to_owned(), repository.to_owned())] }
+}
+
 fn set_issuer(name: &str, record: IssuerRecord) -> Command {
     Command::SetIssuer { name: name.to_owned(), record }
 }

@@ -7,7 +7,7 @@ use proptest::sample::select;
 use storage::kv::Bytes;
 
 use super::*;
-use crate::directory::table::{AccessState, BindingRequests, Bindings};
+use crate::directory::table::{AccessState, BindingRequests, Bindings, RemovedBindings};
 use crate::id::RegionId;
 use crate::table::Table;
 use crate::time::Timestamp;
@@ -34,10 +34,6 @@ fn subject() -> impl Strategy<Value = Subject> {
 fn account() -> impl Strategy<Value = Command> {
     let disabled = || prop::option::of(any::<bool>());
     let source = prop::option::of(select(vec!["ldap", "a"]).prop_map(ToOwned::to_owned));
-    let trust = name().prop_map(|issuer| {
-        let claims = vec![("repository".to_owned(), "acme/*".to_owned())];
-        vec![TrustRule { issuer, claims }]
-    });
     prop_oneof![
         (name(), source, names()).prop_map(|(name, source, groups)| {
             Command::AddUser { name, display: String::new(), password: None, source, groups }
@@ -52,9 +48,12 @@ fn account() -> impl Strategy<Value = Command> {
         (name(), names(), prop::option::of(0..9_u64)).prop_map(|(name, groups, lifetime_seconds)| {
             Command::AddRobot { name, description: String::new(), groups, lifetime_seconds }
         }),
-        (name(), disabled(), prop::option::of(names()), prop::option::of(trust)).prop_map(
-            |(name, disabled, groups, trusts)| Command::SetRobot { name, description: None, groups, disabled, trusts }
-        ),
+        (name(), disabled(), prop::option::of(names()))
+            .prop_map(|(name, disabled, groups)| { Command::SetRobot { name, description: None, groups, disabled } }),
+        (name(), name()).prop_map(|(robot, issuer)| trust(&robot, rule(&issuer, "acme/*"))),
+        (name(), name()).prop_map(|(robot, issuer)| distrust(&robot, &issuer)),
+        (name(), prop::collection::vec(subject(), 0..3), prop::collection::vec(subject(), 0..3))
+            .prop_map(|(group, add, remove)| Command::Regroup { group, add, remove }),
         name().prop_map(|name| Command::RemoveRobot { name }),
     ]
 }
@@ -199,10 +198,12 @@ impl Rules {
         for (name, user) in &self.users {
             let old = before.users.get(name).filter(|old| old.created == user.created);
             let begun = old.map_or(now, |old| old.sessions_from);
-            assert!((begun..=now).contains(&user.sessions_from), "sessions that have ended begin again");
+            // Two that begin in one moment are told apart.
+            let latest = Timestamp(now.0 + 1000);
+            assert!((begun..=latest).contains(&user.sessions_from), "sessions that have ended begin again");
             let relevant = |user: &UserRecord| (user.password.clone(), user.disabled);
             let changed = old.is_some_and(|old| relevant(old) != relevant(user));
-            assert!(!changed || user.sessions_from == now);
+            assert!(!changed || user.sessions_from > begun);
         }
         let end = |key: &SigningKeyRecord| key.retires.unwrap_or(Timestamp(u64::MAX));
         for (id, key) in &self.keys {
@@ -223,7 +224,11 @@ fn check_counts(store: &Store, rules: &Rules) -> AccessStateRecord {
         BindingRequests::scan::<()>(&store.engine, (), None, usize::MAX).unwrap().into_iter().collect();
     let stored = Bindings::scan::<()>(&store.engine, (), None, usize::MAX).unwrap();
     let made: BTreeMap<_, _> = stored.iter().map(|(id, stored)| (stored.added_by.unwrap(), *id)).collect();
-    assert_eq!(by_request, made);
+    let removed = RemovedBindings::scan::<()>(&store.engine, (), None, usize::MAX).unwrap();
+    let removed: BTreeSet<_> = removed.into_iter().map(|((_, request), ())| request).collect();
+    let holding: BTreeMap<_, _> =
+        by_request.iter().filter(|(request, _)| !removed.contains(request)).map(|(key, id)| (*key, *id)).collect();
+    assert_eq!((holding, by_request.len()), (made, rules.bindings.len() + removed.len()));
     assert!(rules.bindings.keys().all(|id| *id < counted.next_binding));
     counted
 }

@@ -3,16 +3,7 @@
 use super::*;
 
 fn set(name: &str) -> Command {
-    Command::SetRobot { name: name.to_owned(), description: None, groups: None, disabled: None, trusts: None }
-}
-
-fn trust(name: &str, rules: &[TrustRule]) -> Command {
-    let trusts = Some(rules.to_vec());
-    Command::SetRobot { name: name.to_owned(), description: None, groups: None, disabled: None, trusts }
-}
-
-fn rule(issuer: &str, repository: &str) -> TrustRule {
-    TrustRule { issuer: issuer.to_owned(), claims: vec![("repository".to_owned(), repository.to_owned())] }
+    Command::SetRobot { name: name.to_owned(), description: None, groups: None, disabled: None }
 }
 
 #[test]
@@ -81,9 +72,12 @@ fn being_disabled_or_losing_a_trust_ends_sessions() {
     let ended = store.now;
     store.now = store.now.plus_seconds(60);
     store.keeps(disable);
-    store.changes(trust("ci", &[rule(BY_CERTIFICATE, "a"), rule(BY_CERTIFICATE, "b")]));
+    store.changes(trust("ci", rule(BY_CERTIFICATE, "a")));
     assert_eq!(store.robot("ci").sessions_from, ended, "who is trusted besides ends nothing");
-    store.changes(trust("ci", &[rule(BY_CERTIFICATE, "b")]));
+    store.keeps(distrust("ci", "github"));
+    assert_eq!(store.robot("ci").sessions_from, ended);
+    store.changes(distrust("ci", BY_CERTIFICATE));
+    store.keeps(distrust("ci", BY_CERTIFICATE));
     assert_eq!(store.robot("ci").sessions_from, store.now);
 }
 
@@ -92,17 +86,44 @@ fn a_robot_trusts_issuers_of_workloads() {
     let mut store = Store::founded();
     store.add_robot("ci");
     let unknown = || AccessRefusal::IssuerUnknown("github".to_owned());
-    store.refuses(trust("ci", &[rule("github", "acme/*")]), unknown());
+    store.refuses(trust("ci", rule("github", "acme/*")), unknown());
     store.changes(set_issuer("github", issuer(IssuerUse::Tokens)));
-    store.refuses(trust("ci", &[rule("github", "acme/*")]), unknown());
+    store.refuses(trust("ci", rule("github", "acme/*")), unknown());
     store.changes(set_issuer("github", issuer(IssuerUse::Workload)));
-    store.changes(trust("ci", &[rule("github", "acme/*")]));
-    store.keeps(trust("ci", &[rule("github", "acme/*")]));
+    store.changes(trust("ci", rule("github", "acme/*")));
+    store.keeps(trust("ci", rule("github", "acme/*")));
     assert_eq!(store.robot("ci").trusts, [rule("github", "acme/*")]);
-    let reason = store.reason(trust("ci", &[TrustRule { issuer: "github".to_owned(), claims: Vec::new() }]));
+    let reason = store.reason(trust("ci", TrustRule { issuer: "github".to_owned(), claims: Vec::new() }));
     assert!(reason.starts_with("a rule of whom robot \"ci\" trusts names 0 claims"), "{reason}");
-    let reason = store.reason(trust("ci", &vec![rule(BY_CERTIFICATE, "a"); TRUSTS_MAX + 1]));
-    assert!(reason.contains("is one of 17, 16 at most may be"), "{reason}");
+    for number in 1..TRUSTS_MAX {
+        store.changes(trust("ci", rule(BY_CERTIFICATE, &number.to_string())));
+    }
+    let reason = store.reason(trust("ci", rule(BY_CERTIFICATE, "one more")));
+    assert!(reason.contains("would be one of 17, 16 at most may be"), "{reason}");
+    store.refuses(trust("none", rule(BY_CERTIFICATE, "a")), AccessRefusal::RobotUnknown("none".to_owned()));
+    store.refuses(distrust("none", BY_CERTIFICATE), AccessRefusal::RobotUnknown("none".to_owned()));
+}
+
+#[test]
+fn two_operators_who_trust_at_the_same_time_lose_nothing() {
+    let mut store = Store::founded();
+    store.add_robot("ci");
+    // Each has seen a robot that trusts nobody.
+    let (one, other) = (trust("ci", rule(BY_CERTIFICATE, "a")), trust("ci", rule(BY_CERTIFICATE, "b")));
+    store.changes(one);
+    store.changes(other);
+    assert_eq!(store.robot("ci").trusts, [rule(BY_CERTIFICATE, "a"), rule(BY_CERTIFICATE, "b")]);
+}
+
+#[test]
+fn a_robot_of_a_name_that_is_given_again_takes_no_token_of_the_one_before() {
+    let mut store = Store::founded();
+    // The clock stands still behind a leader that was ahead.
+    store.add_robot("ci");
+    let before = store.robot("ci").sessions_from;
+    store.changes(Command::RemoveRobot { name: "ci".to_owned() });
+    store.add_robot("ci");
+    assert!(store.robot("ci").sessions_from > before);
 }
 
 #[test]

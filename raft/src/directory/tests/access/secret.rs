@@ -100,6 +100,31 @@ fn removing_a_secret_ends_the_sessions() {
 }
 
 #[test]
+fn sessions_end_also_while_the_clock_stands_still() {
+    let mut store = Store::founded();
+    store.add_user("anna");
+    let mut last = store.user("anna").sessions_from;
+    let subject = || "user:anna".parse().unwrap();
+    let ends = [
+        Command::EndSessions { subject: subject() },
+        secret("user:anna", 1),
+        Command::RemoveSecret { subject: subject(), id: [1; 8] },
+        Command::EndSessions { subject: subject() },
+        Command::RemoveUser { name: "anna".to_owned() },
+        user("anna", &[]),
+    ];
+    for command in ends {
+        let ends = !matches!(command, Command::AddSecret { .. } | Command::RemoveUser { .. });
+        store.changes(command.clone());
+        if ends {
+            let from = store.user("anna").sessions_from;
+            assert!(from > last, "a token of before counts on after {command:?}");
+            last = from;
+        }
+    }
+}
+
+#[test]
 fn the_last_use_only_moves_on_and_changes_no_right() {
     let mut store = Store::founded();
     store.add_user("anna");

@@ -114,7 +114,6 @@ pub(super) fn commands() -> Vec<Command> {
             description: Some("builds".to_owned()),
             groups: Some(groups()),
             disabled: Some(false),
-            trusts: Some(vec![trust()]),
         },
         Command::RemoveRobot { name: "ci".to_owned() },
         Command::AddSecret {
@@ -126,8 +125,8 @@ pub(super) fn commands() -> Vec<Command> {
             others_end_after_seconds: Some(3600),
         },
         Command::RemoveSecret { subject: user.clone(), id },
-        Command::NoteSecretUses { uses: vec![(user, id, TIME), (robot.clone(), id, TIME)] },
-        Command::EndSessions { subject: robot },
+        Command::NoteSecretUses { uses: vec![(user.clone(), id, TIME), (robot.clone(), id, TIME)] },
+        Command::EndSessions { subject: robot.clone() },
         Command::AddBinding {
             subject: Subject::Group("core".to_owned()),
             effect: Effect::Allow { role: "writer".to_owned() },
@@ -142,6 +141,9 @@ pub(super) fn commands() -> Vec<Command> {
         Command::AddSigningKey { key: signing_key(), signs_after_seconds: 600, others_retire_after_seconds: 3600 },
         Command::RemoveSigningKey { id: [7; 8] },
         Command::NoteAuditHead { node: NodeId(2), head: AuditHead { sequence: 300, hash: [5; 32], time: TIME } },
+        Command::Regroup { group: "core".to_owned(), add: vec![user.clone()], remove: vec![robot.clone()] },
+        Command::Trust { robot: "ci".to_owned(), rule: trust() },
+        Command::Distrust { robot: "ci".to_owned(), issuer: "github".to_owned() },
     ]
 }
 
@@ -192,6 +194,14 @@ pub(super) fn refusals() -> Vec<AccessRefusal> {
         AccessRefusal::SigningGap { signs_after_seconds: 600, others_retire_after_seconds: 60 },
         AccessRefusal::SigningKeyNeeded("07".repeat(8)),
         AccessRefusal::TooManySigningKeys(8),
+        AccessRefusal::NoMember(Subject::Anonymous),
+        AccessRefusal::TooManyRegrouped { members: 1001, most: 1000 },
+        AccessRefusal::RegroupedTwice(subject()),
+        AccessRefusal::IssuerHasUsers {
+            issuer: "corp".to_owned(),
+            user: name(),
+            vouched: "email of https://token.example.com".to_owned(),
+        },
     ]
 }
 
@@ -240,6 +250,10 @@ pub(super) fn refusal_name(refusal: &AccessRefusal) -> &'static str {
         AccessRefusal::SigningGap { .. } => "signing-gap",
         AccessRefusal::SigningKeyNeeded(_) => "signing-key-needed",
         AccessRefusal::TooManySigningKeys(_) => "too-many-signing-keys",
+        AccessRefusal::NoMember(_) => "no-member",
+        AccessRefusal::TooManyRegrouped { .. } => "too-many-regrouped",
+        AccessRefusal::RegroupedTwice(_) => "regrouped-twice",
+        AccessRefusal::IssuerHasUsers { .. } => "issuer-has-users",
     }
 }
 
@@ -262,10 +276,19 @@ fn accounts(samples: &mut Samples) {
         created: TIME,
         sessions_from: TIME,
         keys: vec![ended.clone(), fresh.clone()],
+        vouched: None,
+        confirmed: None,
     };
     samples.add("user", &user);
-    let source = Some("ldap".to_owned());
-    samples.add("user-elsewhere", &UserRecord { password: None, source, disabled: true, ..user });
+    let elsewhere = UserRecord {
+        password: None,
+        source: Some("corp".to_owned()),
+        disabled: true,
+        vouched: Some("email of https://token.example.com".to_owned()),
+        confirmed: Some(TIME),
+        ..user
+    };
+    samples.add("user-elsewhere", &elsewhere);
     let robot = RobotRecord {
         description: "builds".to_owned(),
         groups: strings(&["core"]),
@@ -303,8 +326,9 @@ fn bindings(samples: &mut Samples) {
     let denied = BindingRecord { effect, namespace: "acme/prod".to_owned(), condition: condition(), ..binding };
     samples.add("binding-deny", &StoredBinding { binding: denied, added_by: Some(RequestId([5; 16])) });
     samples.add("binding-id", &BindingId(300));
+    let (version, next_binding) = (300, BindingId(301));
     let state =
-        AccessStateRecord { version: 300, next_binding: BindingId(301), users: 3, robots: 4, groups: 5, bindings: 6 };
+        AccessStateRecord { version, next_binding, users: 3, robots: 4, groups: 5, bindings: 6, sessions: TIME };
     samples.add("access-state", &state);
 }
 

@@ -1,6 +1,9 @@
 //! Frozen encodings of every record, command and response of the directory.
 
 mod access;
+mod authority;
+mod certificate;
+mod domain;
 
 use proptest::prelude::*;
 use storage::kv::Bytes;
@@ -36,6 +39,8 @@ fn audit() -> ResidencyAudit {
 fn commands() -> Vec<Command> {
     let mut commands = cluster_commands();
     commands.extend(access::commands());
+    commands.extend(certificate::commands().into_iter().map(Command::Certificate));
+    commands.extend(domain::commands());
     commands
 }
 
@@ -126,6 +131,13 @@ fn command_name(command: &Command) -> &'static str {
         Command::AddSigningKey { .. } => "add-signing-key",
         Command::RemoveSigningKey { .. } => "remove-signing-key",
         Command::NoteAuditHead { .. } => "note-audit-head",
+        Command::SetDomain { .. } => "set-domain",
+        Command::RemoveDomain { .. } => "remove-domain",
+        Command::Certificate(command) => certificate::command_name(command),
+        Command::Regroup { .. } => "regroup",
+        Command::Trust { .. } => "trust",
+        Command::Distrust { .. } => "distrust",
+        Command::Authority(command) => authority::command_name(command),
     }
 }
 
@@ -221,6 +233,9 @@ fn refusal_name(refusal: &Refusal) -> &'static str {
         Refusal::NotAside { .. } => "not-aside",
         Refusal::TooManyAside { .. } => "too-many-aside",
         Refusal::Access(refusal) => access::refusal_name(refusal),
+        Refusal::Domain(refusal) => domain::refusal_name(refusal),
+        Refusal::Certificate(refusal) => certificate::refusal_name(refusal),
+        Refusal::Authority(refusal) => authority::refusal_name(refusal),
     }
 }
 
@@ -253,6 +268,14 @@ fn responses_are_frozen() {
     let bound = Response::Bound { id: BindingId(300) };
     samples.add(&response_name(&bound), &bound);
     for refusal in access::refusals() {
+        let response = Response::Refused(refusal.into());
+        samples.add(&response_name(&response), &response);
+    }
+    for refusal in certificate::refusals() {
+        let response = Response::Refused(Refusal::Certificate(refusal));
+        samples.add(&response_name(&response), &response);
+    }
+    for refusal in domain::refusals() {
         let response = Response::Refused(refusal.into());
         samples.add(&response_name(&response), &response);
     }
@@ -364,6 +387,13 @@ proptest! {
         survives::<IssuerRecord>(&bytes);
         survives::<SigningKeyRecord>(&bytes);
         survives::<AuditHead>(&bytes);
+        survives::<RotationRecord>(&bytes);
+        survives::<AuthorityStanding>(&bytes);
         survives::<AccessStateRecord>(&bytes);
+        survives::<AcmeAccountRecord>(&bytes);
+        survives::<CertificateRecord>(&bytes);
+        survives::<ChallengeRecord>(&bytes);
+        survives::<CertificateStateRecord>(&bytes);
+        survives::<DomainRecord>(&bytes);
     }
 }

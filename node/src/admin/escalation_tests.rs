@@ -1,0 +1,230 @@
+//! Nobody gives himself, or anybody, what he has not: the paths of accounts and rules, asked by people with some rights, over
+//! the real directory's state machine.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::middleware::from_fn_with_state;
+use axum::{Extension, Router};
+use http::{Method, Request, StatusCode, header};
+use http_body_util::BodyExt;
+use raft::directory::{BindingId, BindingRecord, Condition, Effect, Subject};
+use raft::id::NodeId;
+use raft::time::{Clock, Timestamp};
+use serde_json::{Value, json};
+use storage::exec::Exec;
+use tower::ServiceExt;
+
+use super::access_changes::AccessChanges;
+use super::operator::Operator;
+use super::{access, audited, groups, identities};
+use crate::access::{Access, Records, Rights};
+use crate::audit::{Audit, Outcome};
+use crate::deletion::testing;
+use crate::identity::{ClusterId, ClusterKey};
+use crate::login::testing::Counting;
+
+#[derive(Debug)]
+struct Still;
+
+impl Clock for Still {
+    fn now(&self) -> Timestamp {
+        Timestamp(1_000_000)
+    }
+}
+
+/// A directory with people and rules, and how the rules are known.
+struct World {
+    changes: AccessChanges,
+    audit: Audit,
+    rules: Vec<BindingRecord>,
+}
+
+impl World {
+    /// The root has everything, `ann` keeps accounts, `olga` owns acme, `bob` has nothing; `leads` have acme, `crew`
+    /// everything.
+    async fn new() -> Self {
+        let changes = AccessChanges {
+            directory: testing::directory(),
+            entropy: Arc::new(Counting::default()),
+            exec: Exec::inline(),
+            own: NodeId(1),
+            cluster: ClusterId([1; 16]),
+            cluster_key: Some(ClusterKey([7; 32])),
+            tokens_over_after_seconds: 1000,
+        };
+        let mut world = Self { changes, audit: Audit::memory(), rules: Vec::new() };
+        let machine = Operator::machine();
+        for name in ["leads", "crew"] {
+            world.done(&machine, "/group/add", json!({"name": name, "description": ""})).await;
+        }
+        for (name, group) in [("root", None), ("ann", None), ("olga", Some("leads")), ("bob", None)] {
+            let groups: Vec<&str> = group.into_iter().collect();
+            world.done(&machine, "/user/add", json!({"name": name, "groups": groups})).await;
+        }
+        let keeper = json!({"name": "keeper", "actions": ["access", "pull"]});
+        world.done(&machine, "/role/set", keeper).await;
+        for (subject, role, namespace) in [
+            ("user:root", "operator", ""),
+            ("group:crew", "operator", ""),
+            ("user:ann", "keeper", ""),
+            ("group:leads", "owner", "acme"),
+        ] {
+            world.rule(&machine, subject, json!({"allow": role}), namespace).await;
+        }
+        world
+    }
+
+    async fn rule(&mut self, who: &Operator, subject: &str, effect: Value, namespace: &str) -> u64 {
+        let request = json!({"subject": subject, "effect": effect, "namespace": namespace});
+        let made = self.done(who, "/rule/add", request).await;
+        made["rule"]["id"].as_u64().unwrap()
+    }
+
+    /// Somebody, by the rules as the directory has them now.
+    fn operator(&mut self, name: &str) -> Operator {
+        let view = self.changes.directory.view();
+        let bindings: BTreeMap<BindingId, BindingRecord> = view.bindings(None, 1000).unwrap().into_iter().collect();
+        self.rules = bindings.values().cloned().collect();
+        let records = Records {
+            users: view.users(None, 100).unwrap().into_iter().collect(),
+            groups: view.groups().unwrap().into_iter().map(|(name, _)| name).collect(),
+            roles: view.roles().unwrap().into_iter().collect(),
+            bindings,
+            ..Records::default()
+        };
+        let rights = Rights::new(records);
+        let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let caller = rights.as_caller(&Subject::User(name.to_owned()), address).unwrap();
+        Operator::client(caller, &Access::fixed(rights, Arc::new(Still)))
+    }
+
+    async fn ask(&self, who: &Operator, path: &str, body: Value) -> (StatusCode, Value) {
+        let router = Router::new()
+            .merge(identities::router())
+            .merge(groups::router())
+            .merge(access::router())
+            .layer(from_fn_with_state(self.audit.clone(), audited::audited))
+            .layer(Extension(who.clone()))
+            .with_state(self.changes.clone());
+        let request =
+            Request::builder().method(Method::POST).uri(path).header(header::CONTENT_TYPE, "application/json");
+        let response = router.oneshot(request.body(Body::from(body.to_string())).unwrap()).await.unwrap();
+        let status = response.status();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, serde_json::from_slice(&body).unwrap_or_default())
+    }
+
+    async fn done(&self, who: &Operator, path: &str, body: Value) -> Value {
+        let (status, answer) = self.ask(who, path, body.clone()).await;
+        assert_eq!(status, StatusCode::OK, "{path} {body}: {answer}");
+        answer
+    }
+
+    async fn denied(&self, who: &Operator, path: &str, body: Value) {
+        let (status, answer) = self.ask(who, path, body.clone()).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{path} {body}: {answer}");
+    }
+}
+
+fn binding(subject: &str, effect: &Value, namespace: &str) -> Value {
+    json!({"subject": subject, "effect": effect, "namespace": namespace})
+}
+
+#[tokio::test]
+async fn an_owner_grants_what_he_has_and_no_more() {
+    let mut world = World::new().await;
+    let olga = world.operator("olga");
+    for role in ["reader", "writer", "maintainer", "owner"] {
+        world.done(&olga, "/rule/add", binding("user:bob", &json!({"allow": role}), "acme/app")).await;
+    }
+    for (role, namespace) in [
+        ("operator", "acme"),
+        ("auditor", "acme"),
+        ("reader", ""),
+        ("reader", "acme2"),
+        ("reader", "other"),
+        ("owner", ""),
+    ] {
+        world.denied(&olga, "/rule/add", binding("user:olga", &json!({"allow": role}), namespace)).await;
+    }
+    // Nor takes she what only others have.
+    world.denied(&olga, "/rule/add", binding("user:bob", &json!({"deny": ["audit"]}), "acme")).await;
+    let (status, _) = world.ask(&olga, "/rule/add", binding("user:nobody", &json!({"allow": "reader"}), "acme")).await;
+    assert_eq!(status, StatusCode::NOT_FOUND, "only to whom there is");
+    let made = world.done(&olga, "/rule/add", binding("user:bob", &json!({"allow": "reader"}), "acme")).await;
+    assert_eq!(made["rule"]["created_by"], "user:olga");
+    let event = world.audit.events().into_iter().rev().find(|event| event.action == "access").unwrap();
+    assert_eq!((event.actor.as_str(), event.outcome, event.repository.as_str()), ("user:olga", Outcome::Done, "acme"));
+}
+
+#[tokio::test]
+async fn a_denial_is_not_taken_back_by_whom_it_is_about() {
+    let mut world = World::new().await;
+    let machine = Operator::machine();
+    let deny = world.rule(&machine, "group:leads", json!({"deny": ["push"]}), "acme/frozen").await;
+    let elsewhere = world.rule(&machine, "user:bob", json!({"allow": "reader"}), "other").await;
+    let olga = world.operator("olga");
+    world.denied(&olga, "/rule/remove", json!({"id": deny})).await;
+    world.denied(&olga, "/rule/remove", json!({"id": elsewhere})).await;
+    // That there is no such rule, she is told in the same way.
+    world.denied(&olga, "/rule/remove", json!({"id": 4711})).await;
+    // She has not all of acme's push any more, so she cannot hand it on for all of it.
+    world.denied(&olga, "/rule/add", binding("user:bob", &json!({"allow": "writer"}), "acme")).await;
+    world.done(&olga, "/rule/add", binding("user:bob", &json!({"allow": "writer"}), "acme/app")).await;
+    let root = world.operator("root");
+    world.done(&root, "/rule/remove", json!({"id": deny})).await;
+}
+
+#[tokio::test]
+async fn who_keeps_accounts_becomes_nobody_who_may_more() {
+    let mut world = World::new().await;
+    let ann = world.operator("ann");
+    // Accounts and groups that may no more than she.
+    world.done(&ann, "/user/add", json!({"name": "new", "password": "correct horse battery"})).await;
+    world.done(&ann, "/user/set", json!({"name": "bob", "disabled": true})).await;
+    world.done(&ann, "/group/add", json!({"name": "readers", "description": ""})).await;
+    world.done(&ann, "/group/member", json!({"name": "readers", "add": ["user:bob"], "remove": []})).await;
+    world.done(&ann, "/rule/add", binding("group:readers", &json!({"allow": "reader"}), "")).await;
+    // Those that may more.
+    for (path, body) in [
+        ("/user/set", json!({"name": "root", "password": "correct horse battery"})),
+        ("/user/set", json!({"name": "olga", "password": "correct horse battery"})),
+        ("/user/set", json!({"name": "bob", "groups": ["crew"]})),
+        ("/user/add", json!({"name": "mole", "groups": ["crew"]})),
+        ("/user/remove", json!({"name": "root"})),
+        ("/secret/add", json!({"subject": "user:root"})),
+        ("/sessions/end", json!({"subject": "user:root"})),
+        ("/group/member", json!({"name": "crew", "add": ["user:ann"], "remove": []})),
+        ("/group/remove", json!({"name": "crew"})),
+        ("/robot/add", json!({"name": "mole", "groups": ["leads"]})),
+        ("/role/set", json!({"name": "keeper", "actions": ["access", "pull", "operate"]})),
+        ("/rule/add", binding("user:ann", &json!({"allow": "operator"}), "")),
+    ] {
+        world.denied(&ann, path, body).await;
+    }
+    let view = world.changes.directory.view();
+    assert!(view.user("mole").unwrap().is_none() && view.user("root").unwrap().unwrap().password.is_none());
+    assert!(world.rules.iter().all(|rule| rule.condition == Condition::default()));
+    let gives_all = |rule: &&BindingRecord| matches!(&rule.effect, Effect::Allow { role } if role == "operator");
+    assert_eq!(world.rules.iter().filter(gives_all).count(), 2);
+    // Whoever operates the cluster may all of it.
+    let root = world.operator("root");
+    world.done(&root, "/user/set", json!({"name": "olga", "password": "correct horse battery"})).await;
+    world.done(&root, "/group/member", json!({"name": "crew", "add": ["user:bob"], "remove": []})).await;
+}
+
+#[tokio::test]
+async fn rules_are_shown_to_whom_they_concern() {
+    let mut world = World::new().await;
+    let listed = async |world: &World, who: &Operator| {
+        let answer = world.done(who, "/rules", json!({})).await;
+        answer["rules"].as_array().unwrap().iter().map(|rule| rule["namespace"].clone()).collect::<Vec<_>>()
+    };
+    let (olga, bob, root) = (world.operator("olga"), world.operator("bob"), world.operator("root"));
+    assert_eq!(listed(&world, &olga).await, ["acme"]);
+    assert_eq!(listed(&world, &bob).await, [Value::Null; 0]);
+    assert_eq!(listed(&world, &root).await.len(), 4);
+}

@@ -1,0 +1,265 @@
+//! Brings what the node keeps under its newest data key, or into the clear if that is wanted: after encryption was turned
+//! on or off, and after the key was rotated. When nothing lies under an older key any more, that key is forgotten.
+//!
+//! What holds: a key is forgotten only after everything was seen that could lie under it, absent disks included, and only
+//! if this look began a while after it was current last, so that whoever has begun a file with it has its name on the
+//! disk. Each file is replaced as a whole; after a crash the files themselves tell how far it has come. While nothing is
+//! to be done nothing is looked at: the keyring remembers it.
+
+mod content;
+mod metrics;
+mod own;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use storage::exec::Exec;
+use storage::shard::DiskId;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{info, warn};
+
+pub use content::BytesByKey;
+pub use metrics::Metrics;
+pub(crate) use own::{OwnContent, Parts};
+pub use walk::{Count, Counts};
+
+use self::content::{Content, Trouble};
+use self::walk::{Walk, walk};
+use crate::vault::{Vault, Wanted};
+
+/// Time between two looks whether something is to be done.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// Files that were begun under a key before another one was current are to be seen on the disk after this.
+const GRACE: Duration = Duration::from_secs(5);
+/// First pause before what could not be rewritten is tried again; it doubles.
+const RETRY_MIN: Duration = Duration::from_secs(2);
+/// Longest pause.
+const RETRY_MAX: Duration = Duration::from_mins(1);
+
+/// How far it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Everything is as it is wanted.
+    Settled,
+    /// Files are looked at and rewritten.
+    Working,
+    /// Something cannot be rewritten now; it is tried again.
+    Waiting(String),
+}
+
+/// The rewriting of one node. Cheap to clone; it ends with the last clone.
+#[derive(Clone, Debug)]
+pub struct Reseal {
+    shared: Arc<Shared>,
+    task: Arc<Mutex<Option<AbortOnDropHandle<()>>>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    vault: Vault,
+    content: Arc<dyn Content>,
+    exec: Exec,
+    bytes_per_second: u64,
+    metrics: Metrics,
+    walks: Mutex<BTreeMap<DiskId, Walk>>,
+    waiting: Mutex<Option<String>>,
+}
+
+impl Shared {
+    /// Looks at the walk of a disk, a fresh one if it was for something else.
+    fn with<T>(&self, disk: DiskId, wanted: Wanted, look: impl FnOnce(&mut Walk) -> T) -> T {
+        let mut walks = self.walks.lock().unwrap_or_else(PoisonError::into_inner);
+        let walk = walks.entry(disk).or_insert_with(|| Walk::new(wanted));
+        if walk.wanted != wanted {
+            *walk = Walk::new(wanted);
+        }
+        look(walk)
+    }
+
+    fn wait_for(&self, what: Option<String>) {
+        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = what;
+    }
+}
+
+impl Reseal {
+    /// Begins to look at what there is to do.
+    pub(crate) fn start(vault: Vault, content: OwnContent, bytes_per_second: u64, metrics: Metrics) -> Self {
+        let exec = content.exec();
+        Self::over(vault, Arc::new(content), exec, bytes_per_second, metrics)
+    }
+
+    /// Ends it, and waits until it has ended.
+    pub(crate) async fn stop(&self) {
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task {
+            let task: JoinHandle<()> = task.detach();
+            task.abort();
+            // Cancelled, which is what was asked for.
+            let _cancelled = task.await;
+        }
+    }
+
+    fn over(vault: Vault, content: Arc<dyn Content>, exec: Exec, bytes_per_second: u64, metrics: Metrics) -> Self {
+        let (walks, waiting) = (Mutex::default(), Mutex::default());
+        let shared = Arc::new(Shared { vault, content, exec, bytes_per_second, metrics, walks, waiting });
+        let task = AbortOnDropHandle::new(tokio::spawn(keep(Arc::clone(&shared))));
+        Self { shared, task: Arc::new(Mutex::new(Some(task))) }
+    }
+
+    /// The keys.
+    #[must_use]
+    pub fn vault(&self) -> &Vault {
+        &self.shared.vault
+    }
+
+    /// How far it is.
+    #[must_use]
+    pub fn state(&self) -> State {
+        if self.shared.vault.is_settled() {
+            return State::Settled;
+        }
+        let waiting = self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.clone().map_or(State::Working, State::Waiting)
+    }
+
+    /// What the shard files lie under, as far as they were counted, and whether all were.
+    #[must_use]
+    pub fn shards(&self) -> (Counts, bool) {
+        let Some(wanted) = self.shared.vault.wanted() else { return (total(&self.shared, None), true) };
+        if self.shared.vault.is_settled() {
+            return (total(&self.shared, wanted.under()), true);
+        }
+        let walks = self.shared.walks.lock().unwrap_or_else(PoisonError::into_inner);
+        let disks = self.shared.content.disks();
+        let mut counts = Counts::new();
+        let mut is_whole = self.shared.content.absent().is_empty();
+        for disk in disks {
+            let walk = walks.get(&disk).filter(|walk| walk.wanted == wanted);
+            is_whole &= walk.is_some_and(|walk| walk.stale.is_some());
+            for (under, count) in walk.iter().flat_map(|walk| &walk.counts) {
+                let sum = counts.entry(*under).or_default();
+                sum.files += count.files;
+                sum.bytes += count.bytes;
+            }
+        }
+        (counts, is_whole)
+    }
+
+    /// What the databases lie under.
+    ///
+    /// # Errors
+    /// Why they cannot be looked at, for people.
+    pub async fn databases(&self) -> Result<BytesByKey, String> {
+        self.shared.content.databases().await
+    }
+}
+
+/// Everything under one key, or in the clear, as the catalog counts it.
+fn total(shared: &Shared, under: Option<storage::seal::KeyId>) -> Counts {
+    let (files, bytes) = shared.content.totals();
+    if files == 0 { Counts::new() } else { Counts::from([(under, Count { files, bytes })]) }
+}
+
+/// Brings everything to what is wanted, again and again.
+async fn keep(shared: Arc<Shared>) {
+    let mut since: Option<(Wanted, Instant)> = None;
+    let mut databases = None;
+    let mut pause = RETRY_MIN;
+    loop {
+        measure(&shared);
+        let Some(wanted) = shared.vault.wanted().filter(|_| !shared.vault.is_settled()) else {
+            sleep(LOOK_INTERVAL).await;
+            continue;
+        };
+        let begun = match since {
+            Some((before, begun)) if before == wanted => begun,
+            _ => {
+                (databases, pause) = (None, RETRY_MIN);
+                shared.wait_for(None);
+                since.insert((wanted, Instant::now())).1
+            }
+        };
+        if begun.elapsed() < GRACE {
+            sleep(LOOK_INTERVAL).await;
+            continue;
+        }
+        let trouble = bring(&shared, wanted, &mut databases).await.err();
+        measure(&shared);
+        if shared.vault.wanted() != Some(wanted) {
+            continue;
+        }
+        match trouble {
+            None => settle(&shared, wanted).await,
+            Some(trouble) => shared.wait_for(Some(trouble)),
+        }
+        if !shared.vault.is_settled() {
+            sleep(pause).await;
+            pause = (pause * 2).min(RETRY_MAX);
+        }
+    }
+}
+
+/// Brings everything to what is wanted. `databases` says for what they were rewritten.
+async fn bring(shared: &Shared, wanted: Wanted, databases: &mut Option<Wanted>) -> Result<(), Trouble> {
+    shared.content.seal_secrets().await?;
+    if *databases != Some(wanted) && older_databases(shared, wanted).await? > 0 {
+        shared.content.rewrite_databases().await?;
+    }
+    *databases = Some(wanted);
+    let disks = shared.content.disks();
+    for result in join_all(disks.iter().map(|disk| walk(shared, *disk, wanted))).await {
+        result?;
+    }
+    if let Some(absent) = shared.content.absent().first() {
+        return Err(format!("a disk is not there, and may hold files under an older key: {absent}"));
+    }
+    let bytes = older_databases(shared, wanted).await?;
+    if bytes > 0 {
+        *databases = None;
+        return Err(format!("{bytes} bytes of the databases are not rewritten yet"));
+    }
+    let left: u64 = disks.iter().map(|disk| shared.with(*disk, wanted, |walk| walk.left)).sum();
+    if disks.iter().all(|disk| shared.with(*disk, wanted, |walk| walk.is_done(wanted))) {
+        return Ok(());
+    }
+    Err(format!("{left} shard files cannot be rewritten yet: of uploads in progress, or of nothing that is known"))
+}
+
+/// Bytes of the databases that are not as they are wanted.
+async fn older_databases(shared: &Shared, wanted: Wanted) -> Result<u64, Trouble> {
+    let found = shared.content.databases().await?;
+    Ok(found.iter().filter(|(under, _)| **under != wanted.under()).map(|(_, bytes)| bytes).sum())
+}
+
+async fn settle(shared: &Shared, wanted: Wanted) {
+    let vault = shared.vault.clone();
+    match shared.exec.run(move || vault.settle(wanted)).await {
+        Ok(()) => {
+            shared.wait_for(None);
+            info!(key = ?wanted.under(), "everything that this node keeps is encrypted as it is configured");
+        }
+        Err(error) => {
+            warn!(%error, "older data keys cannot be forgotten");
+            shared.wait_for(Some(error.to_string()));
+        }
+    }
+}
+
+/// Tells the metrics what is left.
+fn measure(shared: &Shared) {
+    let keys = shared.vault.keys().len();
+    let wanted = shared.vault.wanted().filter(|_| !shared.vault.is_settled());
+    let older = wanted.map_or(0, |wanted| {
+        let walks = shared.walks.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_it = walks.values().filter(|walk| walk.wanted == wanted).flat_map(|walk| &walk.counts);
+        of_it.filter(|(under, _)| **under != wanted.under()).map(|(_, count)| count.bytes).sum()
+    });
+    shared.metrics.set(older, keys);
+}

@@ -1,0 +1,277 @@
+//! What is rewritten when, over files that are only told of.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use storage::disk::{Files, RealFiles};
+use storage::kv::MemoryEngines;
+use storage::seal::KeyId;
+use storage::shard::{Attempt, ExtentIndex, ObjectId, ShardIndex, ShardName};
+use tokio::time::timeout;
+
+use super::content::Found;
+use super::*;
+use crate::config::Settings;
+use crate::environment::{BoxFuture, Environment, real};
+
+const DISK: DiskId = DiskId([1; 16]);
+const OTHER: DiskId = DiskId([2; 16]);
+
+/// What a node keeps, as far as it matters here.
+#[derive(Debug, Default)]
+struct Kept {
+    shards: BTreeMap<DiskId, Vec<Found>>,
+    databases: BytesByKey,
+    absent: Vec<String>,
+    /// Names that the catalog does not know.
+    strange: BTreeSet<u8>,
+    /// Names that cannot be written.
+    broken: BTreeSet<u8>,
+    rewritten: u64,
+    looked: u64,
+}
+
+#[derive(Debug)]
+struct World {
+    kept: Mutex<Kept>,
+    vault: Vault,
+    _directory: tempfile::TempDir,
+}
+
+fn name(number: u8) -> ShardName {
+    ShardName { object: ObjectId([number; 16]), extent: ExtentIndex(0), attempt: Attempt(1), shard: ShardIndex(0) }
+}
+
+fn shard(number: u8, under: Option<KeyId>) -> Found {
+    Found { name: name(number), bytes: 1000, under }
+}
+
+fn ready<T: Send + 'static>(value: T) -> BoxFuture<'static, T> {
+    Box::pin(std::future::ready(value))
+}
+
+impl World {
+    /// A vault that has just been made, over these shards and databases in the clear.
+    async fn new(numbers: &[u8], content: bool) -> Arc<Self> {
+        let directory = tempfile::tempdir().unwrap();
+        let files = Arc::new(RealFiles);
+        let environment = Environment {
+            exec: Exec::inline(),
+            ..real(Arc::<RealFiles>::clone(&files), Arc::new(MemoryEngines::new(files)))
+        };
+        let mut settings = Settings { data_dir: directory.path().to_owned(), ..Settings::default() };
+        settings.encryption.key_file = Some(directory.path().join("key"));
+        settings.encryption.content = content;
+        RealFiles.create_directory_all(&directory.path().join("identity")).unwrap();
+        RealFiles.replace(&directory.path().join("key"), format!("01{}", "07".repeat(31)).as_bytes()).unwrap();
+        let vault = Vault::open(&environment, &settings, false).await.unwrap();
+        let kept = Kept {
+            shards: BTreeMap::from([(DISK, numbers.iter().map(|number| shard(*number, None)).collect())]),
+            databases: BytesByKey::from([(None, 5000)]),
+            ..Kept::default()
+        };
+        Arc::new(Self { kept: Mutex::new(kept), vault, _directory: directory })
+    }
+
+    fn start(self: &Arc<Self>) -> Reseal {
+        let content: Arc<dyn Content> = Arc::<Self>::clone(self);
+        Reseal::over(self.vault.clone(), content, Exec::inline(), 0, Metrics::default())
+    }
+
+    fn with<T>(&self, look: impl FnOnce(&mut Kept) -> T) -> T {
+        look(&mut self.kept.lock().unwrap())
+    }
+
+    fn current(&self) -> Option<KeyId> {
+        self.vault.wanted().and_then(Wanted::under)
+    }
+
+    /// Whether every byte is as it is wanted.
+    fn is_whole(&self) -> bool {
+        let wanted = self.current();
+        self.with(|kept| {
+            kept.shards.values().flatten().all(|found| found.under == wanted)
+                && kept.databases.keys().all(|under| *under == wanted)
+        })
+    }
+}
+
+impl Content for World {
+    fn seal_secrets(&self) -> BoxFuture<'_, Result<(), Trouble>> {
+        ready(Ok(()))
+    }
+
+    fn rewrite_databases(&self) -> BoxFuture<'_, Result<(), Trouble>> {
+        let under = self.current();
+        self.with(|kept| kept.databases = BytesByKey::from([(under, 5000)]));
+        ready(Ok(()))
+    }
+
+    fn databases(&self) -> BoxFuture<'_, Result<BytesByKey, Trouble>> {
+        ready(Ok(self.with(|kept| kept.databases.clone())))
+    }
+
+    fn disks(&self) -> Vec<DiskId> {
+        self.with(|kept| kept.shards.keys().copied().collect())
+    }
+
+    fn absent(&self) -> Vec<String> {
+        self.with(|kept| kept.absent.clone())
+    }
+
+    fn totals(&self) -> (u64, u64) {
+        (9, 9000)
+    }
+
+    fn list(&self, disk: DiskId, page: u8) -> BoxFuture<'_, Result<Vec<Found>, Trouble>> {
+        let found = self.with(|kept| {
+            kept.looked += 1;
+            kept.shards[&disk].iter().filter(|found| found.name.object.0[0] == page).copied().collect()
+        });
+        ready(Ok(found))
+    }
+
+    fn is_placed(&self, _disk: DiskId, name: &ShardName) -> Result<bool, Trouble> {
+        Ok(!self.with(|kept| kept.strange.contains(&name.object.0[0])))
+    }
+
+    fn reseal(&self, disk: DiskId, name: ShardName) -> BoxFuture<'_, Result<(), Trouble>> {
+        let under = self.current();
+        let result = self.with(|kept| {
+            if kept.broken.contains(&name.object.0[0]) {
+                return Err("it cannot be read".to_owned());
+            }
+            let shards = kept.shards.get_mut(&disk).unwrap();
+            shards.iter_mut().find(|found| found.name == name).unwrap().under = under;
+            kept.rewritten += 1;
+            Ok(())
+        });
+        ready(result)
+    }
+}
+
+async fn settled(reseal: &Reseal) {
+    let wait = async {
+        while reseal.state() != State::Settled {
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    timeout(Duration::from_mins(10), wait).await.expect("it comes to an end");
+}
+
+async fn waiting(reseal: &Reseal) -> String {
+    let wait = async {
+        loop {
+            if let State::Waiting(what) = reseal.state() {
+                return what;
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    timeout(Duration::from_mins(10), wait).await.expect("it says what it waits for")
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_in_the_clear_is_encrypted_and_then_nothing_is_looked_at() {
+    let world = World::new(&[0, 7, 9, 255], true).await;
+    let reseal = world.start();
+    assert_eq!(reseal.state(), State::Working);
+    settled(&reseal).await;
+    assert!(world.is_whole());
+    assert_eq!(world.with(|kept| kept.rewritten), 4);
+    let looked = world.with(|kept| kept.looked);
+    sleep(Duration::from_hours(1)).await;
+    assert_eq!(world.with(|kept| kept.looked), looked);
+    drop(reseal);
+    let reseal = world.start();
+    sleep(Duration::from_hours(1)).await;
+    assert_eq!(
+        (reseal.state(), world.with(|kept| kept.looked)),
+        (State::Settled, looked),
+        "not after a restart either"
+    );
+    assert_eq!(reseal.shards().0, Counts::from([(world.current(), Count { files: 9, bytes: 9000 })]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_key_goes_when_nothing_lies_under_it() {
+    let world = World::new(&[1, 2, 3], true).await;
+    let reseal = world.start();
+    settled(&reseal).await;
+    let old = world.current();
+    world.with(|kept| kept.strange = BTreeSet::from([2]));
+    let new = world.vault.rotate().await.unwrap();
+    assert!(waiting(&reseal).await.starts_with("1 shard files cannot be rewritten yet"));
+    let one = |files| Count { files, bytes: files * 1000 };
+    assert_eq!(reseal.shards(), (Counts::from([(old, one(1)), (Some(new), one(2))]), true));
+    assert_eq!(world.vault.keys().len(), 2, "a file lies under it");
+    // The upload is over.
+    world.with(|kept| kept.strange.clear());
+    settled(&reseal).await;
+    assert!(world.is_whole());
+    assert_eq!(world.vault.keys().iter().map(|key| key.id).collect::<Vec<_>>(), [new]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_was_begun_under_the_old_key_keeps_it() {
+    let world = World::new(&[], true).await;
+    let reseal = world.start();
+    settled(&reseal).await;
+    let old = world.current();
+    world.vault.rotate().await.unwrap();
+    // A writer that has taken the key, and shows its file a moment later.
+    sleep(GRACE.mul_f64(0.8)).await;
+    world.with(|kept| kept.shards.get_mut(&DISK).unwrap().push(shard(9, old)));
+    settled(&reseal).await;
+    assert!(world.is_whole(), "it was seen and rewritten before the key went");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_is_away_keeps_the_old_key() {
+    let world = World::new(&[1], true).await;
+    world.with(|kept| kept.absent.push("disk 02 at /srv/two".to_owned()));
+    let reseal = world.start();
+    assert!(waiting(&reseal).await.ends_with("disk 02 at /srv/two"));
+    assert!(!reseal.shards().1, "not all is counted");
+    world.with(|kept| {
+        kept.absent.clear();
+        kept.shards.insert(OTHER, vec![shard(5, None)]);
+    });
+    settled(&reseal).await;
+    assert!(world.is_whole());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_rewritten_is_tried_again() {
+    let world = World::new(&[1, 2], true).await;
+    world.with(|kept| kept.broken.insert(2));
+    let reseal = world.start();
+    waiting(&reseal).await;
+    assert_eq!(world.with(|kept| kept.rewritten), 1, "the others are rewritten all the same");
+    world.with(|kept| kept.broken.clear());
+    settled(&reseal).await;
+    assert!(world.is_whole());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rotation_in_the_middle_begins_anew() {
+    let world = World::new(&[1, 2, 3], true).await;
+    let reseal = world.start();
+    sleep(GRACE).await;
+    let last = world.vault.rotate().await.unwrap();
+    settled(&reseal).await;
+    assert!(world.is_whole());
+    assert_eq!(world.vault.keys().iter().map(|key| key.id).collect::<Vec<_>>(), [last]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn content_goes_back_into_the_clear() {
+    let world = World::new(&[1, 2], false).await;
+    let under = Some(world.vault.keys()[0].id);
+    world.with(|kept| kept.shards.values_mut().flatten().for_each(|found| found.under = under));
+    let reseal = world.start();
+    settled(&reseal).await;
+    assert_eq!(world.current(), None);
+    assert!(world.is_whole());
+    assert_eq!(world.vault.keys().len(), 1, "the secrets of the node stay encrypted");
+}
