@@ -259,12 +259,41 @@ fn no_block_is_sealed_twice_under_one_number() {
     let files = Arc::new(StagedFiles::default());
     files.free_bytes.store(900_000, Ordering::Relaxed);
     let disk = disk_under(files.clone(), &keys(&[1], Some(1)));
-    files.full.store(true, Ordering::Relaxed);
     let mut writer = ShardWriter::create(&disk.disk, NAME, profile(), 8).unwrap();
+    files.full.store(true, Ordering::Relaxed);
     let append = |writer: &mut ShardWriter, byte: u8| writer.append(checksum(&NAME, 0, &[byte; 8]), &[byte; 8]);
     assert!(append(&mut writer, 1).unwrap_err().is_no_space());
     // A part of it may be on the disk.
     assert!(matches!(append(&mut writer, 2), Err(ShardError::Misuse { .. })));
+}
+
+#[test]
+fn an_open_writer_shows_its_key_before_its_first_block() {
+    let keys = keys(&[1, 2], Some(1));
+    let disk = disk_under(Arc::new(RealFiles), &keys);
+    let mut writer = ShardWriter::create(&disk.disk, NAME, profile(), 64).unwrap();
+    keys.swap(keyring(&[1, 2], Some(2)));
+    assert_eq!(seal_of(&disk.disk, &NAME).unwrap(), Some(key_id(1)));
+    for (number, block) in blocks(&geometry()).iter().enumerate() {
+        writer.append(checksum(&NAME, number as u64, block), block).unwrap();
+    }
+    assert_eq!(writer.finish().unwrap(), content(&disk).len() as u64);
+    assert_eq!(read_all(&disk).unwrap(), blocks(&geometry()));
+}
+
+#[test]
+fn a_file_without_a_header_yet_is_no_damage() {
+    let disk = disk_under(Arc::new(RealFiles), &Keys::clear());
+    let writer = ShardWriter::create(&disk.disk, NAME, profile(), 64).unwrap();
+    assert!(matches!(seal_of(&disk.disk, &NAME), Err(ShardError::Corrupt { truncated: true, .. })));
+    assert_eq!(disk.disk.errors().corrupt, 0);
+    drop(writer);
+    let files = Arc::new(StagedFiles::default());
+    files.free_bytes.store(900_000, Ordering::Relaxed);
+    let full = disk_under(files.clone(), &keys(&[1], Some(1)));
+    files.full.store(true, Ordering::Relaxed);
+    assert!(ShardWriter::create(&full.disk, NAME, profile(), 64).unwrap_err().is_no_space());
+    assert!(seal_of(&full.disk, &NAME).unwrap_err().is_missing(), "what could not be begun is removed");
 }
 
 /// Real files that write down, in order, what makes a change durable.

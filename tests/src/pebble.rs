@@ -95,7 +95,8 @@ impl Pebble {
         pebble.arg("-config").arg(file).args(["-dnsserver", &self.dns.address().to_string()]);
         // It sleeps for seconds otherwise, and takes half of what was proved before for granted.
         pebble.env("PEBBLE_VA_NOSLEEP", "1").env("PEBBLE_AUTHZREUSE", "0").env("PEBBLE_VA_ALWAYS_VALID", "0");
-        pebble.env("PEBBLE_WFE_NONCEREJECT", "15");
+        // More would be rejected three times in a row now and then, and the library gives up after that.
+        pebble.env("PEBBLE_WFE_NONCEREJECT", "5");
         self.launch(pebble, "pebble", self.directory.address()).await
     }
 

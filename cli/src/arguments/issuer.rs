@@ -17,9 +17,9 @@ An issuer is a system outside whose signed tokens are believed:
 
 Keys are looked for where OpenID Connect discovery says, unless --jwks-url, --jwks-file or --certificates says otherwise.
 
-There is no login with a browser yet. Whoever has an ID token logs in with it as the password of the name oidc (docker login
--u oidc), or of his own name here, or exchanges it at POST /token (grant type token-exchange, RFC 8693). Once he has done so,
-an operator can make a key for him that lasts: regnode user key add NAME.
+Operators log in with their browser: regnode login --browser. For images, whoever has an ID token logs in with it as the
+password of the name oidc (docker login -u oidc), or of his own name here, or exchanges it at POST /token (grant type
+token-exchange, RFC 8693). Once he has done so, an operator can make a key for him that lasts: regnode user key add NAME.
 
 Examples:
   regnode issuer set github --issuer https://token.actions.githubusercontent.com --audience regnode --for workload

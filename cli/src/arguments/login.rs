@@ -11,7 +11,7 @@ use super::Ask;
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Over the network")]
 pub(crate) struct Remote {
-    /// Ask this registry, https://HOST[:PORT], instead of the node on this machine, with the login of `regnode login`. In
+    /// Ask this registry, `https://HOST[:PORT]`, instead of the node on this machine, with the login of `regnode login`. In
     /// scripts: REGNODE_SERVER.
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) server: Option<String>,
@@ -35,7 +35,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = LOGIN_HELP)]
 pub(crate) struct Login {
-    /// The registry, https://HOST[:PORT].
+    /// The registry, `https://HOST[:PORT]`.
     #[arg(value_name = "URL")]
     pub(crate) url: String,
     /// Log in with a password, or a robot's secret: a user's name, or robot+NAME.
@@ -61,7 +61,7 @@ pub(crate) struct Login {
 /// `regnode logout`.
 #[derive(Debug, Args)]
 pub(crate) struct Logout {
-    /// The registry, https://HOST[:PORT].
+    /// The registry, `https://HOST[:PORT]`.
     #[arg(value_name = "URL")]
     pub(crate) url: String,
 }

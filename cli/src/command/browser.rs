@@ -48,29 +48,36 @@ pub(super) fn choose<'w>(ways: &'w Ways, named: Option<&str>) -> Result<&'w Issu
     }
 }
 
-/// The ID token of whoever logs in, and the nonce that it was made for.
+/// An ID token, and what shows for which login it was made.
+pub(super) struct Signed {
+    pub(super) token: String,
+    pub(super) nonce: String,
+    pub(super) nonce_secret: String,
+}
+
+/// The ID token of whoever logs in at a registry.
 #[expect(clippy::print_stderr, reason = "what is to be done stands apart from the command's output")]
 pub(super) async fn id_token(
     environment: &Environment,
-    issuer: &Issuer,
+    (registry, issuer): (&str, &Issuer),
     scopes: &str,
     open: bool,
-) -> Result<(String, String)> {
+) -> Result<Signed> {
     let web = admin_client::web(environment, issuer.authority.as_deref())?;
     let provider = Provider::discover(&web, &issuer.issuer).await?;
     let listener = environment.network.listen("127.0.0.1:0").await.context("listening for the browser")?;
     let redirect_uri = format!("http://{}{CALLBACK}", listener.local_address()?);
-    let request = SignIn::new(&provider, &issuer.client_id, &redirect_uri, scopes, environment.entropy.as_ref());
+    let entropy = environment.entropy.as_ref();
+    let request = SignIn::new(&provider, (registry, &issuer.client_id), &redirect_uri, scopes, entropy);
+    eprintln!(
+        "The registry {registry} has people log in at {}: if that is not what you expect, stop here.",
+        issuer.issuer
+    );
     eprintln!("Log in at {} with your browser:\n\n  {}\n", issuer.issuer, request.url());
     if open {
-        let (commands, url) = (Arc::clone(&environment.commands), request.url().to_owned());
-        tokio::spawn(async move {
-            for opener in OPENERS {
-                if commands.run(opener, std::slice::from_ref(&url), &[], CONNECTION_WITHIN).await.is_ok() {
-                    return;
-                }
-            }
-        });
+        let (commands, url) = (&environment.commands, request.url().to_owned());
+        // None there: the address is shown.
+        let _ = OPENERS.iter().any(|opener| commands.start(opener, std::slice::from_ref(&url)).is_ok());
     }
     let request = Arc::new(request);
     let authorization = tokio::select! {
@@ -81,7 +88,8 @@ pub(super) async fn id_token(
         _ = tokio::signal::ctrl_c() => bail!("interrupted: nobody is logged in"),
     };
     let token = provider.id_token(&web, &request, authorization).await?;
-    Ok((token, request.nonce().to_owned()))
+    let (nonce, nonce_secret) = (request.nonce().to_owned(), request.nonce_secret().to_owned());
+    Ok(Signed { token, nonce, nonce_secret })
 }
 
 type Answered = Result<Authorization, AnswerError>;

@@ -29,7 +29,7 @@ pub(crate) async fn login(login: Login, ca: Option<PathBuf>) -> Result<()> {
     let ways = ways(&web, &url).await?;
     let tokens = match &login.username {
         Some(name) => by_password(&web, &ways, name, login.password_stdin).await?,
-        None => by_browser(&environment, &web, &ways, &login).await?,
+        None => by_browser(&environment, &web, (&url, &ways), &login).await?,
     };
     let Some(refresh_token) = tokens.refresh_token.filter(|_| tokens.scope == SCOPE) else {
         bail!("{url} gives no login to administer with to this account");
@@ -70,14 +70,20 @@ async fn by_password(web: &WebClient, ways: &Ways, name: &str, from_stdin: bool)
     understood(&ways.token_url, &tokens(web, &ways.token_url, &form).await?)
 }
 
-async fn by_browser(environment: &Environment, web: &WebClient, ways: &Ways, login: &Login) -> Result<Tokens> {
+async fn by_browser(
+    environment: &Environment,
+    web: &WebClient,
+    (url, ways): (&str, &Ways),
+    login: &Login,
+) -> Result<Tokens> {
     let issuer = browser::choose(ways, login.issuer.as_deref())?;
-    let (token, nonce) = browser::id_token(environment, issuer, &login.scopes, !login.no_open).await?;
+    let signed = browser::id_token(environment, (url, issuer), &login.scopes, !login.no_open).await?;
     let form = [
         ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
-        ("subject_token", &token),
+        ("subject_token", &signed.token),
         ("subject_token_type", "urn:ietf:params:oauth:token-type:id_token"),
-        ("nonce", &nonce),
+        ("nonce", &signed.nonce),
+        ("nonce_secret", &signed.nonce_secret),
         ("service", &ways.service),
         ("scope", SCOPE),
         ("access_type", "offline"),

@@ -116,6 +116,17 @@ impl Access {
         self.rights.load_full()
     }
 
+    /// The rights as the directory's replica has them at this moment, also if [`keep`](Self::keep) has not read them yet.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub(crate) async fn present(&self) -> Result<Arc<Rights>, StateError> {
+        let (Some(source), known) = (&self.source, self.rights()) else { return Ok(self.rights()) };
+        let (view, before) = (source.directory.view(), Arc::clone(&known));
+        let read = source.exec.run(move || read::read(&view, &before)).await?;
+        Ok(read.map_or(known, Arc::new))
+    }
+
     /// Whether the directory's quorum has confirmed since the start that nothing older is known than was acknowledged by
     /// then. In a region that is cut off it may never be.
     #[must_use]

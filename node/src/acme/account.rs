@@ -7,39 +7,85 @@ use instant_acme::{Account, AccountBuilder, AccountCredentials, ExternalAccountK
 use raft::directory::CertificateCommand;
 use tracing::info;
 
-use super::error::{AcmeError, chain};
-use super::http::AcmeHttp;
+use super::error::{AccountFailure, AcmeError, chain};
+use super::http::{AcmeHttp, wait_asked};
 use super::{Acme, Known};
+
+/// What is kept of the account.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    /// As it was opened last.
+    known: Option<Known>,
+    /// Why there is none. In one round the authority is asked for one once, however many domains wait for it.
+    failure: Option<AccountFailure>,
+}
+
+impl Kept {
+    /// Lets the account be asked for again.
+    pub(super) fn retry(&mut self) {
+        self.failure = None;
+    }
+
+    /// What has been found out in this round.
+    fn failed(&self) -> Result<(), AcmeError> {
+        self.failure.clone().map_or(Ok(()), |failure| Err(AcmeError::Account(failure)))
+    }
+
+    /// Keeps what came of asking for an account.
+    fn found<T>(&mut self, outcome: Result<T, AcmeError>) -> Result<T, AcmeError> {
+        outcome.map_err(|error| match error {
+            // The next one may have more luck with the directory.
+            AcmeError::Interrupted(reason) => AcmeError::Interrupted(reason),
+            error => {
+                let failure = AccountFailure { reason: error.to_string(), wait_seconds: wait_asked() };
+                self.failure = Some(failure.clone());
+                AcmeError::Account(failure)
+            }
+        })
+    }
+}
 
 impl Acme {
     /// The account, opened or made.
     pub(super) async fn account(&self) -> Result<Known, AcmeError> {
         let mut kept = self.account.lock().await;
+        kept.failed()?;
         let noted = self.noted()?;
-        if let (Some(known), Some(noted)) = (kept.as_ref(), &noted)
+        if let (Some(known), Some(noted)) = (kept.known.as_ref(), &noted)
             && known.wrapped == *noted
         {
             return Ok(known.clone());
         }
+        let outcome = self.open_or_make(noted).await;
+        let known = kept.found(outcome)?;
+        kept.known = Some(known.clone());
+        Ok(known)
+    }
+
+    async fn open_or_make(&self, noted: Option<Bytes>) -> Result<Known, AcmeError> {
         let wrapped = match noted {
             Some(wrapped) => wrapped,
             None => self.make(None).await?,
         };
-        let known = self.open(wrapped).await?;
-        *kept = Some(known.clone());
-        Ok(known)
+        self.open(wrapped).await
     }
 
     /// Makes another account in place of this one, which the authority does not know.
     pub(super) async fn replace_account(&self, forgotten: &Known) -> Result<(), AcmeError> {
+        let mut kept = self.account.lock().await;
+        kept.failed()?;
+        // Another domain's order may have had it replaced meanwhile.
+        if self.noted()?.is_some_and(|noted| noted != forgotten.wrapped) {
+            return Ok(());
+        }
         info!(account = forgotten.account.id(), "the authority does not know the account, another one is made");
-        self.make(Some(forgotten.wrapped.clone())).await?;
-        Ok(())
+        let outcome = self.make(Some(forgotten.wrapped.clone())).await;
+        kept.found(outcome).map(drop)
     }
 
     /// Forgets what was learnt of the authority: it is asked again where everything is.
     pub(super) async fn forget_account(&self) {
-        self.account.lock().await.take();
+        self.account.lock().await.known = None;
     }
 
     /// The account as the directory has it, wrapped.
@@ -52,14 +98,13 @@ impl Acme {
         let opened = self.keys.account(&self.options.directory, &wrapped)?;
         let credentials: AccountCredentials =
             serde_json::from_slice(&opened).map_err(|error| AcmeError::Line(error.to_string()))?;
-        let (builder, http) = self.builder().await?;
-        let account: Account = builder.from_credentials(credentials).await?;
-        Ok(Known { wrapped, account, http })
+        let account: Account = self.builder().await?.from_credentials(credentials).await?;
+        Ok(Known { wrapped, account })
     }
 
     /// Makes an account and notes it; the one that is noted afterwards.
     async fn make(&self, replaces: Option<Bytes>) -> Result<Bytes, AcmeError> {
-        let (builder, _http) = self.builder().await?;
+        let builder = self.builder().await?;
         let contact: Vec<&str> = self.options.contact.iter().map(String::as_str).collect();
         let new = NewAccount { contact: &contact, terms_of_service_agreed: true, only_return_existing: false };
         let external = self.external().await?;
@@ -73,7 +118,7 @@ impl Acme {
         self.noted()?.ok_or_else(|| AcmeError::Interrupted("the account is not noted yet".to_owned()))
     }
 
-    async fn builder(&self) -> Result<(AccountBuilder, AcmeHttp), AcmeError> {
+    async fn builder(&self) -> Result<AccountBuilder, AcmeError> {
         let web = match self.file("acme.authority", self.options.authority.clone()).await? {
             Some(pem) => self
                 .web
@@ -82,7 +127,7 @@ impl Acme {
             None => self.web.clone(),
         };
         let http = AcmeHttp::new(web, std::sync::Arc::clone(&self.environment.clock));
-        Ok((Account::builder_with_http(Box::new(http.clone())), http))
+        Ok(Account::builder_with_http(Box::new(http)))
     }
 
     /// What binds the account to a customer of the authority (RFC 8555 §7.3.4).

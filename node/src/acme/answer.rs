@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::{HeaderValue, StatusCode, header};
 use raft::directory::{CERTIFICATE_TEXT_LENGTH_MAX, ChallengeRecord, StateError, View};
+use raft::time::Clock;
 use storage::exec::Exec;
 use storage::kv::Engine;
 use tokio::sync::{Mutex, Semaphore};
@@ -37,6 +38,7 @@ pub(crate) struct Answers {
     directory: Arc<dyn DirectoryRecords>,
     metrics: Metrics,
     pub(super) exec: Exec,
+    clock: Arc<dyn Clock>,
     waiting: Arc<Semaphore>,
     /// When the last barrier began.
     barrier: Arc<Mutex<Option<Instant>>>,
@@ -46,9 +48,14 @@ pub(crate) struct Answers {
 type Local = View<Arc<dyn Engine>>;
 
 impl Answers {
-    pub(crate) fn new(directory: Arc<dyn DirectoryRecords>, metrics: Metrics, exec: Exec) -> Self {
+    pub(crate) fn new(
+        directory: Arc<dyn DirectoryRecords>,
+        metrics: Metrics,
+        exec: Exec,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let waiting = Arc::new(Semaphore::new(WAITING_MAX));
-        Self { directory, metrics, exec, waiting, barrier: Arc::default() }
+        Self { directory, metrics, exec, clock, waiting, barrier: Arc::default() }
     }
 
     /// The path at which the authority asks over HTTP.
@@ -101,7 +108,9 @@ impl Answers {
     ) -> Option<ChallengeRecord> {
         let (view, look) = (self.directory.view(), Arc::clone(look));
         let found = self.exec.run(move || look(&view)).await;
-        found.inspect_err(|error| warn!(%error, "challenges cannot be read")).ok().flatten()
+        let found = found.inspect_err(|error| warn!(%error, "challenges cannot be read")).ok().flatten();
+        // It lies there until the next one comes.
+        found.filter(|challenge| challenge.expires > self.clock.now())
     }
 
     /// Waits until the node knows what was known when it was asked, if it may.

@@ -15,6 +15,16 @@ const PASSING: [&str; 3] = ["rateLimited", "serverInternal", "badNonce"];
 /// What all types begin with.
 const TYPE_PREFIX: &str = "urn:ietf:params:acme:error:";
 
+/// Why the account could be neither opened nor made: for all domains the same.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{reason}")]
+pub(super) struct AccountFailure {
+    /// In words.
+    pub(super) reason: String,
+    /// Seconds that the authority asks us to wait, if it does.
+    pub(super) wait_seconds: Option<u64>,
+}
+
 /// Why an attempt came to nothing.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AcmeError {
@@ -55,6 +65,9 @@ pub(super) enum AcmeError {
     /// What the authority has sent is no certificate of the domain and the key.
     #[error("the authority has sent a certificate that cannot be used: {0}")]
     Chain(String),
+    /// There is no account to order with. The order has nothing to do with it.
+    #[error("{0}")]
+    Account(AccountFailure),
     /// The directory does not answer, or another node has come first. Nothing is noted.
     #[error("another node goes on with it, or the directory does not answer: {0}")]
     Interrupted(String),
@@ -107,8 +120,13 @@ impl AcmeError {
             Self::Refused(problem) => !PASSING.contains(&kind(problem.r#type.as_deref())),
             // One whose key cannot be opened is begun anew, too.
             Self::Invalid(_) | Self::NoChallenge(_) | Self::Late { .. } | Self::Chain(_) | Self::Key(_) => true,
-            Self::Line(_) | Self::File { .. } | Self::Hook(_) | Self::Interrupted(_) => false,
+            Self::Line(_) | Self::File { .. } | Self::Hook(_) | Self::Account(_) | Self::Interrupted(_) => false,
         }
+    }
+
+    /// Seconds that the authority asks us to wait, where the error itself knows.
+    pub(super) fn wait_asked(&self) -> Option<u64> {
+        if let Self::Account(failure) = self { failure.wait_seconds } else { None }
     }
 
     /// Whether the authority does not know the account.

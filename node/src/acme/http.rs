@@ -1,8 +1,9 @@
 //! The house's HTTP client as the protocol's library wants it.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -20,23 +21,36 @@ const LIMITS: WebLimits =
 /// Longest time that an authority may ask us to wait, in seconds.
 const WAIT_SECONDS_MAX: u64 = 7 * 86_400;
 
+tokio::task_local! {
+    /// Seconds that the last answer of one attempt asks it to wait. Attempts run side by side over one account.
+    static WAIT: Cell<Option<u64>>;
+}
+
+/// Runs an attempt, which hears of its own waits only.
+pub(super) async fn attempt<F: Future>(attempt: F) -> F::Output {
+    WAIT.scope(Cell::new(None), attempt).await
+}
+
+/// Seconds that the last answer asks the present attempt to wait, if it does.
+pub(super) fn wait_asked() -> Option<u64> {
+    WAIT.try_with(Cell::get).ok().flatten()
+}
+
+/// Keeps it. Outside of an attempt nobody wants to know.
+fn keep_wait(seconds: Option<u64>) {
+    let _outside = WAIT.try_with(|wait| wait.set(seconds));
+}
+
 /// Asks the authority.
 #[derive(Clone, Debug)]
 pub(super) struct AcmeHttp {
     web: WebClient,
     clock: Arc<dyn Clock>,
-    /// What the last answer asks us to wait, seconds.
-    wait: Arc<Mutex<Option<u64>>>,
 }
 
 impl AcmeHttp {
     pub(super) fn new(web: WebClient, clock: Arc<dyn Clock>) -> Self {
-        Self { web, clock, wait: Arc::default() }
-    }
-
-    /// Seconds that the authority's last answer asks us to wait, if it does.
-    pub(super) fn wait_seconds(&self) -> Option<u64> {
-        *self.wait.lock().unwrap_or_else(PoisonError::into_inner)
+        Self { web, clock }
     }
 }
 
@@ -53,9 +67,9 @@ impl HttpClient for AcmeHttp {
                 Err(never) => match never {},
             };
             let request = WebRequest { method: head.method, url: head.uri.to_string(), headers: head.headers, body };
+            keep_wait(None);
             let answer = this.web.send(request, LIMITS).await.map_err(|error| Error::Other(Box::new(error)))?;
-            let wait = wait_seconds(&answer.headers, this.clock.now());
-            *this.wait.lock().unwrap_or_else(PoisonError::into_inner) = wait;
+            keep_wait(wait_seconds(&answer.headers, this.clock.now()));
             let mut response = Response::new(Full::new(answer.body));
             *response.status_mut() = answer.status;
             *response.headers_mut() = answer.headers;
@@ -77,6 +91,20 @@ fn wait_seconds(headers: &HeaderMap, now: Timestamp) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn each_attempt_hears_of_its_own_waits() {
+        let waits = |seconds| {
+            attempt(async move {
+                keep_wait(Some(seconds));
+                tokio::task::yield_now().await;
+                wait_asked()
+            })
+        };
+        assert_eq!(tokio::join!(waits(1), waits(2), attempt(async { wait_asked() })), (Some(1), Some(2), None));
+        keep_wait(Some(3));
+        assert_eq!(wait_asked(), None, "outside of all");
+    }
 
     #[test]
     fn a_wait_is_read_as_seconds_or_as_a_date() {

@@ -13,6 +13,7 @@ use tracing::{info, warn};
 
 use super::Acme;
 use super::error::AcmeError;
+use super::http::{attempt, wait_asked};
 use super::order::Begun;
 use super::plan::{Step, retry_after_seconds, step};
 use super::wanted::wanted_domains;
@@ -53,7 +54,11 @@ impl Acme {
             return warn!(%error, "certificates have to wait, the directory does not answer");
         }
         match self.tasks().await {
-            Ok(tasks) => stream::iter(tasks).for_each_concurrent(AT_ONCE, |task| self.carry_out(task)).await,
+            Ok(tasks) => {
+                self.account.lock().await.retry();
+                let attempts = stream::iter(tasks);
+                attempts.for_each_concurrent(AT_ONCE, |task| attempt(self.carry_out(task))).await;
+            }
             Err(error) => warn!(%error, "the certificates of the directory cannot be read"),
         }
     }
@@ -115,7 +120,10 @@ impl Acme {
                 self.audit.record(event.detail(format!("{what} by {}", self.options.directory))).await;
             }
             Err(AcmeError::Interrupted(reason)) => info!(domain, reason, "certificate left to whoever leads next"),
-            Err(error) => self.fail(domain, &error, order, &record).await,
+            Err(error) => match self.leading() {
+                Ok(()) => self.fail(domain, &error, order, &record).await,
+                Err(interrupted) => info!(domain, reason = %interrupted, %error, "attempt given up"),
+            },
         }
     }
 
@@ -124,7 +132,7 @@ impl Acme {
         let reason = error.to_string();
         self.metrics.failed();
         let failures = record.failure.as_ref().map_or(0, |failure| failure.count);
-        let asked_for = self.account_wait().await;
+        let asked_for = error.wait_asked().or_else(wait_asked);
         let seconds = retry_after_seconds(failures, asked_for, self.environment.entropy.number());
         if error.is_no_account() || !error.ends_order() {
             self.forget_account().await;
@@ -133,14 +141,10 @@ impl Acme {
         warn!(domain, reason, retry_after_seconds = seconds, "no certificate");
         let event = AuditEvent::new("certificate", "regnode").target(format!("domain {domain}"));
         self.audit.record(event.outcome(Outcome::Failed).detail(reason.clone())).await;
-        let noted = self.note(CertificateCommand::Fail { domain, reason, retry_after_seconds: seconds, order }).await;
-        if let Err(error) = noted {
+        let failed =
+            CertificateCommand::Fail { domain, reason, retry_after_seconds: seconds, order, asked: record.asked };
+        if let Err(error) = self.note(failed).await {
             warn!(%error, "the failure could not be noted");
         }
-    }
-
-    /// Seconds that the authority's last answer asks us to wait.
-    async fn account_wait(&self) -> Option<u64> {
-        self.account.lock().await.as_ref().and_then(|known| known.http.wait_seconds())
     }
 }

@@ -86,7 +86,7 @@ pub(crate) struct Acme {
     node: NodeId,
     audit: Audit,
     metrics: Metrics,
-    account: Arc<Mutex<Option<Known>>>,
+    account: Arc<Mutex<account::Kept>>,
 }
 
 /// The account as it was opened last.
@@ -95,7 +95,6 @@ struct Known {
     /// As the directory has it.
     wrapped: bytes::Bytes,
     account: Account,
-    http: http::AcmeHttp,
 }
 
 impl fmt::Debug for Known {
@@ -114,7 +113,8 @@ impl Acme {
 
     /// The challenges, to be answered on this node.
     pub(crate) fn answers(&self) -> Answers {
-        Answers::new(Arc::clone(&self.directory), self.metrics.clone(), self.environment.exec)
+        let (directory, clock) = (Arc::clone(&self.directory), Arc::clone(&self.environment.clock));
+        Answers::new(directory, self.metrics.clone(), self.environment.exec, clock)
     }
 
     /// Notes something in the directory.

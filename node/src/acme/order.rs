@@ -13,10 +13,11 @@ use raft::time::Timestamp;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
+use super::Acme;
 use super::error::{AcmeError, words};
 use super::hook::{Hook, Record};
+use super::http::wait_asked;
 use super::plan::SPREAD_PER_MILLE_MAX;
-use super::{Acme, Known};
 use crate::config::AcmeChallenge;
 use crate::identity::{domain_key, domain_request, validity};
 use crate::serve::CertificatePair;
@@ -44,7 +45,6 @@ pub(super) struct Begun {
     /// PKCS #8 DER.
     pub(super) key: Vec<u8>,
     pub(super) order: Order,
-    pub(super) known: Known,
     /// Whether somebody has worked on it before.
     pub(super) resumed: bool,
 }
@@ -68,7 +68,7 @@ impl Acme {
         let noted = CertificateOrder { url: url.clone(), authority, wrapped_key, begun: Timestamp(0), node: self.node };
         self.note(CertificateCommand::Begin { domain: domain.to_owned(), order: noted }).await?;
         info!(domain, order = url, "certificate ordered");
-        Ok(Begun { url, key, order, known, resumed: false })
+        Ok(Begun { url, key, order, resumed: false })
     }
 
     /// Goes on with an order that the directory has.
@@ -77,7 +77,7 @@ impl Acme {
         let known = self.account().await?;
         let order = known.account.order(noted.url.clone()).await?;
         info!(domain, order = noted.url, "order of a certificate gone on with");
-        Ok(Begun { url: noted.url.clone(), key, order, known, resumed: true })
+        Ok(Begun { url: noted.url.clone(), key, order, resumed: true })
     }
 
     fn wrapped(&self, domain: &str, key: &[u8]) -> Bytes {
@@ -88,7 +88,11 @@ impl Acme {
     pub(super) async fn complete(&self, domain: &str, mut begun: Begun) -> Result<IssuedCertificate, AcmeError> {
         let mut shown = Vec::new();
         let followed = self.follow(domain, &mut begun, &mut shown).await;
-        // Whoever goes on with it shows the same.
+        // Whoever goes on with it shows the same. What has led to a certificate is needed by nobody any more.
+        let followed = match followed {
+            Err(error) => Err(self.leading().err().unwrap_or(error)),
+            followed => followed,
+        };
         if !matches!(followed, Err(AcmeError::Interrupted(_))) {
             self.withdraw(shown).await;
         }
@@ -103,13 +107,12 @@ impl Acme {
         let deadline = Instant::now() + PATIENCE;
         let (mut answered, mut finalized, mut pause) = (false, false, PAUSE);
         loop {
-            if !(self.leads.0)() {
-                return Err(AcmeError::Interrupted("this node leads no more".to_owned()));
-            }
+            self.leading()?;
             let status = begun.order.state().status;
             if !answered && (status == OrderStatus::Pending || begun.resumed) {
                 answered = true;
                 self.answer(&mut begun.order, begun.resumed, shown).await?;
+                self.leading()?;
             }
             match status {
                 OrderStatus::Ready if !finalized => {
@@ -130,11 +133,16 @@ impl Acme {
                     state: format!("{status:?}").to_lowercase(),
                 });
             }
-            let wait = begun.known.http.wait_seconds().map_or(pause, Duration::from_secs);
+            let wait = wait_asked().map_or(pause, Duration::from_secs);
             sleep(wait.clamp(PAUSE, PAUSE_MAX)).await;
             pause = (pause * 3 / 2).min(PAUSE_MAX);
             begun.order.refresh().await?;
         }
+    }
+
+    /// Ends an attempt when another node may have gone on with it: what is still done would harm its order.
+    pub(super) fn leading(&self) -> Result<(), AcmeError> {
+        if (self.leads.0)() { Ok(()) } else { Err(AcmeError::Interrupted("this node leads no more".to_owned())) }
     }
 
     /// Answers all challenges of an order, and tells the authority.
@@ -153,6 +161,8 @@ impl Acme {
             };
             if status == AuthorizationStatus::Pending {
                 shown.push(self.show(&challenge).await?);
+                // A hook takes minutes.
+                self.leading()?;
                 if challenge.status == ChallengeStatus::Pending {
                     challenge.set_ready().await?;
                 }

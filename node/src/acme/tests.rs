@@ -1,7 +1,7 @@
 //! Challenges and certificates over a directory in memory.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -11,9 +11,10 @@ use http_body_util::BodyExt;
 use raft::directory::{CertificateCommand, CertificateOrder, Command, IssuedCertificate, Response, View};
 use raft::group::{ProposeError, ReadError};
 use raft::id::{NodeId, RequestId};
-use raft::time::Timestamp;
+use raft::time::{Clock, Timestamp};
 use storage::disk::RealFiles;
 use storage::kv::{Engine, MemoryEngines};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tower::ServiceExt;
@@ -94,8 +95,22 @@ fn environment() -> Environment {
     real(Arc::new(RealFiles), Arc::new(MemoryEngines::new(Arc::new(RealFiles))))
 }
 
+/// The directory's time in these tests, and what was added to it.
+#[derive(Debug, Default)]
+struct Later(AtomicU64);
+
+impl Clock for Later {
+    fn now(&self) -> Timestamp {
+        Timestamp(1_000_000_000_000 + self.0.load(Ordering::Relaxed))
+    }
+}
+
 fn answers(directory: &Arc<Behind>) -> Answers {
-    Answers::new(Arc::<Behind>::clone(directory), Metrics::default(), environment().exec)
+    answers_at(directory, &Arc::default())
+}
+
+fn answers_at(directory: &Arc<Behind>, clock: &Arc<Later>) -> Answers {
+    Answers::new(Arc::<Behind>::clone(directory), Metrics::default(), environment().exec, Arc::<Later>::clone(clock))
 }
 
 async fn get(answers: &Answers, path: &str) -> (StatusCode, String) {
@@ -116,6 +131,16 @@ async fn a_node_that_is_behind_asks_once_and_answers() {
     assert_eq!(directory.barriers(), 1, "what is known is answered at once");
     assert_eq!(answers.by_domain("Registry.Example.org.").await.unwrap(), "abc_-1.thumbprint");
     assert_eq!(answers.by_domain("other.example.org").await, None);
+}
+
+#[tokio::test]
+async fn a_challenge_that_is_over_is_answered_no_more() {
+    let (directory, clock) = (Behind::new(None), Arc::<Later>::default());
+    note(&*directory, challenge("abc")).await;
+    let answers = answers_at(&directory, &clock);
+    assert_eq!(answers.by_token("abc").await.unwrap(), "abc.thumbprint");
+    clock.0.store(120_000, Ordering::Relaxed);
+    assert_eq!((answers.by_token("abc").await, answers.by_domain(DOMAIN).await), (None, None));
 }
 
 #[tokio::test(start_paused = true)]
@@ -141,6 +166,14 @@ async fn strangers_ask_for_nothing_and_cost_next_to_nothing() {
 }
 
 fn acme(directory: &Arc<dyn DirectoryRecords>, url: &str, leads: bool) -> Acme {
+    acme_led(directory, url, move || leads)
+}
+
+fn acme_led(
+    directory: &Arc<dyn DirectoryRecords>,
+    url: &str,
+    leads: impl Fn() -> bool + Send + Sync + 'static,
+) -> Acme {
     let mut settings = Settings::default().acme;
     settings.directory = url.to_owned();
     settings.domains = vec![DOMAIN.to_owned(), "b.example.org".to_owned(), "a.example.org".to_owned()];
@@ -148,7 +181,7 @@ fn acme(directory: &Arc<dyn DirectoryRecords>, url: &str, leads: bool) -> Acme {
     Acme::new(AcmeParts {
         options: AcmeOptions::new(&settings).unwrap().unwrap(),
         directory: Arc::clone(directory),
-        leads: Leads(Arc::new(move || leads)),
+        leads: Leads(Arc::new(leads)),
         environment: environment(),
         cluster: CLUSTER,
         cluster_key: cluster_key(),
@@ -237,11 +270,51 @@ async fn an_authority_that_does_not_answer_is_noted_once_for_each_domain_and_not
 }
 
 #[tokio::test]
+async fn who_leads_no_more_notes_no_failure() {
+    let directory = directory();
+    let looks = AtomicUsize::new(0);
+    // The three domains are begun with; then another node leads.
+    let former =
+        acme_led(&directory, "https://127.0.0.1:1/directory", move || looks.fetch_add(1, Ordering::Relaxed) < 3);
+    former.round().await;
+    assert!(directory.view().certificates().unwrap().is_empty());
+    assert!(former.audit.events().is_empty());
+}
+
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "it listens as an authority, outside of any node")]
+async fn an_account_that_cannot_be_had_is_asked_for_once_in_a_round() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}/directory", listener.local_addr().unwrap());
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counting = Arc::clone(&asked);
+    let authority = tokio::spawn(async move {
+        // Each connection ends before it says anything.
+        while listener.accept().await.is_ok() {
+            counting.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    let directory = directory();
+    let acme = acme(&directory, &url, true);
+    acme.round().await;
+    assert_eq!(directory.view().certificates().unwrap().len(), 3, "noted for each domain");
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+    authority.abort();
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_does_not_lead_does_nothing() {
     let directory = directory();
-    let idle = acme(&directory, "https://127.0.0.1:1/directory", false);
+    let looks = Arc::new(AtomicUsize::new(0));
+    let counting = Arc::clone(&looks);
+    let idle = acme_led(&directory, "https://127.0.0.1:1/directory", move || {
+        counting.fetch_add(1, Ordering::Relaxed);
+        false
+    });
     let led = tokio::spawn(idle.lead());
-    tokio::time::sleep(Duration::from_millis(2500)).await;
+    while looks.load(Ordering::Relaxed) < 2 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     assert!(directory.view().certificates().unwrap().is_empty());
     led.abort();
 }

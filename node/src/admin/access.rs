@@ -22,10 +22,10 @@ use super::access_types::{
 use super::audited::{Recorded, recorded};
 use super::identities::changed;
 use super::identity_types::NameRequest;
-use super::operator::Operator;
+use super::operator::{Denied, Operator};
 use super::router::{Admin, refuse};
 use super::types::VERSION;
-use crate::access::{ExplainedRule, Explanation, Rights};
+use crate::access::{ExplainedRule, Explanation, Outcome, Rights};
 
 /// Rules in one page.
 const PAGE: usize = 500;
@@ -80,6 +80,7 @@ async fn set_role(
     let outcome = async {
         let actions = parsed(&actions)?;
         let before = changes.current().await?.role(&name)?;
+        let operator = changes.judged(&operator).await?;
         operator.may_define(&name, actions)?;
         if let Some(before) = &before {
             operator.may_define(&name, before.actions)?;
@@ -107,6 +108,7 @@ async fn remove_role(
             return Err(AccessRefusal::RoleUnknown { name: name.clone(), known }.into());
         }
         if let Some(role) = view.role(&name)? {
+            let operator = changes.judged(&operator).await?;
             operator.may_define(&name, role.actions)?;
         }
         changes.propose(Command::RemoveRole { name: name.clone() }).await?;
@@ -206,19 +208,21 @@ async fn may_bind(
     effect: &Effect,
     namespace: &str,
 ) -> Result<(), AccessError> {
+    // By what holds when the directory is asked, not by what held when the request came.
+    let view = changes.current().await?;
     let actions = match effect {
         Effect::Deny { actions } => *actions,
         Effect::Allow { role } => {
             let own = match built_in_role(role) {
                 Some(actions) => Some(actions),
-                None => changes.current().await?.role(role)?.map(|record| record.actions),
+                None => view.role(role)?.map(|record| record.actions),
             };
             // The directory refuses what it does not know.
             let Some(actions) = own else { return Ok(()) };
             actions
         }
     };
-    Ok(operator.may_grant(actions, namespace)?)
+    Ok(changes.judged(operator).await?.may_grant(actions, namespace)?)
 }
 
 async fn remove_rule(
@@ -232,11 +236,12 @@ async fn remove_rule(
             Ok(record) => record,
             // Which rules there are, only who may change all of them is told.
             Err(error) => {
-                operator.check(&to_change(""))?;
+                operator.check(&to_change("")).map_err(|denied| hidden_rule(denied, id))?;
                 return Err(error);
             }
         };
-        operator.check(&to_change(&record.namespace))?;
+        let operator = changes.judged(&operator).await?;
+        operator.check(&to_change(&record.namespace)).map_err(|denied| hidden_rule(denied, id))?;
         if matches!(record.effect, Effect::Deny { .. }) {
             may_bind(&operator, &changes, &record.effect, &record.namespace).await?;
         }
@@ -254,6 +259,11 @@ async fn remove_rule(
     recorded(answered(outcome), record)
 }
 
+/// The same for a rule that there is not as for one that he may not change: where others have rules is not told.
+fn hidden_rule(denied: Denied, BindingId(id): BindingId) -> Denied {
+    denied.in_words(format!("there is no rule {id}, or the caller has no right of access where it holds"))
+}
+
 async fn explain(
     State(admin): State<Admin>,
     operator: Operator,
@@ -261,9 +271,10 @@ async fn explain(
 ) -> Response {
     match explained(&admin.access.rights(), &request, admin.access.now()) {
         Ok(mut explanation) => {
-            // Rules about the caller that hold elsewhere are told to who may see them there.
-            let is_here = |rule: &ExplainedRule| covers(&rule.namespace, &request.repository);
-            explanation.rules.retain(|rule| is_here(rule) || operator.may(&to_see(&rule.namespace)));
+            // Rules about him that hold elsewhere, and rules about others further up, are told to who may see them there.
+            let is_told =
+                |rule: &ExplainedRule| rule.outcome != Outcome::Subject && covers(&rule.namespace, &request.repository);
+            explanation.rules.retain(|rule| is_told(rule) || operator.may(&to_see(&rule.namespace)));
             Json(explanation).into_response()
         }
         Err((status, message)) => refuse(status, message),

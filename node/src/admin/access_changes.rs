@@ -16,7 +16,7 @@ use storage::kv::Engine;
 use tracing::info;
 
 use super::access_types::Confirmation;
-use super::operator::Denied;
+use super::operator::{Denied, Operator};
 use crate::cluster::confirm_directory;
 use crate::deletion::DirectoryRecords;
 use crate::environment::Entropy;
@@ -128,6 +128,15 @@ impl AccessChanges {
     pub(super) async fn current(&self) -> Result<View<Arc<dyn Engine>>, AccessError> {
         self.directory.barrier().await?;
         Ok(self.directory.view())
+    }
+
+    /// Whoever asks, as a quorum confirms him: what he hands on is his when the directory is asked, not only when his request
+    /// came.
+    pub(super) async fn judged(&self, operator: &Operator) -> Result<Operator, AccessError> {
+        if !operator.is_machine() {
+            self.directory.barrier().await?;
+        }
+        Ok(operator.anew().await?)
     }
 
     /// Proposes a command.

@@ -89,7 +89,11 @@ async fn carry(State(admin): State<Admin>, operator: Operator, request: Request,
         Err(_) => None,
     };
     let Some(home) = home else { return next.run(Request::from_parts(parts, Body::from(body))).await };
-    let caller = operator.tell();
+    let caller = match operator.tell() {
+        Ok(caller) => caller,
+        Err(error) => return refuse(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    };
+    operator.is_asked_elsewhere();
     let request = AdminRequest { method: parts.method, path: parts.uri.path().to_owned(), body, caller };
     match admin.deletion.regions().administer(&home, request, DEADLINE).await {
         Ok(AdminAnswer { status, body }) => (status, [(header::CONTENT_TYPE, JSON)], body).into_response(),

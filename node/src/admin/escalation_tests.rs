@@ -10,7 +10,7 @@ use axum::middleware::from_fn_with_state;
 use axum::{Extension, Router};
 use http::{Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
-use raft::directory::{BindingId, BindingRecord, Condition, Effect, Subject};
+use raft::directory::{Action, BindingId, BindingRecord, Condition, Effect, Subject};
 use raft::id::NodeId;
 use raft::time::{Clock, Timestamp};
 use serde_json::{Value, json};
@@ -176,6 +176,33 @@ async fn a_denial_is_not_taken_back_by_whom_it_is_about() {
     world.done(&olga, "/rule/add", binding("user:bob", &json!({"allow": "writer"}), "acme/app")).await;
     let root = world.operator("root");
     world.done(&root, "/rule/remove", json!({"id": deny})).await;
+}
+
+#[tokio::test]
+async fn who_operates_under_a_condition_hands_on_nothing_without_one() {
+    let mut world = World::new().await;
+    let mut rule = binding("user:bob", &json!({"allow": "operator"}), "");
+    rule["condition"] = json!({"not_after_milliseconds": 2_000_000});
+    world.done(&Operator::machine(), "/rule/add", rule).await;
+    let bob = world.operator("bob");
+    assert!(bob.may(&[(Action::Operate, "")]));
+    world.denied(&bob, "/rule/add", binding("user:bob", &json!({"allow": "operator"}), "")).await;
+    world.denied(&bob, "/role/set", json!({"name": "keeper", "actions": ["access", "pull", "operate"]})).await;
+}
+
+#[tokio::test]
+async fn a_rule_elsewhere_is_refused_in_the_words_of_one_that_there_is_not() {
+    let mut world = World::new().await;
+    let there = world.rule(&Operator::machine(), "user:bob", json!({"allow": "reader"}), "secret").await;
+    let olga = world.operator("olga");
+    let mut said = Vec::new();
+    for id in [there, 4711] {
+        let (status, answer) = world.ask(&olga, "/rule/remove", json!({ "id": id })).await;
+        assert_eq!(status, StatusCode::FORBIDDEN);
+        said.push(answer.to_string().replace(&id.to_string(), "ID"));
+    }
+    assert_eq!(said[0], said[1]);
+    assert!(!said[0].contains("secret"), "{said:?}");
 }
 
 #[tokio::test]

@@ -77,6 +77,7 @@ async fn add_user(
     let after = groups_text(&groups);
     let outcome = async {
         // Rules may name him before he is there.
+        let operator = changes.judged(&operator).await?;
         operator.may_become(&Subject::User(name.clone()))?;
         operator.may_put_into(&groups)?;
         changes.add_user(&name, display, password, source, groups).await
@@ -102,6 +103,7 @@ async fn set_user(
     let password = password.map(|Hidden(password)| password);
     let edit = UserEdit { display, password, disabled, groups };
     let outcome = async {
+        let operator = changes.judged(&operator).await?;
         operator.may_become(&Subject::User(name.clone()))?;
         operator.may_put_into(edit.groups.as_deref().unwrap_or_default())?;
         changes.set_user(&name, edit).await
@@ -121,6 +123,7 @@ async fn remove_user(
 ) -> Response {
     let outcome = async {
         let before = changes.user(&name).await?;
+        let operator = changes.judged(&operator).await?;
         operator.may_become(&Subject::User(name.clone()))?;
         changes.propose(Command::RemoveUser { name: name.clone() }).await?;
         Ok::<_, AccessError>(before)
@@ -163,6 +166,7 @@ async fn add_robot(
         if changes.current().await?.robot(&name)?.is_some() {
             return Err(AccessRefusal::RobotExists(name.clone()).into());
         }
+        let operator = changes.judged(&operator).await?;
         operator.may_become(&Subject::Robot(name.clone()))?;
         operator.may_put_into(&groups)?;
         changes.propose(Command::AddRobot { name: name.clone(), description, groups, lifetime_seconds }).await
@@ -186,6 +190,7 @@ async fn set_robot(
     ]);
     let outcome = async {
         let before = changes.robot(&name).await?;
+        let operator = changes.judged(&operator).await?;
         operator.may_become(&Subject::Robot(name.clone()))?;
         operator.may_put_into(groups.as_deref().unwrap_or_default())?;
         let command = Command::SetRobot { name: name.clone(), description, groups, disabled };
@@ -208,6 +213,7 @@ async fn trust(
     let TrustRequest { name, issuer, claims } = request;
     let robot = name.clone();
     let outcome = async {
+        let operator = changes.judged(&operator).await?;
         operator.may_become(&Subject::Robot(name.clone()))?;
         if claims.is_empty() {
             let mut gone = changes.robot(&name).await?.trusts;
@@ -238,6 +244,7 @@ async fn remove_robot(
 ) -> Response {
     let outcome = async {
         let before = changes.robot(&name).await?;
+        let operator = changes.judged(&operator).await?;
         operator.may_become(&Subject::Robot(name.clone()))?;
         changes.propose(Command::RemoveRobot { name: name.clone() }).await?;
         Ok::<_, AccessError>(before)
@@ -260,6 +267,7 @@ async fn add_secret(
     };
     let login = login_name(&subject);
     let outcome = async {
+        let operator = changes.judged(&operator).await?;
         operator.may_become(&subject)?;
         let host = changes.host()?;
         let made = changes.add_secret(SecretWish { subject, name, lifetime_seconds, others_end_after_seconds }).await?;
@@ -293,10 +301,11 @@ async fn remove_secret(
         Ok(subject) => subject,
         Err(error) => return refuse(StatusCode::BAD_REQUEST, error.to_string()),
     };
-    let outcome = match operator.may_become(&subject) {
-        Ok(()) => changes.remove_secret(subject, &id).await,
-        Err(denied) => Err(denied.into()),
+    let outcome = async {
+        changes.judged(&operator).await?.may_become(&subject)?;
+        changes.remove_secret(subject, &id).await
     };
+    let outcome = outcome.await;
     let record = Recorded::new("secret", text).change(outcome.as_ref().ok().cloned(), None);
     recorded(answered(outcome.map(changed)), record)
 }
@@ -311,10 +320,11 @@ async fn end_sessions(
         Ok(subject) => subject,
         Err(error) => return refuse(StatusCode::BAD_REQUEST, error.to_string()),
     };
-    let outcome = match operator.may_become(&subject) {
-        Ok(()) => changes.propose(Command::EndSessions { subject }).await,
-        Err(denied) => Err(denied.into()),
+    let outcome = async {
+        changes.judged(&operator).await?.may_become(&subject)?;
+        changes.propose(Command::EndSessions { subject }).await
     };
+    let outcome = outcome.await;
     let record = Recorded::new("sessions", text.clone());
     recorded(answered(outcome.map(|_| changed(text))), record)
 }

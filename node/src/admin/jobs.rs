@@ -12,7 +12,7 @@ use super::job_types::{
     BulkDeletionRequest, JobAnswer, JobEntry, JobRequest, JobsAnswer, JobsRequest, PreviewAnswer, PreviewedTag,
     RetentionRequest,
 };
-use super::operator::Operator;
+use super::operator::{Denied, Operator};
 use super::refusal::refused;
 use super::router::Admin;
 use super::types::VERSION;
@@ -70,29 +70,35 @@ async fn show(State(admin): State<Admin>, operator: Operator, Json(request): Jso
     match admin.deletion.job(id).await {
         Ok(record) => match operator.check(&to_see(scope(&record))) {
             Ok(()) => answer(entry(&admin, id, record).await),
-            Err(denied) => denied.refused(),
+            Err(denied) => hidden_job(denied, id),
         },
-        Err(error) => unknown_job(&operator, &error),
+        Err(error) => unknown_job(&operator, id, &error),
     }
 }
 
 /// That there is no such job is told to who may see all of them.
-fn unknown_job(operator: &Operator, error: &DeletionError) -> Response {
+fn unknown_job(operator: &Operator, id: JobId, error: &DeletionError) -> Response {
     match operator.check(&to_see("")) {
         Ok(()) => refused(error),
-        Err(denied) => denied.refused(),
+        Err(denied) => hidden_job(denied, id),
     }
+}
+
+/// The same for a job that there is not as for one that he may not touch: where others have jobs is not told.
+fn hidden_job(denied: Denied, JobId(id): JobId) -> Response {
+    let message = format!("there is no job {id}, or the caller has no right of what it takes to see or cancel it");
+    denied.in_words(message).refused()
 }
 
 async fn cancel(State(admin): State<Admin>, operator: Operator, Json(request): Json<JobRequest>) -> Response {
     let id = JobId(request.job);
     let record = match admin.deletion.job(id).await {
         Ok(record) => record,
-        Err(error) => return unknown_job(&operator, &error),
+        Err(error) => return unknown_job(&operator, id, &error),
     };
     let right = if matches!(record.kind, JobKind::Retention) { Action::Policy } else { Action::Delete };
     if let Err(denied) = operator.check(&[(right, scope(&record)), (Action::Operate, "")]) {
-        return denied.refused();
+        return hidden_job(denied, id);
     }
     let cancelled = async { entry(&admin, id, admin.deletion.cancel_job(id).await?).await };
     answer(cancelled.await)

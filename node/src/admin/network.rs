@@ -130,13 +130,16 @@ impl Gate {
         let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
         let needed = need(&method, &path);
         let needed = needed.ok_or_else(|| no(StatusCode::NOT_FOUND, "there is no such path"))?;
+        if matches!(needed, Need::Machine) {
+            return Err(no(StatusCode::NOT_FOUND, "this is done on the node's own machine alone, by its socket"));
+        }
+        // Who sends a body slowly has the rights that he has at its end, not those of its beginning.
+        let body = whole(body).await?;
+        let caller = if body.is_empty() { caller } else { self.who_still(&parts.headers, &client).await? };
         let operator = Operator::client(caller, &self.access);
-        let mut request = Request::from_parts(parts, body);
+        let mut request = Request::from_parts(parts, Body::from(body.clone()));
         let asks = match needed {
-            Need::Machine => {
-                return Err(no(StatusCode::NOT_FOUND, "this is done on the node's own machine alone, by its socket"));
-            }
-            Need::Known => false,
+            Need::Machine | Need::Known => false,
             Need::Asked => true,
             Need::Cluster(actions) => {
                 let any = actions.iter().map(|action| (*action, String::new())).collect();
@@ -144,7 +147,7 @@ impl Gate {
                 false
             }
             Need::Named(read) => {
-                let named = read(&whole(request.body_mut()).await?);
+                let named = read(&body);
                 let message = |error| format!("the request cannot be read: {error}");
                 let named = named.map_err(|error| no(StatusCode::BAD_REQUEST, message(error)))?;
                 self.check(&operator, &named.all, (&method, request.uri())).await?;
@@ -180,6 +183,22 @@ impl Gate {
         if let Err(late) = self.throttle.admit(&principal, client.address, false) {
             return Err(later(StatusCode::TOO_MANY_REQUESTS, late.to_string(), late.seconds));
         }
+        self.administering(found, headers, client).await
+    }
+
+    /// The same once more for one request: it counts once.
+    async fn who_still(&self, headers: &HeaderMap, client: &Client) -> Result<Caller, Refused> {
+        let found = self.login.identify(headers, client, Leeway::None).await;
+        self.administering(found, headers, client).await
+    }
+
+    /// Whoever was found, if he has shown what one administers with.
+    async fn administering(
+        &self,
+        found: Result<Caller, LoginError>,
+        headers: &HeaderMap,
+        client: &Client,
+    ) -> Result<Caller, Refused> {
         let challenge = |message: &str, why: Option<&str>| {
             let mut refused = no(StatusCode::UNAUTHORIZED, message);
             let value = self.login.challenge(headers, client, Some(SCOPE), why);
@@ -206,7 +225,7 @@ impl Gate {
         if caller.principal == Principal::Anonymous {
             return Err(challenge("a login is needed to administer", None));
         }
-        if caller.may_administer() {
+        if self.login.lets_administer(&caller) {
             return Ok(caller);
         }
         self.record(&Operator::client(caller, &self.access), "", "the token is not one to administer with").await;
@@ -262,8 +281,8 @@ fn of_no_other_site(method: &Method, headers: &HeaderMap) -> Result<(), Refused>
     Err(no(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-type: application/json is expected"))
 }
 
-async fn whole(body: &mut Body) -> Result<bytes::Bytes, Refused> {
-    let body = std::mem::take(body);
+/// A request's body, which has to be there in time.
+async fn whole(body: Body) -> Result<bytes::Bytes, Refused> {
     match timeout(BODY_WITHIN, Limited::new(body, limits::ADMIN_LIMIT_BYTES).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) => Err(no(StatusCode::BAD_REQUEST, format!("the request cannot be read: {error}"))),

@@ -13,7 +13,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use http::StatusCode;
 use http::request::Parts;
-use raft::directory::{Action, Actions, Subject};
+use raft::directory::{Action, Actions, StateError, Subject};
 use raft::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +43,11 @@ impl Denied {
         &self.reason
     }
 
+    /// The same in other words: what it is about is not told to who may not know of it.
+    pub(super) fn in_words(self, message: String) -> Self {
+        Self { message, ..self }
+    }
+
     /// The answer. It takes the refusal along: whoever answers last records it.
     pub(super) fn refused(&self) -> Response {
         let mut response = refuse(StatusCode::FORBIDDEN, self.to_string());
@@ -61,7 +66,7 @@ pub struct Operator {
 #[expect(clippy::large_enum_variant, reason = "there is one for each request, behind a pointer")]
 enum Who {
     Machine,
-    Client { caller: Caller, access: Access, rights: Arc<Rights>, now: Timestamp, asked: AtomicBool },
+    Client { caller: Caller, access: Access, rights: Arc<Rights>, now: Timestamp, asked: Arc<AtomicBool> },
 }
 
 /// Somebody as one node tells another of him.
@@ -89,15 +94,33 @@ impl Operator {
     pub(super) fn client(caller: Caller, access: &Access) -> Self {
         let caller = Caller { grants: None, ..caller };
         let (rights, now) = (access.rights(), access.now());
-        let who = Who::Client { caller, access: access.clone(), rights, now, asked: AtomicBool::new(false) };
+        let who = Who::Client { caller, access: access.clone(), rights, now, asked: Arc::default() };
         Self { who: Arc::new(who) }
     }
 
-    /// For another node, which judges him by its own rules.
-    pub(super) fn tell(&self) -> Option<String> {
-        let Who::Client { caller, .. } = self.who.as_ref() else { return None };
+    /// The same one, judged by what the directory's replica says now: before something is handed on for good. Whoever asks
+    /// has waited until the replica has caught up.
+    ///
+    /// # Errors
+    /// When the rules cannot be read.
+    pub(super) async fn anew(&self) -> Result<Self, StateError> {
+        let Who::Client { caller, access, asked, .. } = self.who.as_ref() else { return Ok(self.clone()) };
+        let (rights, now) = (access.present().await?, access.now());
+        let groups = rights.groups(&caller.principal);
+        let caller = Caller { groups, ..caller.clone() };
+        let who = Who::Client { caller, access: access.clone(), rights, now, asked: Arc::clone(asked) };
+        Ok(Self { who: Arc::new(who) })
+    }
+
+    /// For another node, which judges him by its own rules. `None` is the machine's operator.
+    ///
+    /// # Errors
+    /// When he cannot be told of: without it he would be the machine's operator there.
+    pub(super) fn tell(&self) -> Result<Option<String>, serde_json::Error> {
+        let Who::Client { caller, .. } = self.who.as_ref() else { return Ok(None) };
         let Caller { principal, way, address, .. } = caller;
-        serde_json::to_string(&Told { principal: principal.to_string(), way: *way, address: *address }).ok()
+        let told = Told { principal: principal.to_string(), way: *way, address: *address };
+        serde_json::to_string(&told).map(Some)
     }
 
     /// Whom another node tells of; `None` if that makes no sense.
@@ -140,6 +163,13 @@ impl Operator {
         match self.who.as_ref() {
             Who::Machine => true,
             Who::Client { asked, .. } => asked.load(Ordering::Relaxed),
+        }
+    }
+
+    /// What he may is asked where his request is carried to.
+    pub(super) fn is_asked_elsewhere(&self) {
+        if let Who::Client { asked, .. } = self.who.as_ref() {
+            asked.store(true, Ordering::Relaxed);
         }
     }
 
@@ -188,8 +218,10 @@ impl Operator {
 
     /// Whether he may hand these actions on in a namespace: he has them all there himself, or operates the cluster.
     pub(super) fn may_grant(&self, actions: Actions, namespace: &str) -> Result<(), Denied> {
-        let Who::Client { caller, rights, now, .. } = self.who.as_ref() else { return Ok(()) };
-        if self.may(&[(Action::Operate, "")]) {
+        let Who::Client { caller, rights, now, asked, .. } = self.who.as_ref() else { return Ok(()) };
+        asked.store(true, Ordering::Relaxed);
+        // Nor does who operates under a condition hand on what has none.
+        if rights.unheld(caller, [Action::Operate].into_iter().collect(), "", *now).is_none() {
             return Ok(());
         }
         let Some(action) = rights.unheld(caller, actions, namespace, *now) else { return Ok(()) };

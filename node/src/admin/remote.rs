@@ -134,7 +134,10 @@ async fn hand_on(
         Ok(body) => body.to_bytes(),
         Err(error) => return refuse(StatusCode::BAD_REQUEST, format!("the request cannot be read: {error}")),
     };
-    let caller = operator.tell();
+    let caller = match operator.tell() {
+        Ok(caller) => caller,
+        Err(error) => return refuse(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    };
     let carried = AdminRequest { method: parts.method, path: parts.uri.path().to_owned(), body, caller };
     match admin.peers.administer(node, carried, DEADLINE).await {
         Ok(answer) => (answer.status, [(header::CONTENT_TYPE, JSON)], answer.body).into_response(),

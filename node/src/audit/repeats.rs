@@ -12,6 +12,7 @@ use raft::time::Timestamp;
 
 use super::event::{AuditEvent, Outcome};
 use super::moment;
+use crate::limit::network_of;
 
 /// Time in which one follows the other.
 const WINDOW_SECONDS: u64 = 60;
@@ -19,7 +20,7 @@ const WINDOW_SECONDS: u64 = 60;
 /// Repositories of one who is refused, within that time, that have records of their own.
 const REPOSITORIES_MAX: usize = 32;
 
-/// Those that are counted at one time. What does not fit is recorded one by one.
+/// Those that are counted at one time. All that does not fit is counted together.
 const KEYS_MAX: usize = 4096;
 
 /// Who is refused what.
@@ -27,7 +28,8 @@ const KEYS_MAX: usize = 4096;
 struct Whose {
     action: &'static str,
     actor: String,
-    address: Option<IpAddr>,
+    /// A whole network in IPv6: who has one has all its addresses.
+    network: Option<IpAddr>,
 }
 
 #[derive(Debug)]
@@ -46,6 +48,8 @@ pub(super) struct Repeats {
     /// By who is refused, and the repository; `None`: all others of his.
     counted: BTreeMap<Whose, BTreeMap<Option<String>, Repeated>>,
     keys: usize,
+    /// What has no place among them, whoever it was.
+    overflow: Option<Repeated>,
 }
 
 impl Repeats {
@@ -55,38 +59,46 @@ impl Repeats {
         if !is_refused {
             return true;
         }
-        let whose = Whose { action: event.action, actor: event.actor.clone(), address: event.address };
+        let whose = Whose { action: event.action, actor: event.actor.clone(), network: event.address.map(network_of) };
         let others = self.counted.get(&whose).map_or(0, BTreeMap::len);
         let mut key = Some(event.repository.clone());
         if others >= REPOSITORIES_MAX && !self.counted[&whose].contains_key(&key) {
             key = None;
         }
         if let Some(repeated) = self.counted.get_mut(&whose).and_then(|his| his.get_mut(&key)) {
-            repeated.more += 1;
-            repeated.last = now;
-            repeated.event = event.clone();
+            repeated.again(event, now);
             return false;
         }
+        let first = Repeated { first: now, last: now, more: 0, event: event.clone() };
         if self.keys < KEYS_MAX {
             self.keys += 1;
-            let repeated = Repeated { first: now, last: now, more: 0, event: event.clone() };
-            self.counted.entry(whose).or_default().insert(key, repeated);
+            self.counted.entry(whose).or_default().insert(key, first);
+            return true;
         }
+        if let Some(overflow) = &mut self.overflow {
+            overflow.again(event, now);
+            return false;
+        }
+        self.overflow = Some(first);
         true
     }
 
     /// The records of what was counted and whose time is over; at the end, of all that was counted.
     pub(super) fn over(&mut self, now: Timestamp, at_end: bool) -> Vec<(Timestamp, AuditEvent)> {
         let mut records = Vec::new();
+        let mut goes_on = |repeated: &mut Repeated, of: Of<'_>| {
+            let is_over = now.0.abs_diff(repeated.first.0) >= WINDOW_SECONDS * 1000;
+            if (is_over || at_end) && repeated.more > 0 {
+                records.push((repeated.last, told(of, repeated)));
+                repeated.more = 0;
+            }
+            !is_over
+        };
         for his in self.counted.values_mut() {
-            his.retain(|key, repeated| {
-                let is_over = now.0.abs_diff(repeated.first.0) >= WINDOW_SECONDS * 1000;
-                if (is_over || at_end) && repeated.more > 0 {
-                    records.push((repeated.last, told(key.as_deref(), repeated)));
-                    repeated.more = 0;
-                }
-                !is_over
-            });
+            his.retain(|key, repeated| goes_on(repeated, key.as_deref().map_or(Of::OtherRepositories, Of::Repository)));
+        }
+        if self.overflow.as_mut().is_some_and(|overflow| !goes_on(overflow, Of::Others)) {
+            self.overflow = None;
         }
         self.counted.retain(|_, his| !his.is_empty());
         self.keys = self.counted.values().map(BTreeMap::len).sum();
@@ -94,14 +106,35 @@ impl Repeats {
     }
 }
 
+impl Repeated {
+    /// It was refused once more.
+    fn again(&mut self, event: &AuditEvent, now: Timestamp) {
+        self.more += 1;
+        self.last = now;
+        self.event = event.clone();
+    }
+}
+
+/// What a count is about.
+#[derive(Clone, Copy)]
+enum Of<'a> {
+    Repository(&'a str),
+    OtherRepositories,
+    /// Callers for whom there was no place any more.
+    Others,
+}
+
 /// The record of a count.
-fn told(repository: Option<&str>, repeated: &Repeated) -> AuditEvent {
+fn told(of: Of<'_>, repeated: &Repeated) -> AuditEvent {
     let Repeated { first, last, more, event } = repeated;
     let (from, to) = (moment::text(*first), moment::text(*last));
-    let elsewhere = if repository.is_none() { " in other repositories" } else { "" };
-    let detail = format!("{more} more{elsewhere} from {from} to {to}, the last one: {}", event.detail);
-    let of = repository.unwrap_or_default().to_owned();
-    AuditEvent { repository: of, target: String::new(), detail, ..event.clone() }
+    let (repository, who) = match of {
+        Of::Repository(repository) => (repository, ""),
+        Of::OtherRepositories => ("", " in other repositories"),
+        Of::Others => ("", " of many callers"),
+    };
+    let detail = format!("{more} more{who} from {from} to {to}, the last one: {}", event.detail);
+    AuditEvent { repository: repository.to_owned(), target: String::new(), detail, ..event.clone() }
 }
 
 #[cfg(test)]
@@ -167,9 +200,22 @@ mod tests {
         assert_eq!(records.len(), 1);
         assert!(records[0].1.detail.starts_with("967 more in other repositories from"), "{}", records[0].1.detail);
         assert_eq!(records[0].1.repository, "");
-        // However many there are, the first one of each is recorded.
+        // However many there are, the log does not grow by all of them.
         let written: usize = (0..KEYS_MAX + 10).map(|number| ask(&mut repeats, &format!("user:u{number}"), 0)).sum();
-        assert_eq!((written, repeats.keys), (KEYS_MAX + 10, KEYS_MAX));
+        assert_eq!((written, repeats.keys), (KEYS_MAX + 1, KEYS_MAX));
+        let records = repeats.over(at(60), false);
+        assert_eq!(records.len(), 1, "{records:?}");
+        assert!(records[0].1.detail.starts_with("9 more of many callers from"), "{}", records[0].1.detail);
+        assert!(repeats.overflow.is_none() && repeats.keys == 0, "nothing is left behind");
+    }
+
+    #[test]
+    fn the_addresses_of_one_network_are_one_caller() {
+        let mut repeats = Repeats::default();
+        let mut from =
+            |address: &str| repeats.passes(&denied("anonymous", "a", "").from(address.parse().unwrap()), at(0));
+        assert!(from("2001:db8:0:1::1") && !from("2001:db8:0:1::2"));
+        assert!(from("2001:db8:0:2::1") && from("192.0.2.1") && from("192.0.2.2") && !from("192.0.2.2"));
     }
 
     impl AuditEvent {

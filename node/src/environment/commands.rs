@@ -100,6 +100,13 @@ pub trait Commands: Debug + Send + Sync + 'static {
         stdin: &'a [u8],
         timeout: Duration,
     ) -> BoxFuture<'a, Result<Output, CommandError>>;
+
+    /// Starts a program that is somebody's own, such as his browser: nobody waits for it, reads it or ends it, and it goes
+    /// on when this one has ended.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    fn start(&self, program: &str, arguments: &[String]) -> Result<(), CommandError>;
 }
 
 /// Starts nothing: for the simulator and for tests.
@@ -120,6 +127,10 @@ impl Commands for NoCommands {
         _timeout: Duration,
     ) -> BoxFuture<'a, Result<Output, CommandError>> {
         Box::pin(async move { Err(CommandError::None { program: program.to_owned() }) })
+    }
+
+    fn start(&self, program: &str, _arguments: &[String]) -> Result<(), CommandError> {
+        Err(CommandError::None { program: program.to_owned() })
     }
 }
 
@@ -145,5 +156,6 @@ mod tests {
     async fn where_there_are_no_programs_none_is_started() {
         let error = no_commands().run("true", &[], &[], Duration::from_secs(1)).await.unwrap_err();
         assert!(matches!(error, CommandError::None { .. }), "{error}");
+        assert!(no_commands().start("true", &[]).is_err());
     }
 }

@@ -29,6 +29,19 @@ impl Commands for RealCommands {
             }
         })
     }
+
+    fn start(&self, program: &str, arguments: &[String]) -> Result<(), CommandError> {
+        #[expect(clippy::disallowed_methods, reason = "this is the seam that the ban points to")]
+        let started = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn();
+        let not_started = |source| CommandError::NotStarted { program: program.to_owned(), source };
+        started.map(drop).map_err(not_started)
+    }
 }
 
 /// What a program has started goes with it, unless it has put itself into a group of its own.

@@ -13,6 +13,7 @@ use super::secret::{SecretKind, ShownSecret};
 use super::source::OutsideError;
 use super::token::{Session, is_token};
 use super::verified::{Fingerprint, LIFETIME_OUTSIDE};
+use super::ways::is_of_browser_login;
 use super::{Known, Login, LoginError};
 use crate::access::{Principal, Rights, Way};
 use crate::audit::{AuditEvent, Outcome};
@@ -207,7 +208,13 @@ impl Login {
     /// The person of an ID token, in the place of a password.
     async fn by_id_token(&self, name: &str, token: &str, address: IpAddr) -> Result<Known, Unknown> {
         let attempt = Attempt::by_secret(address);
-        match self.person(token).await {
+        let found = if is_of_browser_login(token) {
+            // It says where it was to be shown, which is not known of what comes as a password.
+            Err(LoginError::Untrusted("the token is of a login by a browser, and no password".to_owned()))
+        } else {
+            self.person(token).await
+        };
+        match found {
             Ok(known) if known.session.principal == Principal::User(name.to_owned()) || name == ID_TOKEN_NAME => {
                 Ok(known)
             }

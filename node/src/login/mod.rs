@@ -64,7 +64,7 @@ pub use secret::{NewSecret, SecretKind, new_secret};
 pub use service::router;
 pub use source::{OutsideError, OutsidePerson, OutsideTokens, Outsider, PasswordSource, SourceError};
 pub(crate) use stretch::{Stretch, stretch};
-pub use ways::{Issuer, Ways};
+pub use ways::{Issuer, Ways, bound_nonce};
 
 /// What a node's settings say of logins.
 #[derive(Clone, Debug)]

@@ -25,7 +25,7 @@ use super::keys::Keys;
 use super::realm::TOKEN_PATH;
 use super::scope::{scopes, within};
 use super::token::{TokenKind, sign};
-use super::ways::nonce_of;
+use super::ways::MadeFor;
 use super::{Known, Login, LoginError, LoginOptions};
 use crate::access::{Grant, GrantKind, Principal};
 use crate::audit::AuditEvent;
@@ -90,11 +90,6 @@ struct Terms {
 }
 
 impl Terms {
-    /// Of somebody who has shown more than a refresh token.
-    const fn new(offline: bool) -> Self {
-        Self { offline, administers: true }
-    }
-
     /// What a refresh token says and how many seconds it counts, if there is one. Only who logs in here has one for images.
     /// To administer, people have one wherever they log in: it is over soon.
     fn refresh(self, known: &Known, granted: &[Grant], options: &LoginOptions) -> Option<(Vec<Grant>, u64)> {
@@ -121,11 +116,6 @@ impl From<LoginError> for ServiceError {
     fn from(error: LoginError) -> Self {
         Self::Login(error)
     }
-}
-
-/// Somebody's ID token that was made for another login than the one that brings it.
-fn other_login() -> LoginError {
-    LoginError::Malformed("the token is of another login: its nonce is another one".to_owned())
 }
 
 fn invalid(error: &'static str, message: impl Into<String>) -> ServiceError {
@@ -166,7 +156,7 @@ async fn by_query(State(service): State<Service>, request: Request<Body>) -> Res
     let outcome = match known {
         Ok(known) => {
             let wants_refresh = form.get("offline_token").is_some_and(|value| value == "true" || value == "1");
-            login.token((&known, &client), &form, Terms::new(wants_refresh)).await
+            login.token((&known, &client), &form, login.terms(&known, wants_refresh)).await
         }
         Err(error) => Err(error.into()),
     };
@@ -211,6 +201,11 @@ async fn published(State(Service { login, .. }): State<Service>) -> Response<Bod
 }
 
 impl Login {
+    /// Of somebody who has shown a name and what stands for a password, or nothing.
+    fn terms(&self, known: &Known, offline: bool) -> Terms {
+        Terms { offline, administers: !known.is_by_id_token() || self.administers_by_any_token() }
+    }
+
     /// An OAuth 2.0 request.
     async fn granted(&self, parts: &Parts, client: &Client, form: &Form) -> Result<Answer, ServiceError> {
         let offline = form.get("access_type") == Some("offline") || form.get("offline_token") == Some("true");
@@ -226,7 +221,7 @@ impl Login {
                         self.known(shown, client).await?
                     }
                 };
-                self.token((&known, client), form, Terms::new(offline)).await
+                self.token((&known, client), form, self.terms(&known, offline)).await
             }
             Some("refresh_token") => {
                 let token = form.get("refresh_token");
@@ -238,8 +233,10 @@ impl Login {
                 Ok(Answer { refresh_token: Some(token.to_owned()), ..answer })
             }
             Some(EXCHANGE) => {
-                let known = self.exchanged(client, form).await?;
-                let answer = self.token((&known, client), form, Terms::new(offline)).await?;
+                let (known, made_for) = self.exchanged(client, form).await?;
+                let administers =
+                    !known.is_by_id_token() || made_for == MadeFor::Here || self.administers_by_any_token();
+                let answer = self.token((&known, client), form, Terms { offline, administers }).await?;
                 Ok(Answer { issued_token_type: Some(ACCESS_TOKEN), ..answer })
             }
             Some(other) => {
@@ -248,6 +245,14 @@ impl Login {
             }
             None => Err(invalid("invalid_request", "grant_type is missing: password, refresh_token or token exchange")),
         }
+    }
+
+    /// Somebody's ID token was made for another login than the one that brings it.
+    fn other_login(&self) -> LoginError {
+        let url = &self.shared.options.public_url;
+        let here =
+            if url.is_empty() { String::new() } else { format!("; log in at {url}, which is this registry's URL") };
+        LoginError::Malformed(format!("the token is of another login: its nonce is another one{here}"))
     }
 
     /// Whoever a token stands for; that one does not count is a record.
@@ -259,7 +264,7 @@ impl Login {
     }
 
     /// Whoever shows somebody else's token (RFC 8693): a robot if one is named, a person otherwise.
-    async fn exchanged(&self, client: &Client, form: &Form) -> Result<Known, ServiceError> {
+    async fn exchanged(&self, client: &Client, form: &Form) -> Result<(Known, MadeFor), ServiceError> {
         let token = form.get("subject_token");
         let token = token.ok_or_else(|| invalid("invalid_request", "subject_token is missing"))?;
         if !form.get("subject_token_type").is_some_and(|kind| SUBJECT_TYPES.contains(&kind)) {
@@ -269,11 +274,11 @@ impl Login {
         let named = ["audience", "client_id", "username"].into_iter().filter_map(|name| form.get(name));
         let robot = named.filter(|name| name.starts_with("robot+")).map(str::to_owned).next();
         if let Some(robot) = robot {
-            return Ok(self.basic(&robot, token, client.address).await?);
+            return Ok((self.basic(&robot, token, client.address).await?, MadeFor::Untold));
         }
-        let of_this_login = form.get("nonce").is_none_or(|nonce| nonce_of(token).as_deref() == Some(nonce));
-        let found = if of_this_login { self.person(token).await } else { Err(other_login()) };
-        Ok(self.noted(found, client).await?)
+        let made_for = self.made_for(token, form, client);
+        let found = if made_for == MadeFor::Another { Err(self.other_login()) } else { self.person(token).await };
+        Ok((self.noted(found, client).await?, made_for))
     }
 
     /// A token for somebody, of what was asked for as far as he may.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::path::PathBuf;
 
 use storage::seal::KeyId;
 use storage::shard::{DiskId, ShardName};
@@ -25,19 +26,32 @@ pub(super) struct Found {
     pub(super) under: Option<KeyId>,
 }
 
+/// A file of a database that is not as it is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct OlderFile {
+    pub(super) path: PathBuf,
+    pub(super) bytes: u64,
+}
+
 /// What a node keeps.
 pub(super) trait Content: Debug + Send + Sync + 'static {
     /// Writes those secrets anew that do not lie under the newest key.
     fn seal_secrets(&self) -> BoxFuture<'_, Result<(), Trouble>>;
 
-    /// Writes all databases anew.
-    fn rewrite_databases(&self) -> BoxFuture<'_, Result<(), Trouble>>;
+    /// Writes those databases anew of which something does not lie under this key.
+    fn rewrite_databases(&self, under: Option<KeyId>) -> BoxFuture<'_, Result<(), Trouble>>;
+
+    /// The databases' files that do not lie under this key.
+    fn older_files(&self, under: Option<KeyId>) -> BoxFuture<'_, Result<Vec<OlderFile>, Trouble>>;
 
     /// What lies in the databases' files.
     fn databases(&self) -> BoxFuture<'_, Result<BytesByKey, Trouble>>;
 
     /// The disks that are in use.
     fn disks(&self) -> Vec<DiskId>;
+
+    /// A number that is another one after a disk was taken into use or out of it.
+    fn generation(&self) -> u64;
 
     /// Disks that the node is known to have and that are not there, for people.
     fn absent(&self) -> Vec<String>;

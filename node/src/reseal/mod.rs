@@ -7,6 +7,7 @@
 //! to be done nothing is looked at: the keyring remembers it.
 
 mod content;
+mod databases;
 mod metrics;
 mod own;
 #[cfg(test)]
@@ -31,6 +32,7 @@ pub(crate) use own::{OwnContent, Parts};
 pub use walk::{Count, Counts};
 
 use self::content::{Content, Trouble};
+use self::databases::Effort;
 use self::walk::{Walk, walk};
 use crate::vault::{Vault, Wanted};
 
@@ -170,7 +172,7 @@ fn total(shared: &Shared, under: Option<storage::seal::KeyId>) -> Counts {
 /// Brings everything to what is wanted, again and again.
 async fn keep(shared: Arc<Shared>) {
     let mut since: Option<(Wanted, Instant)> = None;
-    let mut databases = None;
+    let mut progress = Progress::default();
     let mut pause = RETRY_MIN;
     loop {
         measure(&shared);
@@ -181,7 +183,7 @@ async fn keep(shared: Arc<Shared>) {
         let begun = match since {
             Some((before, begun)) if before == wanted => begun,
             _ => {
-                (databases, pause) = (None, RETRY_MIN);
+                (progress, pause) = (Progress::default(), RETRY_MIN);
                 shared.wait_for(None);
                 since.insert((wanted, Instant::now())).1
             }
@@ -190,7 +192,7 @@ async fn keep(shared: Arc<Shared>) {
             sleep(LOOK_INTERVAL).await;
             continue;
         }
-        let trouble = bring(&shared, wanted, &mut databases).await.err();
+        let trouble = bring(&shared, wanted, &mut progress).await.err();
         measure(&shared);
         if shared.vault.wanted() != Some(wanted) {
             continue;
@@ -206,36 +208,52 @@ async fn keep(shared: Arc<Shared>) {
     }
 }
 
-/// Brings everything to what is wanted. `databases` says for what they were rewritten.
-async fn bring(shared: &Shared, wanted: Wanted, databases: &mut Option<Wanted>) -> Result<(), Trouble> {
-    shared.content.seal_secrets().await?;
-    if *databases != Some(wanted) && older_databases(shared, wanted).await? > 0 {
-        shared.content.rewrite_databases().await?;
-    }
-    *databases = Some(wanted);
-    let disks = shared.content.disks();
-    for result in join_all(disks.iter().map(|disk| walk(shared, *disk, wanted))).await {
-        result?;
-    }
-    if let Some(absent) = shared.content.absent().first() {
-        return Err(format!("a disk is not there, and may hold files under an older key: {absent}"));
-    }
-    let bytes = older_databases(shared, wanted).await?;
-    if bytes > 0 {
-        *databases = None;
-        return Err(format!("{bytes} bytes of the databases are not rewritten yet"));
-    }
-    let left: u64 = disks.iter().map(|disk| shared.with(*disk, wanted, |walk| walk.left)).sum();
-    if disks.iter().all(|disk| shared.with(*disk, wanted, |walk| walk.is_done(wanted))) {
-        return Ok(());
-    }
-    Err(format!("{left} shard files cannot be rewritten yet: of uploads in progress, or of nothing that is known"))
+/// What is remembered from round to round, for one thing that is wanted.
+#[derive(Debug, Default)]
+struct Progress {
+    databases: Effort,
+    /// The disks' generation when the last round began.
+    generation: Option<u64>,
 }
 
-/// Bytes of the databases that are not as they are wanted.
-async fn older_databases(shared: &Shared, wanted: Wanted) -> Result<u64, Trouble> {
-    let found = shared.content.databases().await?;
-    Ok(found.iter().filter(|(under, _)| **under != wanted.under()).map(|(_, bytes)| bytes).sum())
+/// Brings everything to what is wanted, each thing whatever becomes of the others. Whoever was not looked at, or came
+/// while it looked, is for another round.
+async fn bring(shared: &Shared, wanted: Wanted, progress: &mut Progress) -> Result<(), Trouble> {
+    let content = &shared.content;
+    let generation = content.generation();
+    if progress.generation.replace(generation).is_some_and(|before| before != generation) {
+        // A disk that was away may have other files now: all are counted once more.
+        shared.walks.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+    let disks = content.disks();
+    let secrets = content.seal_secrets().await;
+    let databases = progress.databases.rewrite(content.as_ref(), wanted.under()).await;
+    let walks = join_all(disks.iter().map(|disk| walk(shared, *disk, wanted))).await;
+    // A walk may take hours.
+    let databases = match databases {
+        Ok(()) => databases::check(content.as_ref(), wanted.under()).await,
+        failed => failed,
+    };
+    let mut troubles: Vec<Trouble> = walks.into_iter().filter_map(Result::err).collect();
+    let left: u64 = disks.iter().map(|disk| shared.with(*disk, wanted, |walk| walk.left)).sum();
+    if !disks.iter().all(|disk| shared.with(*disk, wanted, |walk| walk.is_done(wanted))) && troubles.is_empty() {
+        let text = "shard files cannot be rewritten yet: of uploads in progress, or of nothing that is known";
+        troubles.push(format!("{left} {text}"));
+    }
+    troubles.extend(secrets.err());
+    troubles.extend(databases.err());
+    if !troubles.is_empty() {
+        return Err(troubles.join("; "));
+    }
+    // In this order: a disk that comes back between the two is among those that are there.
+    if let Some(absent) = content.absent().first() {
+        return Err(format!("a disk is not there, and may hold files under an older key: {absent}"));
+    }
+    let now = content.disks();
+    if content.generation() != generation || now.iter().any(|disk| !disks.contains(disk)) {
+        return Err("a disk has come or gone meanwhile: what is on the disks is looked at again".to_owned());
+    }
+    Ok(())
 }
 
 async fn settle(shared: &Shared, wanted: Wanted) {

@@ -1,6 +1,6 @@
 //! What this node keeps, rewritten: its secrets, the log and the groups, the shard files of its disks.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use raft::catalog::{Catalog, DiskLocation};
@@ -8,10 +8,10 @@ use raft::directory::Directory;
 use raft::group::{Group, LogStore};
 use storage::disk::{Disk, DiskHealth, Files};
 use storage::exec::Exec;
-use storage::seal;
+use storage::seal::{self, KeyId};
 use storage::shard::{DiskId, ShardError, ShardName, reseal, seal_of};
 
-use super::content::{BytesByKey, Content, Found, Trouble};
+use super::content::{BytesByKey, Content, Found, OlderFile, Trouble};
 use crate::environment::BoxFuture;
 use crate::gateway::catalog::Records;
 use crate::identity::Store;
@@ -81,12 +81,42 @@ impl Content for OwnContent {
         })
     }
 
-    fn rewrite_databases(&self) -> BoxFuture<'_, Result<(), Trouble>> {
+    fn rewrite_databases(&self, under: Option<KeyId>) -> BoxFuture<'_, Result<(), Trouble>> {
         Box::pin(async move {
             let Parts { log, directory, catalog, .. } = &self.parts;
-            log.rewrite().await.map_err(|error| told(&error))?;
-            directory.rewrite().await.map_err(|error| told(&error))?;
-            catalog.rewrite().await.map_err(|error| told(&error))
+            let older = self.older_files(under).await?;
+            let of = |path: &Path| older.iter().any(|file| file.path.starts_with(path));
+            let (of_directory, of_catalog) = (of(directory.path()), of(catalog.path()));
+            let in_group =
+                |file: &OlderFile| file.path.starts_with(directory.path()) || file.path.starts_with(catalog.path());
+            // One that fails keeps no other one from being rewritten.
+            let mut results = Vec::new();
+            if older.iter().any(|file| !in_group(file)) {
+                results.push(log.rewrite().await);
+            }
+            if of_directory {
+                results.push(directory.rewrite().await);
+            }
+            if of_catalog {
+                results.push(catalog.rewrite().await);
+            }
+            results.into_iter().collect::<Result<(), _>>().map_err(|error| told(&error))
+        })
+    }
+
+    fn older_files(&self, under: Option<KeyId>) -> BoxFuture<'_, Result<Vec<OlderFile>, Trouble>> {
+        let (files, directories) = (Arc::clone(&self.parts.files), self.parts.databases.clone());
+        Box::pin(async move {
+            let look = move || {
+                let mut older = Vec::new();
+                for directory in directories {
+                    let found = seal::survey_files(files.as_ref(), &directory)?;
+                    let stale = found.into_iter().filter(|file| file.key != under);
+                    older.extend(stale.map(|file| OlderFile { path: file.path, bytes: file.length_bytes }));
+                }
+                Ok(older)
+            };
+            self.parts.exec.run(look).await.map_err(|error: std::io::Error| told(&error))
         })
     }
 
@@ -108,6 +138,10 @@ impl Content for OwnContent {
 
     fn disks(&self) -> Vec<DiskId> {
         self.parts.local.disks().all().iter().map(|disk| disk.id()).collect()
+    }
+
+    fn generation(&self) -> u64 {
+        self.parts.local.disks().generation()
     }
 
     fn absent(&self) -> Vec<String> {
@@ -135,7 +169,8 @@ impl Content for OwnContent {
                     for shard in some {
                         match seal_of(&disk, &shard.name) {
                             Ok(under) => found.push(Found { name: shard.name, bytes: shard.length_bytes, under }),
-                            // Gone, or nothing that could ever be read: neither lies under a key.
+                            // Gone, or nothing that could ever be read: neither lies under a key. A writer that has a key
+                            // writes the header as soon as it has created the file.
                             Err(ShardError::Missing { .. } | ShardError::Corrupt { .. }) => {}
                             Err(error) => return Err(told(&error)),
                         }

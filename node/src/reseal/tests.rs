@@ -9,7 +9,7 @@ use storage::seal::KeyId;
 use storage::shard::{Attempt, ExtentIndex, ObjectId, ShardIndex, ShardName};
 use tokio::time::timeout;
 
-use super::content::Found;
+use super::content::{Found, OlderFile};
 use super::*;
 use crate::config::Settings;
 use crate::environment::{BoxFuture, Environment, real};
@@ -29,6 +29,13 @@ struct Kept {
     broken: BTreeSet<u8>,
     rewritten: u64,
     looked: u64,
+    generation: u64,
+    /// How often the databases were written.
+    databases_written: u64,
+    /// Bytes of a database's file that stays as it is.
+    stuck: u64,
+    /// A disk that comes after so many looks at pages, and what is on it.
+    late: Option<(u64, Found)>,
 }
 
 #[derive(Debug)]
@@ -101,10 +108,21 @@ impl Content for World {
         ready(Ok(()))
     }
 
-    fn rewrite_databases(&self) -> BoxFuture<'_, Result<(), Trouble>> {
-        let under = self.current();
-        self.with(|kept| kept.databases = BytesByKey::from([(under, 5000)]));
-        ready(Ok(()))
+    fn rewrite_databases(&self, under: Option<KeyId>) -> BoxFuture<'_, Result<(), Trouble>> {
+        ready(self.with(|kept| {
+            kept.databases = BytesByKey::from([(under, 5000)]);
+            kept.databases_written += 1;
+            if kept.stuck > 0 { Err("it cannot be read".to_owned()) } else { Ok(()) }
+        }))
+    }
+
+    fn older_files(&self, under: Option<KeyId>) -> BoxFuture<'_, Result<Vec<OlderFile>, Trouble>> {
+        let bytes = self.with(|kept| {
+            let older = kept.databases.iter().filter(|(key, _)| **key != under).map(|(_, bytes)| bytes).sum::<u64>();
+            older + kept.stuck
+        });
+        let file = OlderFile { path: "/data/log/000007.sst".into(), bytes };
+        ready(Ok(if bytes > 0 { vec![file] } else { Vec::new() }))
     }
 
     fn databases(&self) -> BoxFuture<'_, Result<BytesByKey, Trouble>> {
@@ -113,6 +131,10 @@ impl Content for World {
 
     fn disks(&self) -> Vec<DiskId> {
         self.with(|kept| kept.shards.keys().copied().collect())
+    }
+
+    fn generation(&self) -> u64 {
+        self.with(|kept| kept.generation)
     }
 
     fn absent(&self) -> Vec<String> {
@@ -126,6 +148,14 @@ impl Content for World {
     fn list(&self, disk: DiskId, page: u8) -> BoxFuture<'_, Result<Vec<Found>, Trouble>> {
         let found = self.with(|kept| {
             kept.looked += 1;
+            if let Some((looks, found)) = kept.late
+                && kept.looked >= looks
+            {
+                kept.late = None;
+                kept.generation += 1;
+                kept.absent.clear();
+                kept.shards.insert(OTHER, vec![found]);
+            }
             kept.shards[&disk].iter().filter(|found| found.name.object.0[0] == page).copied().collect()
         });
         ready(Ok(found))
@@ -237,6 +267,37 @@ async fn a_disk_that_is_away_keeps_the_old_key() {
         kept.absent.clear();
         kept.shards.insert(OTHER, vec![shard(5, None)]);
     });
+    settled(&reseal).await;
+    assert!(world.is_whole());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_comes_back_during_the_walk_is_looked_at() {
+    let world = World::new(&[1], true).await;
+    world.with(|kept| {
+        kept.absent.push("disk 02 at /srv/two".to_owned());
+        kept.late = Some((100, shard(5, None)));
+    });
+    let reseal = world.start();
+    settled(&reseal).await;
+    assert!(world.with(|kept| kept.shards.contains_key(&OTHER)));
+    assert!(world.is_whole(), "nothing is settled before all that is there was walked");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_stays_as_it_is_has_nothing_rewritten_for_ever() {
+    let world = World::new(&[1, 2], true).await;
+    world.with(|kept| kept.stuck = 7);
+    let reseal = world.start();
+    let text = waiting(&reseal).await;
+    assert!(text.contains("it cannot be read") || text.contains("/data/log/000007.sst"), "{text}");
+    assert_eq!(world.with(|kept| kept.rewritten), 2, "the shards are rewritten all the same");
+    sleep(Duration::from_hours(2)).await;
+    let text = waiting(&reseal).await;
+    assert!(text.contains("7 bytes") && text.contains("/data/log/000007.sst"), "{text}");
+    let written = world.with(|kept| kept.databases_written);
+    assert!((2..=4).contains(&written), "{written} times in two hours");
+    world.with(|kept| kept.stuck = 0);
     settled(&reseal).await;
     assert!(world.is_whole());
 }

@@ -1,6 +1,6 @@
 //! What a browser is sent to an issuer with, and what is believed of what it brings back.
 //!
-//! `state` ties the answer to the browser that was sent, `nonce` the token to the login, the verifier the code to this
+//! `state` ties the answer to the browser that was sent, `nonce` the token to the login and to the registry, the verifier the code to this
 //! program: whoever reads the answer on its way can do nothing with it (RFC 7636). All three are random and used once.
 
 use base64::Engine as _;
@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::provider::Provider;
 use crate::environment::Entropy;
+use crate::login::bound_nonce;
 
 /// Random bytes of a verifier, a state and a nonce: 43 characters each, the fewest that RFC 7636 takes.
 const RANDOM_BYTES: usize = 32;
@@ -20,6 +21,7 @@ pub struct Request {
     state: String,
     issuer: String,
     names_issuer: bool,
+    nonce_secret: String,
     pub(super) nonce: String,
     pub(super) verifier: String,
     pub(super) client_id: String,
@@ -50,15 +52,23 @@ pub enum AnswerError {
 }
 
 impl Request {
-    /// Begins a login. `redirect_uri` is where the browser brings the answer, `scopes` what the token is to tell.
+    /// Begins a login at the registry of this URL, which the token will be of use at alone. `redirect_uri` is where the
+    /// browser brings the answer, `scopes` what the token is to tell.
     #[must_use]
-    pub fn new(provider: &Provider, client_id: &str, redirect_uri: &str, scopes: &str, entropy: &dyn Entropy) -> Self {
+    pub fn new(
+        provider: &Provider,
+        (registry, client_id): (&str, &str),
+        redirect_uri: &str,
+        scopes: &str,
+        entropy: &dyn Entropy,
+    ) -> Self {
         let random = || {
             let mut bytes = [0; RANDOM_BYTES];
             entropy.fill(&mut bytes);
             URL_SAFE_NO_PAD.encode(bytes)
         };
-        let (state, nonce, verifier) = (random(), random(), random());
+        let (state, nonce_secret, verifier) = (random(), random(), random());
+        let nonce = bound_nonce(&nonce_secret, registry);
         let query = form_urlencoded::Serializer::new(String::new())
             .append_pair("response_type", "code")
             .append_pair("client_id", client_id)
@@ -76,6 +86,7 @@ impl Request {
             state,
             issuer: provider.issuer.clone(),
             names_issuer: provider.names_issuer,
+            nonce_secret,
             nonce,
             verifier,
             client_id: client_id.to_owned(),
@@ -93,6 +104,12 @@ impl Request {
     #[must_use]
     pub fn nonce(&self) -> &str {
         &self.nonce
+    }
+
+    /// What the nonce was made of, besides the registry's URL: the token service compares that with its own.
+    #[must_use]
+    pub fn nonce_secret(&self) -> &str {
+        &self.nonce_secret
     }
 
     /// What the browser has brought back, as the query of the address that it was sent to.

@@ -3,12 +3,19 @@
 use std::collections::BTreeMap;
 
 use super::{AnswerError, Provider, Request};
+use crate::login::bound_nonce;
 use crate::login::testing::Counting;
 
 fn request(names_issuer: bool) -> (Request, BTreeMap<String, String>) {
     let provider = Provider::fixed("https://id.example", names_issuer);
     let entropy = Counting::default();
-    let request = Request::new(&provider, "regnode", "http://127.0.0.1:4711/callback", "openid email", &entropy);
+    let request = Request::new(
+        &provider,
+        ("https://registry.example.org", "regnode"),
+        "http://127.0.0.1:4711/callback",
+        "openid email",
+        &entropy,
+    );
     let (endpoint, query) = request.url().split_once('?').unwrap();
     assert_eq!(endpoint, "https://id.example/authorize");
     let fields = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
@@ -28,7 +35,10 @@ fn a_browser_is_sent_with_all_that_ties_the_answer_to_it() {
     ] {
         assert_eq!(fields[name], value, "{name}");
     }
-    let secrets = [&fields["state"], &fields["nonce"], &fields["code_challenge"]];
+    assert_eq!(fields["nonce"], bound_nonce(request.nonce_secret(), "https://registry.example.org"));
+    assert!(!request.url().contains(request.nonce_secret()), "what the nonce is made of stays here");
+    let nonce_secret = request.nonce_secret().to_owned();
+    let secrets = [&fields["state"], &nonce_secret, &fields["code_challenge"]];
     for secret in secrets {
         assert_eq!(secret.len(), 43);
         assert_eq!(secrets.iter().filter(|other| *other == &secret).count(), 1);

@@ -7,7 +7,8 @@ use storage::seal::UnknownKey;
 
 use crate::environment::CommandError;
 
-/// Why the keyring cannot be opened or changed. None of it has changed anything.
+/// Why the keyring cannot be opened or changed. The keys in use stay what they were. After [`Io`](Self::Io) the file
+/// may be written already and its copy not: the next start takes the file then, and writes the copy anew.
 #[derive(Debug, thiserror::Error)]
 pub enum VaultError {
     /// The file system failed.
@@ -108,6 +109,15 @@ pub enum VaultError {
         source_name: String,
         /// What it is to give.
         expected: &'static str,
+    },
+    /// It says something else each time.
+    #[error(
+        "{source_name} gives another key each time that it is asked, and would not open the keyring again: nothing was \
+         changed. It has to give the same 32 bytes always, of a key that is kept somewhere"
+    )]
+    Unsteady {
+        /// The source.
+        source_name: String,
     },
     /// The program that prints the key has not.
     #[error("encryption.key_command has given no key")]

@@ -1,13 +1,13 @@
 //! The node's data keys: everything that it keeps may be encrypted under them, and they are kept in the keyring, a file
 //! that is wrapped with a key from elsewhere.
 //!
-//! What holds: without the key that [encryption] names, a data directory and its disks give neither content nor names
+//! What holds: without the key that `[encryption]` names, a data directory and its disks give neither content nor names
 //! nor the secrets of cluster and node. A node whose files are encrypted does not start without its keys, and never goes
 //! on in the clear by accident. A key is forgotten only when nothing lies under it any more. Nothing here keeps who may
 //! read the memory of the process, or write to its disks, from anything.
 //!
 //! `source` is where the wrapping key comes from, `keyring` the file, `ring` what is in it, `open` the start, `sealed`
-//! the node's own secrets, `rewriting` what brings older files under the newest key.
+//! the node's own secrets; [`crate::reseal`] brings older files under the newest key.
 
 mod cipher;
 mod error;
@@ -161,7 +161,7 @@ impl Vault {
     /// Makes a new data key, under which everything new is sealed from now on. It is durable when this returns.
     ///
     /// # Errors
-    /// [`VaultError`]; nothing has changed then.
+    /// [`VaultError`]; the keys in use, and what wraps them, are the same then.
     pub async fn rotate(&self) -> Result<KeyId, VaultError> {
         let shared = Arc::clone(self.shared.as_ref().ok_or(VaultError::Off)?);
         let exec = shared.environment.exec;
@@ -183,10 +183,10 @@ impl Vault {
     /// Wraps the keyring with what another source gives. From the next start on that one has to be configured.
     ///
     /// # Errors
-    /// [`VaultError`]; nothing has changed then.
+    /// [`VaultError`]; the keys in use, and what wraps them, are the same then.
     pub async fn rewrap(&self, source: Source) -> Result<(), VaultError> {
         let shared = Arc::clone(self.shared.as_ref().ok_or(VaultError::Off)?);
-        let said = source.ask(&shared.environment).await?;
+        let said = source.ask_for_new(&shared.environment).await?;
         let exec = shared.environment.exec;
         exec.run(move || {
             let wrapping = Wrapping::new(&source, &said, shared.environment.entropy.as_ref());

@@ -22,8 +22,8 @@ use crate::identity::SECRET_FILES;
 
 /// What is in the data directory.
 struct Found {
-    /// The keyring and its copy.
-    files: [Option<Vec<u8>>; 2],
+    /// The keyring and its copy, each as far as it can be read: one that is good is enough.
+    files: [io::Result<Option<Vec<u8>>>; 2],
     /// A file that is sealed, if there is one.
     sealed: Option<PathBuf>,
 }
@@ -39,7 +39,8 @@ impl Vault {
         let directory = settings.data_dir.join("identity");
         let (files, place) = (Arc::clone(&environment.files), directory.clone());
         let found = environment.exec.run(move || find(files.as_ref(), &place)).await?;
-        let is_there = found.files.iter().any(Option::is_some);
+        // One that cannot be read is there, too: no other one is made in its place.
+        let is_there = found.files.iter().any(|file| !matches!(file, Ok(None)));
         let path = directory.join(KEYRING);
         let Some(source) = Source::configured(&settings.encryption) else {
             return match found.sealed {
@@ -51,22 +52,22 @@ impl Vault {
         if let (false, Some(sealed)) = (is_there, found.sealed.clone()) {
             return Err(VaultError::Lost { path, sealed });
         }
-        let said = source.ask(environment).await?;
+        let said = if is_there { source.ask(environment).await? } else { source.ask_for_new(environment).await? };
         let content = settings.encryption.content;
         let environment = environment.clone();
         let exec = environment.exec;
         exec.run(move || {
                 let entropy = environment.entropy.as_ref();
-                let held = if is_there {
+                let (held, place) = if is_there {
                     opened(&path, &found, source, &said)?
                 } else {
                     let mut ring = Ring::new(new_key(entropy), environment.clock.now());
                     ring.settled = new.then(|| ring.wanted(content));
                     info!(key = %ring.current().id(), %source, "keyring made: what this node writes is encrypted from now on");
-                    Held { wrapping: Wrapping::new(&source, &said, entropy), source, ring }
+                    (Held { wrapping: Wrapping::new(&source, &said, entropy), source, ring }, KEYRING)
                 };
                 let shared = Shared { environment, directory, content, held: Mutex::new(held) };
-                shared.settle_files(&found.files)?;
+                shared.settle_files(&found.files, place)?;
                 Ok(Self { shared: Some(Arc::new(shared)) })
             })
             .await
@@ -82,54 +83,88 @@ pub(super) fn new_key(entropy: &dyn Entropy) -> DataKey {
 
 impl Shared {
     /// Writes what has to be written at the start, and hands the keys on. A keyring that is whole, with its copy, is left
-    /// alone.
-    fn settle_files(&self, found: &[Option<Vec<u8>>; 2]) -> Result<(), VaultError> {
+    /// alone. `place` is the file that was opened.
+    fn settle_files(&self, found: &[io::Result<Option<Vec<u8>>>; 2], place: &str) -> Result<(), VaultError> {
         let held = self.held();
-        if !matches!(found, [Some(main), Some(copy)] if main == copy) {
-            self.write(&held.wrapping, &held.ring)?;
+        if !matches!(found, [Ok(Some(main)), Ok(Some(copy))] if main == copy) {
+            match self.write(&held.wrapping, &held.ring) {
+                // The copy has all keys, and the keyring beside it opens no better than before.
+                Err(error) if place == COPY => warn!(%error, "the keyring cannot be mended from its copy"),
+                result => result?,
+            }
         }
         self.environment.keys.swap(held.ring.keyring(self.content)?);
         Ok(())
     }
 }
 
-/// Opens the keyring, or its copy when that does not open.
-fn opened(path: &Path, found: &Found, source: Source, said: &Said) -> Result<Held, VaultError> {
-    let mut refused = None;
+/// Why a file does not give a keyring.
+#[derive(Debug)]
+enum Failed<'a> {
+    Unread(&'a io::Error),
+    Refused(Refused),
+}
+
+impl Failed<'_> {
+    /// How much it tells, of the two files: what is wrong with the key or the program counts before damage to a file.
+    const fn weight(&self) -> u8 {
+        match self {
+            Self::Refused(Refused::Version(_)) => 3,
+            Self::Refused(Refused::WrongKey) => 2,
+            Self::Unread(_) => 1,
+            Self::Refused(Refused::Damaged(_)) => 0,
+        }
+    }
+}
+
+/// Opens the keyring, or its copy when that does not open, and says which one it was.
+fn opened(path: &Path, found: &Found, source: Source, said: &Said) -> Result<(Held, &'static str), VaultError> {
+    let mut failed: Option<(Failed<'_>, &'static str)> = None;
     for (file, name) in found.files.iter().zip([KEYRING, COPY]) {
         let result = match file {
-            Some(bytes) => Wrapped::read(bytes).and_then(|wrapped| wrapped.open(&source, said)),
-            None => Err(Refused::Damaged("it is gone".to_owned())),
+            Ok(Some(bytes)) => {
+                Wrapped::read(bytes).and_then(|wrapped| wrapped.open(&source, said)).map_err(Failed::Refused)
+            }
+            Ok(None) => Err(Failed::Refused(Refused::Damaged("it is gone".to_owned()))),
+            Err(error) => Err(Failed::Unread(error)),
         };
         match result {
             Ok((wrapping, ring)) => {
-                if let Some(reason) = &refused {
-                    warn!(?reason, file = name, "the keyring does not open and was made anew from its copy");
+                if let Some((reason, _)) = &failed {
+                    warn!(?reason, "the keyring does not open: its copy is used, and it is made anew");
                 }
-                return Ok(Held { wrapping, source, ring });
+                return Ok((Held { wrapping, source, ring }, name));
             }
-            // A newer program has written it: an older copy beside it lacks its newest keys.
-            Err(Refused::Version(found)) => {
-                return Err(VaultError::Version { path: path.with_file_name(name), found, known: VERSION });
+            // What the first one says counts, unless the copy tells more. No key is in use before both files have it:
+            // whichever opens is enough.
+            Err(reason) => {
+                if failed.as_ref().is_none_or(|(before, _)| reason.weight() > before.weight()) {
+                    failed = Some((reason, name));
+                }
             }
-            // What the first one says counts, unless it is damaged and the copy tells more.
-            Err(reason) => match &refused {
-                None | Some(Refused::Damaged(_)) if reason == Refused::WrongKey => refused = Some(reason),
-                None => refused = Some(reason),
-                Some(_) => {}
-            },
         }
     }
-    let path = path.to_owned();
-    Err(match refused {
-        Some(Refused::Damaged(message)) => VaultError::Damaged { path, message },
-        _ => VaultError::WrongKey { path, wrapped_by: wrapped_by(found), source_name: source.to_string() },
+    let (reason, path) = match failed {
+        Some((reason, name)) => (reason, path.with_file_name(name)),
+        None => (Failed::Refused(Refused::WrongKey), path.to_owned()),
+    };
+    Err(match reason {
+        Failed::Refused(Refused::Version(found)) => VaultError::Version { path, found, known: VERSION },
+        Failed::Refused(Refused::Damaged(message)) => VaultError::Damaged { path, message },
+        Failed::Refused(Refused::WrongKey) => {
+            VaultError::WrongKey { path, wrapped_by: wrapped_by(found), source_name: source.to_string() }
+        }
+        // The error itself cannot be cloned: its kind and its text are.
+        Failed::Unread(error) => {
+            VaultError::Io { path, action: "be read", source: io::Error::new(error.kind(), error.to_string()) }
+        }
     })
 }
 
 /// What kind of source has wrapped it, as far as the files tell it.
 fn wrapped_by(found: &Found) -> String {
-    let read = found.files.iter().flatten().find_map(|bytes| Wrapped::read(bytes).ok());
+    let mut texts = found.files.iter().filter_map(|file| file.as_ref().ok()?.as_ref());
+    let read = texts.find_map(|bytes| Wrapped::read(bytes).ok());
     read.map_or_else(|| "source that cannot be read from it any more".to_owned(), |wrapped| wrapped.kind)
 }
 
@@ -137,13 +172,15 @@ fn find(files: &dyn Files, directory: &Path) -> Result<Found, VaultError> {
     let read = |name: &str| match files.read(&directory.join(name)) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(VaultError::Io { path: directory.join(name), action: "be read", source }),
+        Err(error) => Err(error),
     };
     let mut is_sealed = None;
     for name in SECRET_FILES {
-        if read(name)?.is_some_and(|content| sealed::lies_under(&content).is_some()) {
+        let content =
+            read(name).map_err(|source| VaultError::Io { path: directory.join(name), action: "be read", source })?;
+        if content.is_some_and(|content| sealed::lies_under(&content).is_some()) {
             is_sealed = Some(directory.join(name));
         }
     }
-    Ok(Found { files: [read(KEYRING)?, read(COPY)?], sealed: is_sealed })
+    Ok(Found { files: [read(KEYRING), read(COPY)], sealed: is_sealed })
 }

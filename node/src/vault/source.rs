@@ -83,6 +83,18 @@ impl Source {
         }
     }
 
+    /// Asks it for the key of a keyring that is to be written. A program is asked twice: one that makes a new key each
+    /// time would lock the node out with the next start.
+    pub(super) async fn ask_for_new(&self, environment: &Environment) -> Result<Said, VaultError> {
+        let said = self.ask(environment).await?;
+        if let (Self::KeyCommand(..), Said::Key(one)) = (self, &said)
+            && !matches!(self.ask(environment).await?, Said::Key(two) if *two == **one)
+        {
+            return Err(VaultError::Unsteady { source_name: self.to_string() });
+        }
+        Ok(said)
+    }
+
     /// Asks it.
     pub(super) async fn ask(&self, environment: &Environment) -> Result<Said, VaultError> {
         match self {
@@ -275,6 +287,18 @@ mod tests {
         assert!(error.starts_with("encryption.key_command = ") && error.contains("32 random bytes"), "{error}");
         assert!(matches!(ask("sleep 5").await, Err(VaultError::Command { .. })));
         assert!(matches!(ask(&format!("echo {HEX}; exit 1")).await, Err(VaultError::Command { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_program_that_gives_another_key_each_time_is_noticed() {
+        let source = |script: &str| Source::KeyCommand(["sh", "-c", script].map(str::to_owned).to_vec(), 10);
+        // The number of its process is another one each time.
+        let changing = source("printf %064d $$");
+        assert!(matches!(changing.ask(&environment()).await, Ok(Said::Key(_))));
+        let error = changing.ask_for_new(&environment()).await.err().unwrap();
+        assert!(matches!(&error, VaultError::Unsteady { .. }), "{error}");
+        let steady = source(&format!("echo {HEX}"));
+        assert!(matches!(steady.ask_for_new(&environment()).await, Ok(Said::Key(_))));
     }
 
     #[test]

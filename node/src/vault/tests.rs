@@ -181,6 +181,30 @@ async fn a_damaged_keyring_is_made_anew_from_its_copy() {
 }
 
 #[tokio::test]
+async fn a_good_copy_is_enough_whatever_the_keyring_is() {
+    let mut world = World::new();
+    let made = world.open().await.unwrap().keys();
+    // A directory in its place can neither be read nor be written over.
+    RealFiles.remove(&world.identity("keyring")).unwrap();
+    RealFiles.create_directory_all(&world.identity("keyring")).unwrap();
+    assert_eq!(world.open().await.unwrap().keys(), made);
+    assert!(world.current().is_some());
+    let copy = world.read("keyring.copy");
+    RealFiles.remove(&world.identity("keyring.copy")).unwrap();
+    assert!(matches!(world.open().await, Err(VaultError::Io { .. })), "no other keyring is made in its place");
+    RealFiles.remove_directory_all(&world.identity("keyring")).unwrap();
+
+    let newer = String::from_utf8(copy.clone()).unwrap().replace("version = 1", "version = 9");
+    RealFiles.replace(&world.identity("keyring"), newer.as_bytes()).unwrap();
+    RealFiles.replace(&world.identity("keyring.copy"), &copy).unwrap();
+    assert_eq!(world.open().await.unwrap().keys(), made);
+    for name in ["keyring", "keyring.copy"] {
+        RealFiles.replace(&world.identity(name), newer.as_bytes()).unwrap();
+    }
+    assert!(matches!(world.open().await, Err(VaultError::Version { found: 9, .. })));
+}
+
+#[tokio::test]
 async fn a_new_key_is_used_at_once_and_the_old_one_goes_when_all_is_rewritten() {
     let mut world = World::new();
     let vault = world.open().await.unwrap();

@@ -141,6 +141,8 @@ pub enum CertificateCommand {
         retry_after_seconds: u64,
         /// URL of the order that is given up, if that is the domain's.
         order: Option<String>,
+        /// What the attempt knew of an operator's wish. One that came while it was under way stays.
+        asked: Option<Timestamp>,
     },
     /// An operator wants a new certificate now. Refused for a domain of which nothing is known.
     Ask {

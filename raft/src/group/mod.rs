@@ -37,6 +37,7 @@ mod wire;
 mod witness;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -178,6 +179,12 @@ impl<M: Machine> Group<M> {
     /// When the engine fails.
     pub fn state_digest(&self) -> Result<StateDigest, EngineError> {
         self.state.digest()
+    }
+
+    /// The directory with its state and its snapshots.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.options.directory
     }
 
     /// Writes the state and its snapshot anew, so that nothing of them is left under another key than the current one. They

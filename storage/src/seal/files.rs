@@ -13,28 +13,76 @@ use crate::disk::{File, Files};
 /// Bytes of files by the key under which they are sealed, with what is added to seal them; `None`: in the clear.
 pub type Seals = BTreeMap<Option<KeyId>, u64>;
 
-/// What lies under which key in a directory and all below it, files of engines and of checkpoints. Files that go while
-/// it looks are passed over; empty ones count for nothing. Blocks.
+/// A file of an engine or of a checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SurveyedFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its length.
+    pub length_bytes: u64,
+    /// The key that it is sealed under; `None`: it is in the clear.
+    pub key: Option<KeyId>,
+}
+
+/// How often a look begins anew because a directory has gone meanwhile.
+const ATTEMPTS: usize = 16;
+
+/// What lies under which key in a directory and all below it, files of engines and of checkpoints; as
+/// [`survey_files`]. Blocks.
 ///
 /// # Errors
-/// What the file system says; [`io::ErrorKind::InvalidData`] for a sealed file of another version.
+/// As [`survey_files`].
 pub fn survey(files: &dyn Files, directory: &Path) -> io::Result<Seals> {
     let mut seals = Seals::new();
-    let mut rest = vec![directory.to_owned()];
+    for file in survey_files(files, directory)? {
+        *seals.entry(file.key).or_default() += file.length_bytes;
+    }
+    Ok(seals)
+}
+
+/// The files of a directory and of all below it. Empty ones are left out, and those that go while it looks. When a
+/// directory goes, it may have another name now, with all that is in it: then it looks at everything once more. Blocks.
+///
+/// # Errors
+/// What the file system says; [`io::ErrorKind::InvalidData`] for a sealed file of another version;
+/// [`io::ErrorKind::TimedOut`] if directories go each time.
+pub fn survey_files(files: &dyn Files, directory: &Path) -> io::Result<Vec<SurveyedFile>> {
+    for _ in 0..ATTEMPTS {
+        if let Some(found) = survey_once(files, directory)? {
+            return Ok(found);
+        }
+    }
+    let text = format!("{}: directories below it come and go each time that it is looked at", directory.display());
+    Err(io::Error::new(io::ErrorKind::TimedOut, text))
+}
+
+/// `None` if a directory went meanwhile.
+fn survey_once(files: &dyn Files, top: &Path) -> io::Result<Option<Vec<SurveyedFile>>> {
+    let mut found = Vec::new();
+    let mut rest = vec![top.to_owned()];
     while let Some(directory) = rest.pop() {
-        let Some(entries) = present(files.list(&directory))? else { continue };
+        let Some(entries) = present(files.list(&directory))? else {
+            if directory == top {
+                // It was never made.
+                break;
+            }
+            return Ok(None);
+        };
         for entry in entries {
             let path = directory.join(&entry.name);
             if entry.is_directory {
                 rest.push(path);
-            } else if entry.length_bytes > 0
-                && let Some(key) = present(key_of(files, &path))?
-            {
-                *seals.entry(key).or_default() += entry.length_bytes;
+            } else if entry.length_bytes > 0 {
+                match present(key_of(files, &path))? {
+                    Some(key) => found.push(SurveyedFile { path, length_bytes: entry.length_bytes, key }),
+                    // Gone alone, or with its directory.
+                    None if present(files.list(&directory))?.is_some() => {}
+                    None => return Ok(None),
+                }
             }
         }
     }
-    Ok(seals)
+    Ok(Some(found))
 }
 
 /// The key that a file of an engine is sealed under, whether it is known or not; `None`: it is in the clear.
@@ -245,5 +293,94 @@ fn present<T>(result: io::Result<T>) -> io::Result<Option<T>> {
         Ok(value) => Ok(Some(value)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+    use crate::disk::{Entry, RealFiles, Space};
+
+    /// Real files; with the first opening a snapshot takes its name, as it does when it is installed.
+    #[derive(Debug)]
+    struct Renaming {
+        top: PathBuf,
+        /// How often that happens.
+        left: AtomicU64,
+    }
+
+    impl Renaming {
+        fn names(&self) -> [PathBuf; 2] {
+            [self.top.join("new"), self.top.join("snapshot")]
+        }
+    }
+
+    impl Files for Renaming {
+        fn create(&self, path: &Path) -> io::Result<Box<dyn File>> {
+            RealFiles.create(path)
+        }
+        fn open(&self, path: &Path) -> io::Result<Box<dyn File>> {
+            let left = self.left.load(Ordering::Relaxed);
+            self.left.store(left.saturating_sub(1), Ordering::Relaxed);
+            if left > 0 {
+                let [one, two] = self.names();
+                let (from, to) = if RealFiles.list(&one).is_ok() { (one, two) } else { (two, one) };
+                RealFiles.rename(&from, &to)?;
+            }
+            RealFiles.open(path)
+        }
+        fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+            RealFiles.rename(from, to)
+        }
+        fn remove(&self, path: &Path) -> io::Result<()> {
+            RealFiles.remove(path)
+        }
+        fn create_directory_all(&self, path: &Path) -> io::Result<()> {
+            RealFiles.create_directory_all(path)
+        }
+        fn remove_directory_all(&self, path: &Path) -> io::Result<()> {
+            RealFiles.remove_directory_all(path)
+        }
+        fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
+            RealFiles.list(path)
+        }
+        fn sync_directory(&self, path: &Path) -> io::Result<()> {
+            RealFiles.sync_directory(path)
+        }
+        fn space(&self, path: &Path) -> io::Result<Space> {
+            RealFiles.space(path)
+        }
+        fn lock(&self, directory: &Path) -> io::Result<Box<dyn Send + Sync>> {
+            RealFiles.lock(directory)
+        }
+    }
+
+    /// A snapshot of one file, in a directory that is renamed so many times.
+    fn renamed(times: u64) -> (tempfile::TempDir, Arc<Renaming>) {
+        let directory = tempfile::tempdir().unwrap();
+        let files = Renaming { top: directory.path().to_owned(), left: AtomicU64::new(times) };
+        let [one, _] = files.names();
+        RealFiles.create_directory_all(&one).unwrap();
+        RealFiles.replace(&one.join("contents"), b"in the clear").unwrap();
+        (directory, Arc::new(files))
+    }
+
+    #[test]
+    fn what_takes_another_name_meanwhile_is_seen() {
+        for times in [0, 1, 5] {
+            let (directory, files) = renamed(times);
+            let seals = survey(files.as_ref(), directory.path()).unwrap();
+            assert_eq!(seals, Seals::from([(None, 12)]), "{times}");
+        }
+    }
+
+    #[test]
+    fn what_never_comes_to_rest_is_an_error() {
+        let (directory, files) = renamed(u64::MAX);
+        assert_eq!(survey(files.as_ref(), directory.path()).unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(survey(&RealFiles, &directory.path().join("none")).unwrap(), Seals::new(), "it was never made");
     }
 }

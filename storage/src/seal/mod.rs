@@ -12,6 +12,6 @@ pub(crate) mod files;
 mod key;
 mod keyring;
 
-pub use files::{CheckpointReader, CheckpointWriter, Seals, survey};
+pub use files::{CheckpointReader, CheckpointWriter, Seals, SurveyedFile, survey, survey_files};
 pub use key::{DataKey, InvalidKeyId, KeyId};
 pub use keyring::{Keyring, Keys, UnknownKey};

@@ -17,8 +17,13 @@ const RUN_BYTES: u64 = 4 << 20;
 ///
 /// # Errors
 /// [`ShardError::Missing`], [`ShardError::Corrupt`] for a header that is not a shard's, and whatever the file system says.
+/// A file that is shorter than a header is not counted as damaged: a writer may just have created it.
 pub fn seal_of(disk: &Arc<Disk>, name: &ShardName) -> Result<Option<KeyId>, ShardError> {
-    look(disk, name).map(|look| look.key)
+    let looked = look(disk, name);
+    if let Err(ShardError::Corrupt { truncated: false, .. }) = &looked {
+        disk.count_corrupt_block();
+    }
+    looked.map(|look| look.key)
 }
 
 /// What a file's header says, and how long the file is.
@@ -37,7 +42,11 @@ struct Look {
 /// # Errors
 /// As for reading the shard and for writing one; the old file is there then. After an error of the last step either is.
 pub fn reseal(disk: &Arc<Disk>, name: &ShardName) -> Result<bool, ShardError> {
-    let look = look(disk, name)?;
+    let looked = look(disk, name);
+    if let Err(ShardError::Corrupt { .. }) = &looked {
+        disk.count_corrupt_block();
+    }
+    let look = looked?;
     if look.key == disk.keys().load().current().map(DataKey::id) {
         return Ok(false);
     }
@@ -80,12 +89,10 @@ pub fn reseal(disk: &Arc<Disk>, name: &ShardName) -> Result<bool, ShardError> {
     Ok(true)
 }
 
+/// Reads a header. Damage is for the caller to count.
 fn look(disk: &Arc<Disk>, name: &ShardName) -> Result<Look, ShardError> {
     let path = disk.shard_path(name);
-    let corrupt = |reason, truncated| {
-        disk.count_corrupt_block();
-        ShardError::Corrupt { path: path.clone(), block: None, reason, truncated }
-    };
+    let corrupt = |reason, truncated| ShardError::Corrupt { path: path.clone(), block: None, reason, truncated };
     let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => ShardError::Missing { path: path.clone() },
         io::ErrorKind::UnexpectedEof => corrupt("the file ends too early", true),

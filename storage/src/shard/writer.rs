@@ -26,7 +26,7 @@ pub struct ShardWriter {
     path: PathBuf,
     /// `None` once finished.
     file: Option<Box<dyn File>>,
-    /// The header, until it is written with the first blocks.
+    /// The header, until it is written: of a file in the clear with the first blocks.
     header: Option<Vec<u8>>,
     form: Form,
     /// `None`: the file is in the clear.
@@ -104,6 +104,12 @@ impl ShardWriter {
         writer.reserve(form.header_bytes())?;
         let file = writer.disk.files().create(&writer.path).map_err(|error| writer.failed("create it", error))?;
         writer.file = Some(file);
+        // At once: from here on the file shows which key its writer holds, so that the key is not forgotten meanwhile.
+        if writer.seal.is_some()
+            && let Some(header) = writer.header.take()
+        {
+            writer.write(&[&header], 0)?;
+        }
         Ok(writer)
     }
 

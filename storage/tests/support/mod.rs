@@ -143,8 +143,8 @@ pub struct StagedFiles {
     pub free_bytes: AtomicU64,
     /// Calls of [`Files::space`].
     pub looks: AtomicU64,
-    /// Whether new files fail their writes with "no space left on device".
-    pub full: AtomicBool,
+    /// Whether files that it has created fail their writes with "no space left on device".
+    pub full: Arc<AtomicBool>,
     /// Whether whatever changes something is refused, as on a file system that was mounted read-only.
     pub read_only: AtomicBool,
     /// Whether files cannot be opened for an error of the device.
@@ -152,13 +152,16 @@ pub struct StagedFiles {
 }
 
 #[derive(Debug)]
-struct FullFile(Box<dyn File>);
+struct FullFile(Box<dyn File>, Arc<AtomicBool>);
 
 impl File for FullFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         self.0.read_at(buffer, offset)
     }
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        if !self.1.load(Ordering::Relaxed) {
+            return self.0.write_all_at(bytes, offset);
+        }
         // Half of it arrives, as it may on a real disk.
         self.0.write_all_at(&bytes[..bytes.len() / 2], offset)?;
         Err(io::ErrorKind::StorageFull.into())
@@ -181,7 +184,7 @@ impl Files for StagedFiles {
     fn create(&self, path: &Path) -> io::Result<Box<dyn File>> {
         self.check_writable()?;
         let file = RealFiles.create(path)?;
-        Ok(if self.full.load(Ordering::Relaxed) { Box::new(FullFile(file)) } else { file })
+        Ok(Box::new(FullFile(file, Arc::clone(&self.full))))
     }
     fn open(&self, path: &Path) -> io::Result<Box<dyn File>> {
         if self.failing.load(Ordering::Relaxed) && path.components().any(|part| part.as_os_str() == "shards") {

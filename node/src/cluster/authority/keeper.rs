@@ -75,6 +75,39 @@ enum KeepError {
     Refused(String),
 }
 
+/// What is known from one look to the next.
+#[derive(Default)]
+struct Known {
+    /// The files. Nobody else writes them: they are read again when they were changed.
+    credentials: Option<Credentials>,
+    /// What TLS was given of them.
+    taken: Option<Taken>,
+}
+
+/// What TLS shows and trusts.
+#[derive(PartialEq, Eq)]
+struct Taken {
+    certificate: CertificateDer<'static>,
+    shows: AuthorityId,
+    trusts: BTreeSet<AuthorityId>,
+}
+
+impl Taken {
+    fn of(credentials: &Credentials) -> Self {
+        Self {
+            certificate: credentials.certificate.clone(),
+            shows: AuthorityId::of(&credentials.authority),
+            trusts: credentials.authorities().map(|authority| AuthorityId::of(authority)).collect(),
+        }
+    }
+
+    /// Whether connections that were made before are to be opened anew: the other side would not take the former
+    /// certificate for ever, or its own was checked against what is trusted no more.
+    fn outdates(&self, before: &Self) -> bool {
+        self.shows != before.shows || !before.trusts.is_subset(&self.trusts)
+    }
+}
+
 /// What a look has led to.
 enum Look {
     /// Something was done: there may be more.
@@ -110,11 +143,10 @@ impl AuthorityKeeper {
     pub async fn keep(self) {
         let this = Arc::new(self);
         let mut applied = this.directory.applied();
-        // Nobody else writes the files: they are read again when they were changed.
-        let mut credentials = None;
+        let mut known = Known::default();
         loop {
             applied.borrow_and_update();
-            let pause = match this.look(&mut credentials).await {
+            let pause = match this.look(&mut known).await {
                 Ok(Look::Done) => continue,
                 Ok(Look::Idle) => INTERVAL,
                 Ok(Look::Later) => RETRY,
@@ -146,17 +178,30 @@ impl AuthorityKeeper {
         Ok(Some(Records { cluster, rotation: view.rotation()?, said: view.authority_standing(self.identity.node)? }))
     }
 
-    async fn read(self: &Arc<Self>) -> Result<Credentials, KeepError> {
+    /// What the files hold, once TLS shows and trusts it: nothing else may be said to the directory.
+    async fn read(self: &Arc<Self>, taken: &mut Option<Taken>) -> Result<Credentials, KeepError> {
         let this = Arc::clone(self);
         let read = self.environment.exec.run(move || this.store.credentials()).await?;
-        read.ok_or(KeepError::NoCertificate)
+        let credentials = read.ok_or(KeepError::NoCertificate)?;
+        let now = Taken::of(&credentials);
+        if taken.as_ref() != Some(&now) {
+            self.tls.replace(&credentials)?;
+            if taken.as_ref().is_some_and(|before| now.outdates(before)) {
+                self.peers.reconnect_all();
+            }
+            *taken = Some(now);
+        }
+        Ok(credentials)
     }
 
-    async fn look(self: &Arc<Self>, known: &mut Option<Credentials>) -> Result<Look, KeepError> {
-        let Some(records) = self.records()? else { return Ok(Look::Idle) };
-        let credentials = match known.take() {
+    async fn look(self: &Arc<Self>, known: &mut Known) -> Result<Look, KeepError> {
+        let credentials = match known.credentials.take() {
             Some(credentials) => credentials,
-            None => self.read().await?,
+            None => self.read(&mut known.taken).await?,
+        };
+        let Some(records) = self.records()? else {
+            known.credentials = Some(credentials);
+            return Ok(Look::Idle);
         };
         let held = Held {
             trusts: credentials.authorities().map(|authority| AuthorityId::of(authority)).collect(),
@@ -167,7 +212,7 @@ impl AuthorityKeeper {
         if let Some(OwnStep::Trust(_) | OwnStep::Renew) = step {
             return self.change(credentials, &held).await;
         }
-        *known = Some(credentials);
+        known.credentials = Some(credentials);
         match step {
             Some(OwnStep::Say(standing)) => self.say(standing).await,
             _ => self.lead().await,
@@ -198,7 +243,7 @@ impl AuthorityKeeper {
         self.renew(by, records, credentials).await
     }
 
-    /// Takes certificates of these authorities from now on, and of no others.
+    /// Writes that certificates of these authorities are taken, and of no others; the next look does so.
     async fn trust(
         self: &Arc<Self>,
         wanted: BTreeSet<AuthorityId>,
@@ -215,19 +260,14 @@ impl AuthorityKeeper {
         let this = Arc::clone(self);
         let written = move || {
             let certificates: Vec<CertificateDer<'static>> = certificates.into_values().collect();
-            this.store.write_authorities(&certificates)?;
-            this.show()
+            this.store.write_authorities(&certificates)
         };
         self.environment.exec.run(written).await?;
-        if dropped {
-            // Those whose certificates were checked against what is trusted no more.
-            self.peers.reconnect_all();
-        }
         info!(node = %self.identity.node, authorities = number, dropped, "certificate authorities of the cluster taken over");
         Ok(Look::Done)
     }
 
-    /// Has the own certificate renewed by this authority, which is trusted.
+    /// Has the own certificate renewed by this authority, which is trusted. The next look shows it.
     async fn renew(
         self: &Arc<Self>,
         by: AuthorityId,
@@ -249,21 +289,11 @@ impl AuthorityKeeper {
             }
             let until = NodeCertificate::read(&own)?.not_after;
             this.store.write_certificate(&own)?;
-            this.show()?;
             Ok(until)
         };
         let until = self.environment.exec.run(renewed).await?;
-        if is_other {
-            // Connections that were made with the former certificate end when its authority is dropped.
-            self.peers.reconnect_all();
-        }
         info!(node = %self.identity.node, until_milliseconds = until.0, is_other, "certificate renewed");
         Ok(Look::Done)
-    }
-
-    /// Shows and trusts what the files hold. Blocks.
-    fn show(&self) -> Result<(), KeepError> {
-        Ok(self.tls.replace(&self.store.credentials()?.ok_or(KeepError::NoCertificate)?)?)
     }
 
     /// Says what this node trusts and shows.
@@ -271,7 +301,11 @@ impl AuthorityKeeper {
         let note = AuthorityCommand::Note { node: self.identity.node, standing };
         match self.propose(note).await? {
             Response::Refused(refusal) => Err(KeepError::Refused(refusal.to_string())),
-            _ => Ok(Look::Done),
+            // It may have yet to come back from the leader. Until then it would be said again and again.
+            _ => Ok(match timeout(CONFIRMATION, self.directory.read_barrier()).await {
+                Ok(Ok(())) => Look::Done,
+                _ => Look::Later,
+            }),
         }
     }
 
@@ -280,7 +314,15 @@ impl AuthorityKeeper {
         if !self.directory.is_leader() {
             return Ok(Look::Idle);
         }
-        let Some(known) = rotation(&View::new(self.directory.state()))? else { return Ok(Look::Idle) };
+        let known = {
+            let view = View::new(self.directory.state());
+            // All the nodes are read only while there is something to do.
+            if view.rotation()?.is_none() {
+                return Ok(Look::Idle);
+            }
+            rotation(&view)?
+        };
+        let Some(known) = known else { return Ok(Look::Idle) };
         let Some(step) = lead_step(&known.agreed(), &known.nodes, &known.standings) else { return Ok(Look::Idle) };
         let text = format!("{step:?}");
         if let Response::Refused(refusal) = self.propose(step).await? {

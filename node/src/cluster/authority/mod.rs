@@ -14,8 +14,9 @@
 //! it, and refuses those of the first only when nobody shows one. The state machine refuses a step that comes too early,
 //! so whoever leads may try at any time ([`lead_step`]), and a crash at any point repeats a step that is done. A node that
 //! does not answer holds the change up where it is, which `regnode status` and `regnode ca status` tell; it goes on when
-//! the node is back or is removed. A machine that joins is given both authorities; its token names one of those that
-//! sign or have signed, and is not taken any more when that one is dropped.
+//! the node is back or is removed. A machine that joins is given both authorities; its token names the one that signed when
+//! it was made. It looks for that one in the chain that a node shows, so a token of the old authority is taken by nodes that
+//! have not renewed their certificate yet, and by none once they all have: make tokens anew after a change.
 //!
 //! What a node does to its own files it decides by what a quorum of the directory confirms at that moment: a replica that
 //! is behind, after a restart say, would take back an authority that was dropped, or drop one that was introduced. The one

@@ -72,6 +72,10 @@ impl Judge {
         view: &View<Arc<dyn Engine>>,
         at: Option<&JobCursor>,
     ) -> Result<Option<(RepositoryName, Option<Tag>)>, StateError> {
+        if at.is_some_and(|(repository, _)| !holds(&self.scope, repository)) {
+            // A client's own invention: nothing outside is told.
+            return Ok(None);
+        }
         if let Some((repository, tag)) = at
             && tag.as_str().as_bytes() != LAST_TAG
         {
@@ -117,8 +121,42 @@ impl Judge {
     }
 }
 
+/// Whether a repository is one of a scope's. Where to go on is said by clients too, who may not see others.
+fn holds(scope: &JobScope, repository: &RepositoryName) -> bool {
+    match scope {
+        JobScope::Repository(only) => only == repository,
+        JobScope::Namespace(prefix) => {
+            let rest = repository.as_str().strip_prefix(prefix.as_str());
+            rest.is_some_and(|rest| prefix.is_empty() || rest.is_empty() || rest.starts_with('/'))
+        }
+    }
+}
+
 /// The last tag of all.
 fn last_tag() -> Tag {
     let text = String::from_utf8_lossy(&LAST_TAG);
     text.parse().expect("128 letters are a tag")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_repositories_of_the_scope_are_places_to_go_on() {
+        let namespace = |prefix: &str| JobScope::Namespace(prefix.to_owned());
+        let repository = |name: &str| JobScope::Repository(name.parse().unwrap());
+        for (scope, name, is_held) in [
+            (repository("acme/app"), "acme/app", true),
+            (repository("acme/app"), "acme/app/x", false),
+            (repository("acme/app"), "secret/app", false),
+            (namespace("acme"), "acme/app", true),
+            (namespace("acme"), "acme", true),
+            (namespace("acme"), "acmesecret/app", false),
+            (namespace("acme"), "secret/app", false),
+            (namespace(""), "secret/app", true),
+        ] {
+            assert_eq!(holds(&scope, &name.parse().unwrap()), is_held, "{scope:?} {name}");
+        }
+    }
 }

@@ -81,7 +81,8 @@ impl PasswordSource for People {
     }
 }
 
-/// An issuer outside, whose tokens are what they say: `eyJ.robot.ci`, `eyJ.person.ann`, `eyJ.caller.x`.
+/// An issuer outside, whose tokens are what they say: `eyJ.robot.ci`, `eyJ.person.ann`, `eyJ.caller.x`; with claims also
+/// `eyJ-person-ann.CLAIMS.sig`.
 #[derive(Debug)]
 struct Issuer;
 
@@ -120,7 +121,8 @@ impl OutsideTokens for Issuer {
 
     fn person<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<OutsidePerson, OutsideError>> {
         Box::pin(async move {
-            let name = token.strip_prefix("eyJ.person.");
+            let with_claims = || token.strip_prefix("eyJ-person-")?.split('.').next();
+            let name = token.strip_prefix("eyJ.person.").or_else(with_claims);
             let name = name.ok_or_else(|| OutsideError::Refused("not of this issuer".to_owned()))?;
             let outsider = Outsider { display: format!("{name} of outside"), groups: Some(vec!["devs".to_owned()]) };
             Ok(OutsidePerson { name: name.to_owned(), issuer: "ldap".to_owned(), outsider })
@@ -146,7 +148,12 @@ impl World {
     /// With a key to sign tokens, the user `ann` (password `correct horse`, owner of `acme`), the robot `ci` (writer of
     /// `acme/app`), and `anonymous` who may pull from `public`.
     async fn new() -> Self {
-        let world = Self::empty().await;
+        Self::called("").await
+    }
+
+    /// The same of a registry that knows its URL.
+    async fn called(public_url: &str) -> Self {
+        let world = Self::empty_of(public_url).await;
         world.add_key(&world.signing_key).await;
         world.add_user("ann", "correct horse").await;
         let robot = Command::AddRobot {
@@ -163,6 +170,10 @@ impl World {
     }
 
     async fn empty() -> Self {
+        Self::empty_of("").await
+    }
+
+    async fn empty_of(public_url: &str) -> Self {
         let directory = directory();
         let clock = Arc::new(Hand(AtomicU64::new(BEGIN + 60_000)));
         let access = Access::start(Arc::clone(&directory), Exec::inline(), Arc::<Hand>::clone(&clock));
@@ -184,7 +195,7 @@ impl World {
                 refresh_lifetime_seconds: 30 * 24 * 3600,
                 session_seconds: 3600,
                 upload_lifetime_seconds: 7 * 24 * 3600,
-                public_url: String::new(),
+                public_url: public_url.to_owned(),
                 api_url: "http://127.0.0.1:5000".to_owned(),
             },
         });

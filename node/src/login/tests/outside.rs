@@ -1,5 +1,7 @@
 //! Whom somebody outside vouches for.
 
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
 use super::*;
 use crate::access::Records;
 
@@ -293,6 +295,49 @@ async fn a_person_is_who_his_id_token_says() {
     assert_eq!(world.basic("bob", "eyJ.person.eve").await, Err(LoginError::Wrong), "another name");
     assert_eq!(world.basic("oidc", "eyJ.x.y").await, Err(LoginError::Wrong));
     assert_eq!(world.post(&format!("{exchange}&subject_token=eyJ.x.y")).await.0, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn an_id_token_of_a_browser_login_is_of_use_where_somebody_has_logged_in() {
+    const HERE: &str = "https://registry.example.org";
+    let exchange = "grant_type=urn:ietf:params:oauth:grant-type:token-exchange&scope=registry:admin:*\
+                    &subject_token_type=urn:ietf:params:oauth:token-type:id_token";
+    let token = |nonce: &str| {
+        let claims = URL_SAFE_NO_PAD.encode(format!(r#"{{"nonce":"{nonce}"}}"#));
+        format!("eyJ-person-eve.{claims}.sig")
+    };
+    let bound = |url: &str| token(&bound_nonce("secret", url));
+    let world = World::called(HERE).await;
+    world.add_group("devs").await;
+    let login = async |token: &str, more: &str| {
+        let (status, _, body) = world.post(&format!("{exchange}&subject_token={token}{more}")).await;
+        (status, body["scope"].as_str().unwrap_or_default().to_owned())
+    };
+    let administers = (StatusCode::OK, "registry:admin:*".to_owned());
+    let is_refused = (StatusCode::UNAUTHORIZED, String::new());
+    assert_eq!(login(&bound(HERE), "&nonce_secret=secret").await, administers);
+    // Handed on by another registry, or without what shows where it was to be used; also as a password.
+    for (token, more) in [
+        (bound("https://evil.example"), "&nonce_secret=secret"),
+        (bound(HERE), "&nonce_secret=another"),
+        (bound(HERE), ""),
+        (bound(HERE), "&nonce_secret=secret&nonce=other"),
+    ] {
+        assert_eq!(login(&token, more).await, is_refused, "{token} {more}");
+    }
+    assert_eq!(world.basic("oidc", &bound(HERE)).await, Err(LoginError::Wrong));
+    // Tokens of other clients log in, but administer nothing.
+    for other in ["eyJ.person.eve".to_owned(), token("other")] {
+        assert_eq!(login(&other, "").await, (StatusCode::OK, String::new()), "{other}");
+    }
+    let caller = world.basic("oidc", "eyJ.person.eve").await.unwrap();
+    assert!(caller.may_administer() && !world.login.lets_administer(&caller));
+    let caller = world.basic("ann", "correct horse").await.unwrap();
+    assert!(world.login.lets_administer(&caller), "a password is no such token");
+    // A registry that does not know its URL cannot ask for it.
+    let world = World::new().await;
+    let caller = world.basic("oidc", "eyJ.person.eve").await.unwrap();
+    assert!(world.login.lets_administer(&caller));
 }
 
 #[tokio::test]

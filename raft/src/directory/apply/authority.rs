@@ -109,6 +109,11 @@ fn abort(context: &mut Context<'_, '_>, authority: AuthorityId) -> Step {
     if rotation.other() != authority {
         return Ok(Err(AuthorityRefusal::Changed));
     }
+    // Nobody would take its certificate any more.
+    let standings = AuthorityStandings::scan::<()>(context.state, (), None, usize::MAX)?;
+    if standings.iter().any(|(_, standing)| standing.shows == authority) {
+        return Ok(Err(AuthorityRefusal::TooLate));
+    }
     Rotation::delete(context.state, ());
     Ok(Ok(()))
 }

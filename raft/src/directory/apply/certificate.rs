@@ -16,6 +16,7 @@ use crate::directory::refusal::Refusal;
 use crate::directory::table::{AcmeAccounts, CertificateState, Certificates, Challenges, Cluster};
 use crate::machine::ApplyError;
 use crate::table::{Table, inconsistent};
+use crate::time::Timestamp;
 
 /// Carries one of these commands out.
 pub(super) fn apply(context: &mut Context<'_, '_>, command: CertificateCommand) -> Outcome {
@@ -28,8 +29,8 @@ pub(super) fn apply(context: &mut Context<'_, '_>, command: CertificateCommand) 
         }
         CertificateCommand::Begin { domain, order } => begin(context, domain, order),
         CertificateCommand::Finish { domain, order, certificate } => finish(context, domain, &order, certificate),
-        CertificateCommand::Fail { domain, reason, retry_after_seconds, order } => {
-            fail(context, &domain, reason, retry_after_seconds, order.as_deref())
+        CertificateCommand::Fail { domain, reason, retry_after_seconds, order, asked } => {
+            fail(context, &domain, reason, retry_after_seconds, (order.as_deref(), asked))
         }
         CertificateCommand::Ask { domain } => ask(context, domain),
         CertificateCommand::Remove { domain } => remove(context, &domain),
@@ -120,7 +121,7 @@ fn fail(
     domain: &String,
     mut reason: String,
     retry_after_seconds: u64,
-    order: Option<&str>,
+    (order, asked): (Option<&str>, Option<Timestamp>),
 ) -> Done {
     let mut record = match known_or_new(context, domain)? {
         Ok(record) => record,
@@ -133,7 +134,9 @@ fn fail(
     let count = record.failure.as_ref().map_or(0, |failure| failure.count).saturating_add(1);
     let retry = context.now.plus_seconds(retry_after_seconds);
     record.failure = Some(CertificateFailure { time: context.now, reason, count, retry });
-    record.asked = None;
+    if record.asked == asked {
+        record.asked = None;
+    }
     store(context, domain, &record)?;
     Ok(Ok(()))
 }

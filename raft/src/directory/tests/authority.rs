@@ -99,6 +99,9 @@ fn what_signs_nothing_yet_is_taken_back() {
     assert_eq!(store.apply(abort(NEW)), Response::Done, "there is nothing to take back");
     store.apply(introduce(NEW, OLD));
     assert_eq!(store.apply(abort(b"third")), no(AuthorityRefusal::Changed));
+    store.apply(note(2, &[OLD, NEW], NEW));
+    assert_eq!(store.apply(abort(NEW)), no(AuthorityRefusal::TooLate), "a node shows a certificate of it");
+    store.apply(note(2, &[OLD, NEW], OLD));
     for _ in 0..2 {
         assert_eq!(store.apply(abort(NEW)), Response::Done);
     }

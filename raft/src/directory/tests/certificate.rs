@@ -51,7 +51,8 @@ impl Store {
 
     fn fail(&mut self, reason: &str, url: Option<&str>) -> Result<(), CertificateRefusal> {
         let (domain, reason, order) = (DOMAIN.to_owned(), reason.to_owned(), url.map(str::to_owned));
-        self.certify(CertificateCommand::Fail { domain, reason, retry_after_seconds: 60, order })
+        let asked = self.view().certificate(DOMAIN).unwrap().and_then(|known| known.asked);
+        self.certify(CertificateCommand::Fail { domain, reason, retry_after_seconds: 60, order, asked })
     }
 
     fn known(&self) -> CertificateRecord {
@@ -115,6 +116,22 @@ fn an_operator_asks_once_for_a_certificate_that_there_is() {
         (None, Some(bytes("a"))),
         "what there was stays"
     );
+}
+
+#[test]
+fn what_an_operator_asks_for_during_an_attempt_outlives_its_failure() {
+    let mut store = Store::founded();
+    store.begin(DOMAIN, "o1").unwrap();
+    store.certify(CertificateCommand::Ask { domain: DOMAIN.to_owned() }).unwrap();
+    let (before, now) = (store.now, store.now.plus_seconds(1));
+    store.now = now;
+    store.certify(CertificateCommand::Ask { domain: DOMAIN.to_owned() }).unwrap();
+    for (asked, left) in [(None, Some(now)), (Some(before), Some(now)), (Some(now), None)] {
+        let (domain, reason, order) = (DOMAIN.to_owned(), "refused".to_owned(), None);
+        let failed = CertificateCommand::Fail { domain, reason, retry_after_seconds: 60, order, asked };
+        store.certify(failed).unwrap();
+        assert_eq!(store.known().asked, left, "{asked:?}");
+    }
 }
 
 #[test]

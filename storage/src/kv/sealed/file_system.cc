@@ -81,7 +81,8 @@ struct Source {
   IOStatus status;
 };
 
-int64_t ReadFromSource(void* opaque, uint64_t offset, size_t length, char* out) {
+// Called from Rust, which no exception may pass: one that runs out of memory is a read that failed.
+int64_t ReadFromSource(void* opaque, uint64_t offset, size_t length, char* out) noexcept try {
   auto* source = static_cast<Source*>(opaque);
   size_t got = 0;
   while (got < length) {
@@ -94,6 +95,8 @@ int64_t ReadFromSource(void* opaque, uint64_t offset, size_t length, char* out) 
     got += read.size();
   }
   return static_cast<int64_t>(got);
+} catch (...) {
+  return -1;
 }
 
 IOStatus StatusOf(int32_t verdict, const std::string& name, const char* message, Source& source) {
@@ -431,7 +434,8 @@ class SealedFileSystem : public FileSystemWrapper {
 
 }  // namespace
 
-extern "C" rocksdb_env_t* regnode_sealed_env_create(const Bridge* bridge) {
+// Called from Rust at the start: an exception ends the program here, not in frames that cannot pass it on.
+extern "C" rocksdb_env_t* regnode_sealed_env_create(const Bridge* bridge) noexcept {
   std::shared_ptr<Bridge> shared(new Bridge(*bridge), [](Bridge* last) {
     last->drop_context(last->context);
     delete last;

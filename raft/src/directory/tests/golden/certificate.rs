@@ -51,6 +51,7 @@ pub(super) fn commands() -> Vec<CertificateCommand> {
             reason: "no such domain".to_owned(),
             retry_after_seconds: 300,
             order: Some(url("order/1")),
+            asked: Some(TIME),
         },
         CertificateCommand::Ask { domain: domain() },
         CertificateCommand::Remove { domain: domain() },
