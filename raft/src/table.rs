@@ -251,7 +251,7 @@ pub(crate) mod tests {
             Ok(())
         }
 
-        fn rewrite(&self) -> Result<(), EngineError> {
+        fn rewrite(&self, _goes_on: &dyn Fn() -> bool) -> Result<(), EngineError> {
             Ok(())
         }
 

@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use node::environment::{Entropy as _, Environment, no_commands};
+use node::environment::{Commands, Entropy as _, Environment, no_commands};
 use rand::Rng;
 use rand::rngs::StdRng;
 use storage::exec::Exec;
 use storage::kv::MemoryEngines;
-use storage::seal::{DataKey, KeyId, Keyring, Keys};
+use storage::seal::{Keyring, Keys};
 
 use crate::clock::SimulatedClock;
 use crate::disk::{FaultCounts, SimulatedDisk, take_io_time};
@@ -22,6 +22,7 @@ use crate::entropy::SeededEntropy;
 use crate::mounts::{Mount, Mounts};
 use crate::network::SimulatedNetwork;
 use crate::seed::Seed;
+use crate::tpm::Tpm;
 
 /// Where the system disk is mounted.
 const SYSTEM: &str = "/data";
@@ -40,6 +41,7 @@ pub struct Computer {
     files: Mounts,
     engines: MemoryEngines,
     keys: Keys,
+    commands: Arc<dyn Commands>,
     network: SimulatedNetwork,
     clock: SimulatedClock,
     seed: Seed,
@@ -56,25 +58,18 @@ impl Computer {
     /// decides on it follows from the seed.
     #[must_use]
     pub fn new(seed: Seed, disks: usize, capacity_bytes: u64) -> Self {
-        Self::with_keys(seed, disks, capacity_bytes, Keys::clear())
+        Self::with_commands(seed, disks, capacity_bytes, no_commands())
     }
 
-    /// The same, with everything that its nodes keep sealed under a key of its own.
-    ///
-    /// # Panics
-    /// Never: the key is in the ring that it is the current one of.
+    /// The same, with a chip that gives the key of the nodes' keyrings: a node that is to encrypt what it keeps asks it.
     #[must_use]
-    pub fn sealed(seed: Seed, disks: usize, capacity_bytes: u64) -> Self {
-        let entropy = SeededEntropy::new(seed.derive("data key").0);
-        let (mut id, mut secret) = ([0; 16], [0; 32]);
-        entropy.fill(&mut id);
-        entropy.fill(&mut secret);
-        let id = KeyId(id);
-        let keyring = Keyring::new([DataKey::new(id, secret)], Some(id)).expect("the current key is in the ring");
-        Self::with_keys(seed, disks, capacity_bytes, Keys::new(keyring, move |bytes| entropy.fill(bytes)))
+    pub fn with_tpm(seed: Seed, disks: usize, capacity_bytes: u64) -> Self {
+        Self::with_commands(seed, disks, capacity_bytes, Arc::new(Tpm::new(seed)))
     }
 
-    fn with_keys(seed: Seed, disks: usize, capacity_bytes: u64, keys: Keys) -> Self {
+    fn with_commands(seed: Seed, disks: usize, capacity_bytes: u64, commands: Arc<dyn Commands>) -> Self {
+        let salts = SeededEntropy::new(seed.derive("salts").0);
+        let keys = Keys::new(Keyring::clear(), move |bytes| salts.fill(bytes));
         let mount = |path: PathBuf| {
             let disk = SimulatedDisk::new(capacity_bytes, seed.derive(&format!("disk {}", path.display())));
             Mount::new(path, disk)
@@ -87,6 +82,7 @@ impl Computer {
             mounts,
             engines: MemoryEngines::with_keys(Arc::new(files.clone()), keys.clone()),
             keys,
+            commands,
             files,
             network: SimulatedNetwork::default(),
             clock: SimulatedClock::default(),
@@ -102,6 +98,8 @@ impl Computer {
     #[must_use]
     pub fn environment(&self) -> Environment {
         self.crash();
+        // A process knows no key before it has opened its keyring.
+        self.keys.swap(Keyring::clear());
         let process = self.life.load(Ordering::Relaxed);
         Environment {
             network: Arc::new(self.network.clone()),
@@ -115,7 +113,7 @@ impl Computer {
             clock: Arc::new(self.clock.clone()),
             entropy: Arc::new(SeededEntropy::new(self.seed.derive(&format!("process {process}")).0)),
             exec: Exec::delayed(take_io_time),
-            commands: no_commands(),
+            commands: Arc::clone(&self.commands),
             witness: None,
         }
     }

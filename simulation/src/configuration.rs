@@ -187,7 +187,8 @@ impl Configuration {
         let sealed = seed.stream("sealed").random_bool(SEALED);
         let cluster = ClusterConfiguration { closed, sealed, ..configuration.cluster };
         let configuration = Self { cluster, ..configuration };
-        configuration.with_operator(&mut seed.stream("operator")).with_garbage(garbage)
+        let configuration = configuration.with_operator(&mut seed.stream("operator"));
+        configuration.with_rotation(&mut seed.stream("rotation")).with_garbage(garbage)
     }
 
     /// The same with an operator, if there is one.
@@ -198,6 +199,14 @@ impl Configuration {
         if !self.operator.orders.is_empty() {
             // What a cluster that grew has outgrown is looked for after so long a calm: not after the end of the run.
             self.settings.node_grace_seconds = self.settings.node_grace_seconds.min(20);
+        }
+        self
+    }
+
+    /// The same with new data keys, if somebody orders anything and there are data keys.
+    fn with_rotation(mut self, random: &mut StdRng) -> Self {
+        if self.cluster.sealed && !self.operator.orders.is_empty() {
+            self.operator.orders.insert(OrderKind::RotateKey, random.random_range(1..=8));
         }
         self
     }
@@ -360,7 +369,7 @@ impl OperatorConfiguration {
             return quiet;
         }
         let spares = random.random_range(1..=2);
-        let mut orders = draw_weights(random, OrderKind::ALL);
+        let mut orders = draw_weights(random, OrderKind::EVERYWHERE);
         if disks < 2 {
             // The only disk of a node is drained with its node.
             orders.remove(&OrderKind::DrainDisk);

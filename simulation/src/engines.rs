@@ -62,8 +62,8 @@ impl Engines for FaultyEngines {
         self.inner.create_checkpoint_file(path)
     }
 
-    fn rewrite_checkpoint(&self, directory: &Path) -> io::Result<()> {
-        self.inner.rewrite_checkpoint(directory)
+    fn rewrite_checkpoint(&self, directory: &Path, goes_on: &dyn Fn() -> bool) -> io::Result<()> {
+        self.inner.rewrite_checkpoint(directory, goes_on)
     }
 }
 
@@ -153,9 +153,9 @@ impl Engine for FaultyEngine {
         self.inner.checkpoint(directory)
     }
 
-    fn rewrite(&self) -> Result<(), EngineError> {
+    fn rewrite(&self, goes_on: &dyn Fn() -> bool) -> Result<(), EngineError> {
         self.sync()?;
-        self.inner.rewrite()
+        self.inner.rewrite(goes_on)
     }
 
     fn seals(&self) -> Result<Seals, EngineError> {

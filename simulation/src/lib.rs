@@ -37,5 +37,6 @@ pub mod seed;
 pub mod surroundings;
 #[cfg(feature = "switches")]
 pub mod switches;
+mod tpm;
 pub mod trace;
 pub mod workload;

@@ -195,6 +195,12 @@ pub const MUTATIONS: &[Mutation] = &[
         &["copies", "catalog", "log"],
     ),
     always(
+        "reseal.forget.unseen",
+        "an older data key is forgotten although files still lie under it",
+        &["shards", "redundancy", "durability", "served_bytes", "protocol", "availability", "log"],
+        40,
+    ),
+    always(
         "storage.shard.skip_directory_sync",
         "the directory entry of a shard file is not synced",
         &["shards", "durability", "served_bytes"],

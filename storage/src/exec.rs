@@ -5,6 +5,7 @@
 
 use std::future::pending;
 use std::panic::resume_unwind;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Runs closures that block or that burn CPU, off the asynchronous threads.
@@ -74,6 +75,20 @@ impl Exec {
             },
         }
     }
+
+    /// Runs `work`, which asks now and then whether anybody still waits for it: it ends early once the returned future is
+    /// dropped.
+    pub async fn run_while<T, F>(self, work: F) -> T
+    where
+        F: FnOnce(&dyn Fn() -> bool) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let waiting = Arc::new(());
+        let seen = Arc::downgrade(&waiting);
+        let value = self.run(move || work(&|| seen.strong_count() > 0)).await;
+        drop(waiting);
+        value
+    }
 }
 
 #[cfg(test)]
@@ -101,6 +116,26 @@ mod tests {
         assert_eq!(answer.await, 7);
         assert!(begun.elapsed() >= TOOK);
         assert_eq!(IO_TIME.get(), Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn work_is_told_when_nobody_waits_for_it_any_more() {
+        let (begun, has_begun) = tokio::sync::oneshot::channel();
+        let (ended, has_ended) = tokio::sync::oneshot::channel();
+        let work = Exec::threads().run_while(move |goes_on| {
+            assert!(goes_on());
+            begun.send(()).unwrap();
+            while goes_on() {
+                std::hint::spin_loop();
+            }
+            ended.send(()).unwrap();
+        });
+        tokio::select! {
+            () = work => unreachable!("it is waited for"),
+            begun = has_begun => begun.unwrap(),
+        }
+        tokio::time::timeout(Duration::from_secs(10), has_ended).await.expect("it ends").unwrap();
+        assert_eq!(Exec::inline().run_while(|goes_on| u8::from(goes_on())).await, 1);
     }
 
     #[tokio::test]

@@ -128,7 +128,7 @@ impl Bench {
             }
             Operation::Reopen => self.reopen(),
             Operation::Rewrite => {
-                self.engine().rewrite().unwrap();
+                self.engine().rewrite(&|| true).unwrap();
                 self.durable = self.model.clone();
             }
             Operation::Checkpoint => {

@@ -124,7 +124,7 @@ fn engines(keys: &Keys) -> Vec<(&'static str, Duration, u64)> {
     let filled = filled.elapsed();
     let compacted = best(|| {
         let begun = Instant::now();
-        state.rewrite().unwrap();
+        state.rewrite(&|| true).unwrap();
         begun.elapsed()
     });
     let scanned = best(|| {
@@ -134,7 +134,7 @@ fn engines(keys: &Keys) -> Vec<(&'static str, Duration, u64)> {
         begun.elapsed()
     });
     let looked_up = best(|| {
-        state.rewrite().unwrap();
+        state.rewrite(&|| true).unwrap();
         let begun = Instant::now();
         for number in (0..KEYS).step_by(20) {
             let key = number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();

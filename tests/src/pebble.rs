@@ -30,6 +30,7 @@ pub struct Pebble {
     dns: Port,
     dns_management: Port,
     authority: PathBuf,
+    customer: Option<(String, String)>,
     processes: Vec<Process>,
 }
 
@@ -53,6 +54,7 @@ impl Pebble {
             dns: ports::reserve()?,
             dns_management: ports::reserve()?,
             authority: authority.write(folder.join("authority.pem"))?,
+            customer: None,
             processes: Vec::new(),
         }))
     }
@@ -70,6 +72,12 @@ impl Pebble {
         .to_vec()
     }
 
+    /// Has it take accounts of this customer alone: the name that it has for him, and the key that it has given him, in
+    /// base64url.
+    pub fn require_customer(&mut self, name: &str, key: &str) {
+        self.customer = Some((name.to_owned(), key.to_owned()));
+    }
+
     /// Starts it: it asks over HTTP and by TLS at these ports, whatever the address. Every domain is 127.0.0.1.
     ///
     /// # Errors
@@ -81,7 +89,7 @@ impl Pebble {
             .args(["-management", &self.dns_management.address().to_string()]);
         self.launch(dns, "dns", self.dns_management.address()).await?;
         let path = |name: &str| self.folder.join(name).display().to_string();
-        let configuration = json!({ "pebble": {
+        let mut configuration = json!({ "pebble": {
             "listenAddress": self.directory.address().to_string(),
             "managementListenAddress": self.management.address().to_string(),
             "certificate": path("server.crt"),
@@ -89,6 +97,10 @@ impl Pebble {
             "httpPort": http,
             "tlsPort": tls,
         }});
+        if let Some((name, key)) = &self.customer {
+            configuration["pebble"]["externalAccountBindingRequired"] = json!(true);
+            configuration["pebble"]["externalAccountMACKeys"] = json!({ name: key });
+        }
         let file = self.folder.join("pebble.json");
         std::fs::write(&file, configuration.to_string())?;
         let mut pebble = tools::server("pebble")?.context("pebble went away")?;

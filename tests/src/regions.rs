@@ -7,7 +7,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use tokio::time::Instant;
 
-use crate::cluster::{COMMAND_DEADLINE, Cluster};
+use crate::cluster::{COMMAND_DEADLINE, Cluster, OPERATOR_PASSWORD};
+use crate::command::FirstAccess;
 use crate::links::{Links, region_of};
 use crate::node::{Node, START_DEADLINE};
 use crate::operator::{query, run};
@@ -31,6 +32,18 @@ impl Regions {
     /// # Errors
     /// When it does not come up; the logs have been printed then.
     pub async fn start(plan: &[(&str, usize)]) -> Result<Self> {
+        Self::start_for(plan, false).await
+    }
+
+    /// The same in which nobody may anything but the operator, [`OPERATOR`](crate::cluster::OPERATOR).
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_closed(plan: &[(&str, usize)]) -> Result<Self> {
+        Self::start_for(plan, true).await
+    }
+
+    async fn start_for(plan: &[(&str, usize)], closed: bool) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("regnode-test-").tempdir()?;
         let (mut nodes, mut links) = (Vec::new(), Links::default());
         for (region, count) in plan {
@@ -42,6 +55,11 @@ impl Regions {
                 node.options.region = Some((*region).to_owned());
                 nodes.push(node);
             }
+        }
+        if let (true, Some(first)) = (closed, nodes.first_mut()) {
+            let file = folder.path().join("operator-password");
+            std::fs::write(&file, format!("{OPERATOR_PASSWORD}\n"))?;
+            first.options.access = FirstAccess::closed(file);
         }
         let mut regions = Self { cluster: Cluster::of(nodes, folder), links };
         let up = async {

@@ -1,6 +1,6 @@
 //! Certificates from a real ACME authority, made by one node and shown by all.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
@@ -21,6 +21,9 @@ use tokio_rustls::TlsConnector;
 
 /// How long a certificate may take, an election and the pause after a failure included.
 const ISSUED: Duration = Duration::from_mins(2);
+
+/// Connections of one address: more than the listener of an authority's questions takes at one time.
+const STRANGERS: usize = 600;
 
 const DOMAIN: &str = "registry.test";
 /// A domain at an address where nobody answers.
@@ -87,6 +90,7 @@ async fn one_node_gets_a_certificate_over_http_and_all_show_it_and_the_next_one(
         }
         refused(&cluster).await?;
         redirected(folder.path(), &cluster, http).await?;
+        crowded(folder.path(), http).await?;
         pushes(folder.path(), &pebble, &cluster).await?;
 
         let mut running = Running::open(&cluster, &client).await?;
@@ -142,6 +146,25 @@ async fn redirected(home: &Path, cluster: &Cluster, http: u16) -> Result<()> {
         let answer = process::output(curl, ISSUED).await?;
         ensure!(answer.trim_end() == expected.trim_end(), "{path}: {answer}");
     }
+    Ok(())
+}
+
+/// Whoever takes all connections that he gets leaves some to the authority.
+async fn crowded(home: &Path, http: u16) -> Result<()> {
+    let stranger = SocketAddr::from(([127, 0, 0, 66], 0));
+    let mut taken = Vec::new();
+    for _ in 0..STRANGERS {
+        let socket = tokio::net::TcpSocket::new_v4()?;
+        socket.bind(stranger)?;
+        let mut stream = socket.connect((address(2), http).into()).await?;
+        let _ = stream.write_all(b"GET /.well-known/acme-challenge/").await;
+        taken.push(stream);
+    }
+    let mut curl = client("curl", home)?.context("curl is needed")?;
+    curl.args(["--silent", "--output", "/dev/null", "--write-out", "%{http_code}", "--interface", "127.0.0.67"]);
+    curl.args(["--max-time", "5"]).arg(format!("http://{}:{http}/.well-known/acme-challenge/none", address(2)));
+    let answer = process::output(curl, ISSUED).await?;
+    ensure!(answer.trim_end() == "404", "{answer}");
     Ok(())
 }
 

@@ -10,9 +10,10 @@ use tempfile::TempDir;
 use tests::access::{self, Closed, NOTICE, until_allowed};
 use tests::certificates::Authority;
 use tests::cluster::{Cluster, Settings};
+use tests::haproxy::{self, Haproxy, Way};
 use tests::image::{Blob, Image, MANIFEST, Recipe};
 use tests::operator::{query, run};
-use tests::registry::{Registry, blob_path, texts};
+use tests::registry::{Registry, blob_path, send, texts};
 use tests::tools::{self, client};
 use tests::tunnel::Tunnel;
 use tests::wait::eventually;
@@ -176,6 +177,71 @@ async fn changes(cluster: &mut Cluster, tenants: &Tenants) -> Result<()> {
     })
     .await
     .map(drop)
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_says_by_which_domain_its_clients_came() -> Result<()> {
+    let keys = vec![("api.trusted_proxies".to_owned(), haproxy::ADDRESS.to_owned())];
+    let mut cluster = Cluster::start_with(1, Settings { keys, closed: true, ..Settings::default() }).await?;
+    let verdict = by_a_proxy(&cluster).await.and_then(|()| cluster.check_sound());
+    assert!(verdict.is_ok(), "{:#}", verdict.unwrap_err());
+    Ok(())
+}
+
+async fn by_a_proxy(cluster: &Cluster) -> Result<()> {
+    let tenants = Tenants::of(cluster).await?;
+    let image = Recipe::new(942).build()?;
+    image.push(&tenants.ann(0), "app", "v1").await?;
+    let ann = tenants.closed.user("ann", &tenants.ann);
+    let tags = "/v2/app/tags/list";
+
+    // A proxy that calls the node by another name than its clients call it, and one that is nobody's.
+    let proxy = ann.from_address(haproxy::ADDRESS.parse()?);
+    let said = async |registry: &Registry, header: &str, value: &str| {
+        send(registry.request(Method::GET, tags).header(header, value)).await
+    };
+    let answer = said(&proxy, "x-forwarded-host", ACME).await?.expect(200)?;
+    ensure!(answer.json()?["name"] == "app", "{}", answer.text());
+    said(&proxy, "x-forwarded-host", &format!("{ACME}:443")).await?.expect(200)?;
+    said(&proxy, "x-forwarded-host", BETA).await?.expect_error(403, "DENIED")?;
+    // The last one is the proxy's own word; what stands before it, its client's.
+    said(&proxy, "x-forwarded-host", &format!("{BETA}, {ACME}")).await?.expect(200)?;
+    said(&proxy, "x-forwarded-host", &format!("{ACME}, {BETA}")).await?.expect_error(403, "DENIED")?;
+    said(&proxy, "forwarded", &format!("host={ACME}")).await?.expect_error(403, "DENIED")?;
+    // It counts more than the name that the proxy uses itself.
+    said(&proxy.called(BETA), "x-forwarded-host", ACME).await?.expect(200)?;
+    said(&proxy.called(ACME), "x-forwarded-host", BETA).await?.expect_error(403, "DENIED")?;
+    let challenge = send(proxy.anonymous().request(Method::GET, tags).header("x-forwarded-host", ACME)).await?;
+    let realm = challenge.expect(401)?.need("www-authenticate")?.to_owned();
+    ensure!(realm.contains(&format!("realm=\"http://{ACME}/token\"")), "{realm}");
+
+    // Anybody else says nothing by it: neither into a domain nor out of one.
+    for value in [ACME, BETA, "registry.example"] {
+        for header in ["x-forwarded-host", "X_Forwarded_Host", "x-host", "x-original-host"] {
+            said(&ann, header, value).await?.expect_error(403, "DENIED")?;
+            said(&ann.called(ACME), header, value).await?.expect(200)?;
+            said(&ann.called(BETA), header, value).await?.expect_error(403, "DENIED")?;
+        }
+    }
+    by_haproxy(&tenants, &image).await
+}
+
+/// A real proxy, whose clients call it by the tenant's domain, and lie.
+async fn by_haproxy(tenants: &Tenants, image: &Image) -> Result<()> {
+    let own = Authority::new("the proxy's")?;
+    let pair = own.issue(&["127.0.0.1"])?;
+    let node = tenants.closed.registry.only(0).host().parse()?;
+    let Some(proxy) = Haproxy::start(node, Way::Headers, &pair).await? else { return Ok(()) };
+    let through = Registry::new(&[format!("http://{}", proxy.plain())]).logged_in("ann", &tenants.ann);
+    image.push(&through.called(ACME), "behind", "v1").await?;
+    image.check(&through.called(ACME), "behind", "v1").await?;
+    image.check(&through, "acme/behind", "v1").await?;
+    let begun = through.called(ACME).start_upload("behind").await?;
+    ensure!(begun.contains("/v2/behind/blobs/uploads/") && !begun.contains("acme/"), "{begun}");
+    let lie =
+        |called: &Registry| send(called.request(Method::GET, "/v2/behind/tags/list").header("x-forwarded-host", ACME));
+    lie(&through.called(BETA)).await?.expect_error(403, "DENIED")?;
+    lie(&through).await?.expect_error(403, "DENIED").map(drop)
 }
 
 #[tokio::test]

@@ -243,6 +243,9 @@ async fn only_requests_of_operators_are_taken(closed: Closed) -> Result<()> {
     // Plain HTTP is for this machine: what a proxy that nobody trusts has passed on is not of it.
     let passed = send(operator.request(Method::GET, &status).header("x-forwarded-for", "192.0.2.1")).await?;
     ensure!(passed.expect(403)?.text().contains("TLS only"), "plain HTTP is served to others");
+    // Nor is what asks for another machine: a proxy here keeps the name that its client asked for.
+    let elsewhere = send(operator.request(Method::GET, &status).header("host", "registry.example.org")).await?;
+    ensure!(elsewhere.expect(403)?.text().contains("TLS only"), "plain HTTP is served under another name");
     // A body that two readers understand differently is understood by neither.
     let twice = operator.request(Method::POST, &format!("{ADMIN}/usage")).header("content-type", "application/json");
     send(twice.body(r#"{"prefix":"acme","prefix":"secret"}"#)).await?.expect(400)?;

@@ -73,6 +73,29 @@ impl Rights {
         self.decide(caller, action, repository, now).allowed
     }
 
+    /// The same of what acts on all that is below a prefix: a rule that denies the action anywhere there denies the whole.
+    /// Where that is, is told too.
+    #[must_use]
+    pub fn decide_throughout(
+        &self,
+        caller: &Caller,
+        action: Action,
+        prefix: &str,
+        now: Timestamp,
+    ) -> (Decision, Option<&str>) {
+        let decision = self.decide(caller, action, prefix, now);
+        if !decision.allowed || caller.principal == Principal::Operator {
+            return (decision, None);
+        }
+        let below = self.rules.of_below(caller, prefix);
+        let denying = below.filter(|rule| rule.denies() && rule.is_about(action) && rule.unmet(caller, now).is_none());
+        let key = |rule: &Arc<Rule>| (rule.record.namespace.clone(), rule.id);
+        match denying.min_by_key(|rule| key(rule)) {
+            Some(rule) => (Decision { binding: Some(rule.id), ..Decision::DENIED }, Some(&rule.record.namespace)),
+            None => (decision, None),
+        }
+    }
+
     /// What the rules say.
     pub(super) fn ruling(&self, caller: &Caller, action: Action, repository: &str, now: Timestamp) -> Ruling<'_> {
         let mut ruling = Ruling::default();

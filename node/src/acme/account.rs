@@ -1,34 +1,42 @@
 //! The account at the authority: made once, kept wrapped in the directory, made anew when the authority has forgotten it.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use instant_acme::{Account, AccountBuilder, AccountCredentials, ExternalAccountKey, NewAccount};
 use raft::directory::CertificateCommand;
+use tokio::time::Instant;
 use tracing::info;
 
 use super::error::{AccountFailure, AcmeError, chain};
 use super::http::{AcmeHttp, wait_asked};
 use super::{Acme, Known};
 
+/// Time for which the authority is not asked for an account again that could not be had. Shorter than the first pause after
+/// a failure.
+const REST: Duration = Duration::from_secs(30);
+
 /// What is kept of the account.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     /// As it was opened last.
     known: Option<Known>,
-    /// Why there is none. In one round the authority is asked for one once, however many domains wait for it.
-    failure: Option<AccountFailure>,
+    /// Why there is none, and since when that is known. The authority is asked for one [`REST`] apart, however many domains
+    /// wait for it.
+    failure: Option<(AccountFailure, Instant)>,
 }
 
 impl Kept {
-    /// Lets the account be asked for again.
-    pub(super) fn retry(&mut self) {
-        self.failure = None;
+    /// Lets the account be asked for again: after a while, or at once.
+    pub(super) fn retry(&mut self, at_once: bool) {
+        self.failure.take_if(|(_, since)| at_once || since.elapsed() >= REST);
     }
 
-    /// What has been found out in this round.
+    /// What was found out a moment ago.
     fn failed(&self) -> Result<(), AcmeError> {
-        self.failure.clone().map_or(Ok(()), |failure| Err(AcmeError::Account(failure)))
+        self.failure.clone().map_or(Ok(()), |(failure, _)| Err(AcmeError::Account(failure)))
     }
 
     /// Keeps what came of asking for an account.
@@ -38,7 +46,7 @@ impl Kept {
             AcmeError::Interrupted(reason) => AcmeError::Interrupted(reason),
             error => {
                 let failure = AccountFailure { reason: error.to_string(), wait_seconds: wait_asked() };
-                self.failure = Some(failure.clone());
+                self.failure = Some((failure.clone(), Instant::now()));
                 AcmeError::Account(failure)
             }
         })

@@ -19,10 +19,11 @@ use crate::serve::{ACME_TLS, AlpnAnswers};
 impl Answers {
     /// The same for handshakes.
     pub(crate) fn of_handshakes(self, clock: Arc<dyn Clock>) -> AlpnAnswers {
-        AlpnAnswers::new(move |domain| {
+        AlpnAnswers::new(move |domain, address| {
             let (answers, clock) = (self.clone(), Arc::clone(&clock));
             Box::pin(async move {
-                let key_authorization = answers.by_domain(&domain).await?;
+                // Whoever asks for too much is told nothing.
+                let key_authorization = answers.by_domain(&domain, address).await.ok().flatten()?;
                 let made = answers.exec.run(move || config(&domain, &key_authorization, &clock)).await;
                 made.inspect_err(|error| warn!(error, "a challenge by TLS cannot be answered")).ok()
             })

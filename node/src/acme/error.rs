@@ -45,6 +45,12 @@ pub(super) enum AcmeError {
         /// Where it stands.
         state: String,
     },
+    /// Something that it needed has hung. The order is gone on with later, until it is too old.
+    #[error("the attempt was given up after {seconds} s")]
+    Stuck {
+        /// Time that it had.
+        seconds: u64,
+    },
     /// The authority cannot be reached, or says what cannot be understood.
     #[error("{0}")]
     Line(String),
@@ -120,7 +126,12 @@ impl AcmeError {
             Self::Refused(problem) => !PASSING.contains(&kind(problem.r#type.as_deref())),
             // One whose key cannot be opened is begun anew, too.
             Self::Invalid(_) | Self::NoChallenge(_) | Self::Late { .. } | Self::Chain(_) | Self::Key(_) => true,
-            Self::Line(_) | Self::File { .. } | Self::Hook(_) | Self::Account(_) | Self::Interrupted(_) => false,
+            Self::Line(_)
+            | Self::File { .. }
+            | Self::Hook(_)
+            | Self::Stuck { .. }
+            | Self::Account(_)
+            | Self::Interrupted(_) => false,
         }
     }
 

@@ -1,52 +1,57 @@
-//! The work of the directory's leader: it looks at all domains again and again and does what `plan` says.
+//! The work of the directory's leader: it looks at all domains again and again and does what `plan` says, for each domain
+//! apart from all others (`orders`).
 //!
 //! Two nodes may believe for a moment that they lead. Then there may be two orders, of which the directory keeps the one
 //! that was noted first; the other is left to expire at the authority.
 
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use futures_util::stream;
 use raft::directory::{CERTIFICATES_MAX, CertificateCommand, CertificateRecord, StateError};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
 use super::Acme;
 use super::error::AcmeError;
 use super::http::{attempt, wait_asked};
-use super::order::Begun;
+use super::orders::{Orders, Task};
 use super::plan::{Step, retry_after_seconds, step};
 use super::wanted::wanted_domains;
 use crate::audit::{AuditEvent, Outcome};
 
 /// Rest between two looks.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
-/// Domains that are worked on at the same time.
-const AT_ONCE: usize = 4;
-
-/// What there is to do about a domain.
-struct Task {
-    domain: String,
-    step: Step,
-    record: CertificateRecord,
-}
+/// Bound of one attempt, whatever hangs: what it waits for has bounds of its own, which leave room for each of them once.
+const ATTEMPT_MAX: Duration = Duration::from_mins(12);
 
 impl Acme {
     /// Works for ever.
     pub(crate) async fn lead(self) {
+        let mut orders = Orders::default();
         loop {
             sleep(LOOK_INTERVAL).await;
+            orders.reap();
             if (self.leads.0)() {
-                self.round().await;
+                self.look(&mut orders).await;
             }
         }
     }
 
     /// Does once what there is to do.
+    #[cfg(test)]
     pub(super) async fn round(&self) {
+        let mut orders = Orders::default();
+        self.look(&mut orders).await;
+        orders.end().await;
+    }
+
+    /// Begins what there is to do and finds a place.
+    pub(super) async fn look(&self, orders: &mut Orders) {
         match self.tasks().await {
-            Ok(tasks) if tasks.is_empty() => return,
-            Ok(_) => {}
+            Ok(tasks) => {
+                if orders.choose(tasks).is_empty() {
+                    return;
+                }
+            }
             Err(error) => return warn!(%error, "the certificates of the directory cannot be read"),
         }
         // A new leader may have yet to hear what the last one has noted.
@@ -55,16 +60,19 @@ impl Acme {
         }
         match self.tasks().await {
             Ok(tasks) => {
-                self.account.lock().await.retry();
-                let attempts = stream::iter(tasks);
-                attempts.for_each_concurrent(AT_ONCE, |task| attempt(self.carry_out(task))).await;
+                let chosen = orders.choose(tasks);
+                self.account.lock().await.retry(chosen.iter().any(Task::is_asked));
+                for task in chosen {
+                    let (this, work) = (self.clone(), task.clone());
+                    orders.begin(&task, attempt(async move { this.carry_out(work).await }));
+                }
             }
             Err(error) => warn!(%error, "the certificates of the directory cannot be read"),
         }
     }
 
     /// What there is to do now.
-    async fn tasks(&self) -> Result<Vec<Task>, StateError> {
+    pub(super) async fn tasks(&self) -> Result<Vec<Task>, StateError> {
         let (view, options, clock) =
             (self.directory.view(), self.options.clone(), std::sync::Arc::clone(&self.environment.clock));
         let read = move || {
@@ -100,18 +108,20 @@ impl Acme {
         }
         let mut order = record.order.as_ref().map(|order| order.url.clone());
         let renewed = record.issued.is_some();
-        let begun: Result<Begun, AcmeError> = match (step, &record.order) {
-            (Step::Continue, Some(noted)) => self.resume(&domain, noted).await,
-            _ => self.begin(&domain).await,
+        let attempt = async {
+            let begun = match (step, &record.order) {
+                (Step::Continue, Some(noted)) => self.resume(&domain, noted).await?,
+                (Step::GiveUp, Some(noted)) => {
+                    self.give_up(&domain, noted, &record).await?;
+                    self.begin(&domain).await?
+                }
+                _ => self.begin(&domain).await?,
+            };
+            order = Some(begun.url.clone());
+            self.complete(&domain, begun).await
         };
-        let issued = match begun {
-            Ok(begun) => {
-                order = Some(begun.url.clone());
-                self.complete(&domain, begun).await
-            }
-            Err(error) => Err(error),
-        };
-        match issued {
+        let issued = timeout(ATTEMPT_MAX, attempt).await;
+        match issued.unwrap_or(Err(AcmeError::Stuck { seconds: ATTEMPT_MAX.as_secs() })) {
             Ok(issued) => {
                 info!(domain, not_after = issued.not_after.0, renewed, "certificate issued");
                 self.metrics.issued();

@@ -1,11 +1,12 @@
 //! The registry's certificates from an ACME authority (RFC 8555): made and renewed by one node, shown by all.
 //!
 //! The directory keeps everything: account, orders, challenges, certificates, failures. Its leader works on it (`lead`,
-//! `order`), so the next leader goes on where the last one stopped; every node answers the authority's questions
+//! `orders`, `order`), so the next leader goes on where the last one stopped; every node answers the authority's questions
 //! (`answer`, `alpn`) and shows the certificates (`share`). `plan` decides, and is pure.
 //!
 //! Architecture invariants: private keys rest wrapped in the directory and nowhere else; no certificate is stored that is
-//! not of its domain and its key; strangers' questions cost the directory's leader next to nothing, however many they are;
+//! not of its domain and its key; strangers' questions cost the directory's leader next to nothing, however many they are,
+//! and keep nobody else's from being answered; a domain that hangs holds up no other one;
 //! nothing is asked of the authority before the pause after a failure is over, unless an operator wants it.
 
 mod account;
@@ -19,6 +20,7 @@ mod lead;
 mod metrics;
 mod options;
 mod order;
+mod orders;
 mod plan;
 mod redirect;
 mod share;
@@ -49,6 +51,7 @@ use crate::audit::Audit;
 use crate::deletion::DirectoryRecords;
 use crate::environment::Environment;
 use crate::identity::{ClusterId, ClusterKey};
+use crate::limit::Throttle;
 use crate::web::WebClient;
 
 /// Whether this node leads the directory.
@@ -72,6 +75,8 @@ pub(crate) struct AcmeParts {
     pub(crate) node: NodeId,
     pub(crate) audit: Audit,
     pub(crate) metrics: Metrics,
+    /// Counts what strangers ask.
+    pub(crate) throttle: Throttle,
 }
 
 /// The room. Cheap to clone.
@@ -86,6 +91,7 @@ pub(crate) struct Acme {
     node: NodeId,
     audit: Audit,
     metrics: Metrics,
+    throttle: Throttle,
     account: Arc<Mutex<account::Kept>>,
 }
 
@@ -105,16 +111,29 @@ impl fmt::Debug for Known {
 
 impl Acme {
     pub(crate) fn new(parts: AcmeParts) -> Self {
-        let AcmeParts { options, directory, leads, environment, cluster, cluster_key, node, audit, metrics } = parts;
+        let AcmeParts { options, directory, leads, environment, cluster, cluster_key, node, audit, metrics, throttle } =
+            parts;
         let web = WebClient::new(&environment);
         let (options, keys) = (Arc::new(options), Keys { cluster, cluster_key });
-        Self { options, directory, leads, environment, web, keys, node, audit, metrics, account: Arc::default() }
+        Self {
+            options,
+            directory,
+            leads,
+            environment,
+            web,
+            keys,
+            node,
+            audit,
+            metrics,
+            throttle,
+            account: Arc::default(),
+        }
     }
 
     /// The challenges, to be answered on this node.
     pub(crate) fn answers(&self) -> Answers {
         let (directory, clock) = (Arc::clone(&self.directory), Arc::clone(&self.environment.clock));
-        Answers::new(directory, self.metrics.clone(), self.environment.exec, clock)
+        Answers::new(directory, self.metrics.clone(), self.environment.exec, clock, self.throttle.clone())
     }
 
     /// Notes something in the directory.

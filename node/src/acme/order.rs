@@ -8,7 +8,7 @@ use bytes::Bytes;
 use instant_acme::{
     AuthorizationStatus, ChallengeHandle, ChallengeStatus, ChallengeType, Identifier, NewOrder, Order, OrderStatus,
 };
-use raft::directory::{CertificateCommand, CertificateOrder, IssuedCertificate};
+use raft::directory::{CertificateCommand, CertificateOrder, CertificateRecord, IssuedCertificate};
 use raft::time::Timestamp;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
@@ -17,7 +17,7 @@ use super::Acme;
 use super::error::{AcmeError, words};
 use super::hook::{Hook, Record};
 use super::http::wait_asked;
-use super::plan::SPREAD_PER_MILLE_MAX;
+use super::plan::{ORDER_LIFE_SECONDS, SPREAD_PER_MILLE_MAX};
 use crate::config::AcmeChallenge;
 use crate::identity::{domain_key, domain_request, validity};
 use crate::serve::CertificatePair;
@@ -78,6 +78,26 @@ impl Acme {
         let order = known.account.order(noted.url.clone()).await?;
         info!(domain, order = noted.url, "order of a certificate gone on with");
         Ok(Begun { url: noted.url.clone(), key, order, resumed: true })
+    }
+
+    /// Gives up an order that is too old. What an operator has asked for meanwhile stays asked for.
+    pub(super) async fn give_up(
+        &self,
+        domain: &str,
+        noted: &CertificateOrder,
+        record: &CertificateRecord,
+    ) -> Result<(), AcmeError> {
+        let hours = ORDER_LIFE_SECONDS / 3600;
+        info!(domain, order = noted.url, hours, "order of a certificate given up for its age");
+        let last = record.failure.as_ref().map(|failure| format!("; at last: {}", failure.reason)).unwrap_or_default();
+        let failed = CertificateCommand::Fail {
+            domain: domain.to_owned(),
+            reason: format!("the order has come to nothing within {hours} hours, another one is begun{last}"),
+            retry_after_seconds: 0,
+            order: Some(noted.url.clone()),
+            asked: None,
+        };
+        self.note(failed).await
     }
 
     fn wrapped(&self, domain: &str, key: &[u8]) -> Bytes {

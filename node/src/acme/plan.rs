@@ -11,6 +11,10 @@ const BACKOFF_SECONDS: u64 = 60;
 /// Longest pause. Authorities count failures by the hour.
 const BACKOFF_SECONDS_MAX: u64 = 6 * 3600;
 
+/// Age at which an order is given up. Authorities forget theirs after a while (RFC 8555 §7.1.3), most after a week, and one
+/// that has led to nothing for so long will not.
+pub(super) const ORDER_LIFE_SECONDS: u64 = 86_400;
+
 /// What is to be done next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
@@ -20,6 +24,8 @@ pub(super) enum Step {
     Begin,
     /// The order that there is.
     Continue,
+    /// Another order, in place of the one that there is, which is too old.
+    GiveUp,
     /// The domain is forgotten: nobody wants it, and its certificate serves nobody.
     Forget,
 }
@@ -41,8 +47,8 @@ pub(super) fn step(
     if record.asked.is_none() && record.failure.as_ref().is_some_and(|failure| failure.retry > now) {
         return Step::Nothing;
     }
-    if record.order.as_ref().is_some_and(|order| order.authority == authority) {
-        return Step::Continue;
+    if let Some(order) = record.order.as_ref().filter(|order| order.authority == authority) {
+        return if order.begun.plus_seconds(ORDER_LIFE_SECONDS) <= now { Step::GiveUp } else { Step::Continue };
     }
     match issued {
         Some(issued) if record.asked.is_none() && issued.authority == authority => {
@@ -139,8 +145,10 @@ mod tests {
 
     #[test]
     fn an_order_goes_on_and_a_failure_makes_it_wait() {
-        let ordered = CertificateRecord { order: Some(order(HERE)), ..record() };
-        assert_eq!(at(&ordered, 1), Step::Continue);
+        let begun = |day: u64| CertificateOrder { begun: Timestamp(day * DAY), ..order(HERE) };
+        let ordered = CertificateRecord { order: Some(begun(3)), ..record() };
+        assert_eq!(at(&ordered, 1), Step::Continue, "its clock may be another node's");
+        assert_eq!([3, 4, 9].map(|day| at(&ordered, day)), [Step::Continue, Step::GiveUp, Step::GiveUp]);
         assert_eq!(
             at(&CertificateRecord { order: Some(order("elsewhere")), issued: None, ..record() }, 1),
             Step::Begin

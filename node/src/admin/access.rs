@@ -8,12 +8,12 @@ use axum::{Json, Router};
 use http::StatusCode;
 use raft::catalog::RepositoryName;
 use raft::directory::{
-    AccessRefusal, Action, Actions, BUILT_IN_ROLES, BindingId, BindingRecord, Command, Condition, Effect,
+    AccessRefusal, Action, Actions, BUILT_IN_ROLES, BindingId, BindingRecord, Condition, Effect, JudgedChange,
     Response as Answer, Subject, built_in_role,
 };
 use raft::time::Timestamp;
 
-use super::access_changes::{AccessChanges, AccessError};
+use super::access_changes::{AccessChanges, AccessError, judging};
 use super::access_refusal::{answered, refused};
 use super::access_types::{
     AddRuleRequest, ConditionEntry, ExplainAccessRequest, NamedEffect, RoleEntry, RolesAnswer, RuleAnswer, RuleEntry,
@@ -22,7 +22,7 @@ use super::access_types::{
 use super::audited::{Recorded, recorded};
 use super::identities::changed;
 use super::identity_types::NameRequest;
-use super::operator::{Denied, Operator};
+use super::operator::{Denied, Operator, Reach};
 use super::router::{Admin, refuse};
 use super::types::VERSION;
 use crate::access::{ExplainedRule, Explanation, Outcome, Rights};
@@ -77,18 +77,17 @@ async fn set_role(
 ) -> Response {
     let SetRoleRequest { name, description, actions } = request;
     let record = Recorded::new("access", format!("role:{name}"));
-    let outcome = async {
-        let actions = parsed(&actions)?;
+    let (name_of, changes, operator) = (&name, &changes, &operator);
+    let attempt = || async {
+        let (name, actions) = (name_of.clone(), parsed(&actions)?);
         let before = changes.current().await?.role(&name)?;
-        let operator = changes.judged(&operator).await?;
-        operator.may_define(&name, actions)?;
-        if let Some(before) = &before {
-            operator.may_define(&name, before.actions)?;
-        }
-        changes.propose(Command::SetRole { name: name.clone(), description, actions }).await?;
+        let operator = changes.judged(operator).await?;
+        operator.may_define(&name, Some(actions))?;
+        let change = JudgedChange::SetRole { name, description: description.clone(), actions };
+        changes.propose_judged(&operator, change).await?;
         Ok::<_, AccessError>((before.map(|before| before.actions.to_string()), actions.to_string()))
     };
-    match outcome.await {
+    match judging(attempt).await {
         Ok((before, after)) => recorded(answered(Ok(changed(name))), record.change(before, Some(after))),
         Err(error) => recorded(refused(&error), record),
     }
@@ -100,21 +99,22 @@ async fn remove_role(
     Json(NameRequest { name }): Json<NameRequest>,
 ) -> Response {
     let record = Recorded::new("access", format!("role:{name}"));
-    let outcome = async {
-        let view = changes.current().await?;
+    let (name_of, changes, operator) = (&name, &changes, &operator);
+    let attempt = || async {
+        let (view, name) = (changes.current().await?, name_of.clone());
         let before = view.role(&name)?.map(|before| before.actions.to_string());
         if before.is_none() && built_in_role(&name).is_none() {
             let known = view.roles()?.into_iter().map(|(known, _)| known).collect();
-            return Err(AccessRefusal::RoleUnknown { name: name.clone(), known }.into());
+            return Err(AccessRefusal::RoleUnknown { name, known }.into());
         }
-        if let Some(role) = view.role(&name)? {
-            let operator = changes.judged(&operator).await?;
-            operator.may_define(&name, role.actions)?;
+        let operator = changes.judged(operator).await?;
+        if before.is_some() {
+            operator.may_define(&name, None)?;
         }
-        changes.propose(Command::RemoveRole { name: name.clone() }).await?;
-        Ok(before)
+        changes.propose_judged(&operator, JudgedChange::RemoveRole { name }).await?;
+        Ok::<_, AccessError>(before)
     };
-    match outcome.await {
+    match judging(attempt).await {
         Ok(before) => recorded(answered(Ok(changed(name))), record.change(before, None)),
         Err(error) => recorded(refused(&error), record),
     }
@@ -168,15 +168,17 @@ async fn add_rule(
     Json(request): Json<AddRuleRequest>,
 ) -> Response {
     let record = Recorded::new("access", request.subject.clone()).namespace(&request.namespace);
-    let outcome = async {
-        let AddRuleRequest { subject, effect, namespace, condition, note } = request;
+    let (changes, operator) = (&changes, &operator);
+    let attempt = || async {
+        let AddRuleRequest { subject, effect, namespace, condition, note } = request.clone();
         let subject = subject.parse::<Subject>().map_err(|error| AccessError::Invalid(error.to_string()))?;
         let effect = match effect {
             NamedEffect::Allow(role) => Effect::Allow { role },
             NamedEffect::Deny(actions) => Effect::Deny { actions: parsed(&actions)? },
         };
         let condition = condition_of(condition);
-        may_bind(&operator, &changes, &effect, &namespace).await?;
+        let operator = changes.judged(operator).await?;
+        operator.may_bind(&effect, &namespace)?;
         let by = operator.name();
         let asked = BindingRecord {
             subject: subject.clone(),
@@ -187,42 +189,18 @@ async fn add_rule(
             created: changes.clock()?,
             created_by: by.clone(),
         };
-        let made = changes.propose(Command::AddBinding { subject, effect, namespace, condition, note, by }).await?;
+        let change = JudgedChange::AddBinding { subject, effect, namespace, condition, note, by };
+        let made = changes.propose_judged(&operator, change).await?;
         let Answer::Bound { id } = made else {
             return Err(AccessError::Invalid(format!("the directory answers with {made:?}: use its version")));
         };
         // It is made: that it cannot be read again now is no failure.
         let rule = entry(id, changes.binding(id).await.unwrap_or(asked));
-        Ok(RuleAnswer { version: VERSION, rule })
+        Ok::<_, AccessError>(RuleAnswer { version: VERSION, rule })
     };
-    let outcome = outcome.await;
+    let outcome = judging(attempt).await;
     let after = outcome.as_ref().ok().map(|answer| rule_text(&answer.rule));
     recorded(answered(outcome), record.change(None, after))
-}
-
-/// Whether somebody may make a rule, or take it away: what it gives must be his, and so must be what it denies, since others
-/// have it by taking the rule away.
-async fn may_bind(
-    operator: &Operator,
-    changes: &AccessChanges,
-    effect: &Effect,
-    namespace: &str,
-) -> Result<(), AccessError> {
-    // By what holds when the directory is asked, not by what held when the request came.
-    let view = changes.current().await?;
-    let actions = match effect {
-        Effect::Deny { actions } => *actions,
-        Effect::Allow { role } => {
-            let own = match built_in_role(role) {
-                Some(actions) => Some(actions),
-                None => view.role(role)?.map(|record| record.actions),
-            };
-            // The directory refuses what it does not know.
-            let Some(actions) = own else { return Ok(()) };
-            actions
-        }
-    };
-    Ok(changes.judged(operator).await?.may_grant(actions, namespace)?)
 }
 
 async fn remove_rule(
@@ -231,24 +209,26 @@ async fn remove_rule(
     Json(RuleRequest { id }): Json<RuleRequest>,
 ) -> Response {
     let id = BindingId(id);
-    let outcome = async {
+    let (changes, operator) = (&changes, &operator);
+    let attempt = || async {
         let record = match changes.binding(id).await {
             Ok(record) => record,
             // Which rules there are, only who may change all of them is told.
             Err(error) => {
-                operator.check(&to_change("")).map_err(|denied| hidden_rule(denied, id))?;
+                operator.check_within(Reach::Below, &to_change("")).map_err(|denied| hidden_rule(denied, id))?;
                 return Err(error);
             }
         };
-        let operator = changes.judged(&operator).await?;
-        operator.check(&to_change(&record.namespace)).map_err(|denied| hidden_rule(denied, id))?;
+        let operator = changes.judged(operator).await?;
+        let may = operator.check_within(Reach::Below, &to_change(&record.namespace));
+        may.map_err(|denied| hidden_rule(denied, id))?;
         if matches!(record.effect, Effect::Deny { .. }) {
-            may_bind(&operator, &changes, &record.effect, &record.namespace).await?;
+            operator.may_bind(&record.effect, &record.namespace)?;
         }
-        changes.propose(Command::RemoveBinding { id }).await?;
+        changes.propose_judged(&operator, JudgedChange::RemoveBinding { id }).await?;
         Ok(RuleAnswer { version: VERSION, rule: entry(id, record) })
     };
-    let outcome = outcome.await;
+    let outcome = judging(attempt).await;
     let record = match &outcome {
         Ok(RuleAnswer { rule, .. }) => {
             let record = Recorded::new("access", rule.subject.clone()).namespace(&rule.namespace);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use raft::directory::{
-    AccessRefusal, BindingId, BindingRecord, Command, GroupRecord, IssuerRecord, NewSigningKey, Refusal, Response,
-    RobotRecord, StateError, Subject, UserRecord, View,
+    AccessRefusal, BindingId, BindingRecord, Command, GroupRecord, IssuerRecord, JudgedChange, NewSigningKey, Refusal,
+    Response, RobotRecord, StateError, Subject, UserRecord, View,
 };
 use raft::group::{ProposeError, ReadError};
 use raft::id::{NodeId, RequestId};
@@ -25,6 +25,8 @@ use crate::login::{PasswordRule, SecretKind, check_password, hash_password, new_
 
 /// Time for the directory's quorum to confirm what is shown.
 const CONFIRMATION: Duration = Duration::from_secs(3);
+/// How often a change is judged, if others change who may do what each time before it is made.
+const JUDGED_TIMES_MAX: usize = 5;
 
 /// Carries out operators' requests. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -86,6 +88,27 @@ impl From<AccessRefusal> for AccessError {
     }
 }
 
+impl AccessError {
+    /// Whether nothing was done since who may do what has changed meanwhile.
+    fn is_of_a_race(&self) -> bool {
+        matches!(self, Self::Refused(Refusal::Access(AccessRefusal::Changed { .. })))
+    }
+}
+
+/// Judges a change and makes it, anew if others have changed who may do what in between. After some times it is refused:
+/// it can be tried again.
+pub(super) async fn judging<A, F: Future<Output = Result<A, AccessError>>>(
+    attempt: impl Fn() -> F,
+) -> Result<A, AccessError> {
+    for _ in 1..JUDGED_TIMES_MAX {
+        match attempt().await {
+            Err(error) if error.is_of_a_race() => {}
+            outcome => return outcome,
+        }
+    }
+    attempt().await
+}
+
 /// A secret that was made; what it opens by is nowhere else.
 #[derive(Clone)]
 pub(super) struct Made {
@@ -145,6 +168,20 @@ impl AccessChanges {
             Response::Refused(refusal) => Err(AccessError::Refused(refusal)),
             response => Ok(response),
         }
+    }
+
+    /// Changes a role or a rule for somebody as he was [`judged`](Self::judged). It is refused if who may do what has changed
+    /// since.
+    pub(super) async fn propose_judged(
+        &self,
+        judged: &Operator,
+        change: JudgedChange,
+    ) -> Result<Response, AccessError> {
+        let command = match judged.judged_at() {
+            Some(made_from) => Command::Judged { made_from, change },
+            None => change.into(),
+        };
+        self.propose(command).await
     }
 
     /// A user who is there.

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::operator::Operator;
 use super::router::{Admin, refuse};
 use super::{garbage, history, jobs};
-use crate::peer::{AdminAnswer, AdminRequest, limits};
+use crate::peer::{AdminAnswer, AdminRequest, Asker, limits};
 use crate::regions::{Region, Standing};
 
 /// Time for the other region's answer: less than the command line waits for this node's.
@@ -89,12 +89,12 @@ async fn carry(State(admin): State<Admin>, operator: Operator, request: Request,
         Err(_) => None,
     };
     let Some(home) = home else { return next.run(Request::from_parts(parts, Body::from(body))).await };
-    let caller = match operator.tell() {
-        Ok(caller) => caller,
+    let asker = match operator.tell() {
+        Ok(asker) => asker,
         Err(error) => return refuse(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     };
     operator.is_asked_elsewhere();
-    let request = AdminRequest { method: parts.method, path: parts.uri.path().to_owned(), body, caller };
+    let request = AdminRequest { method: parts.method, path: parts.uri.path().to_owned(), body, asker };
     match admin.deletion.regions().administer(&home, request, DEADLINE).await {
         Ok(AdminAnswer { status, body }) => (status, [(header::CONTENT_TYPE, JSON)], body).into_response(),
         Err(error) => refuse(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
@@ -126,7 +126,7 @@ pub(super) async fn elsewhere<T: DeserializeOwned>(
         Err(error) => return Some(Elsewhere::Refused(internal(error))),
     };
     // What is asked there, this node has allowed.
-    let request = AdminRequest { method: Method::POST, path: path.to_owned(), body, caller: None };
+    let request = AdminRequest { method: Method::POST, path: path.to_owned(), body, asker: Asker::Machine };
     Some(match admin.deletion.regions().administer(&home, request, DEADLINE).await {
         Ok(AdminAnswer { status: StatusCode::OK, body }) => match serde_json::from_slice(&body) {
             Ok(answer) => Elsewhere::Answered(answer),

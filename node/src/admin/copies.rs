@@ -21,7 +21,7 @@ use super::replication_types::{
 };
 use super::router::Admin;
 use super::types::{ErrorAnswer, VERSION};
-use crate::peer::AdminRequest;
+use crate::peer::{AdminRequest, Asker};
 use crate::regions::{Region, Regions};
 use crate::replication::{CaughtUp, CaughtUpQuestion, DebtError, RegionReport, ScopeReport, Stage, caught_up};
 
@@ -118,7 +118,7 @@ async fn far<T: DeserializeOwned>(
     question: &impl Serialize,
 ) -> Result<T, String> {
     let body = serde_json::to_vec(question).map_err(|error| error.to_string())?.into();
-    let request = AdminRequest { method: Method::POST, path: path.to_owned(), body, caller: None };
+    let request = AdminRequest { method: Method::POST, path: path.to_owned(), body, asker: Asker::Machine };
     let answer = admin.deletion.regions().administer(region, request, DEADLINE).await;
     let answer = answer.map_err(|error| error.to_string())?;
     if answer.status == StatusCode::OK {

@@ -1,7 +1,6 @@
 //! Nobody gives himself, or anybody, what he has not: the paths of accounts and rules, asked by people with some rights, over
 //! the real directory's state machine.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use axum::middleware::from_fn_with_state;
 use axum::{Extension, Router};
 use http::{Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
-use raft::directory::{Action, BindingId, BindingRecord, Condition, Effect, Subject};
+use raft::directory::{Action, BindingRecord, Condition, Effect, Subject};
 use raft::id::NodeId;
 use raft::time::{Clock, Timestamp};
 use serde_json::{Value, json};
@@ -18,11 +17,11 @@ use storage::exec::Exec;
 use tower::ServiceExt;
 
 use super::access_changes::AccessChanges;
-use super::operator::Operator;
+use super::operator::{Operator, Reach};
 use super::{access, audited, groups, identities};
-use crate::access::{Access, Records, Rights};
+use crate::access::Access;
 use crate::audit::{Audit, Outcome};
-use crate::deletion::testing;
+use crate::deletion::{DirectoryRecords, testing};
 use crate::identity::{ClusterId, ClusterKey};
 use crate::login::testing::Counting;
 
@@ -36,18 +35,21 @@ impl Clock for Still {
 }
 
 /// A directory with people and rules, and how the rules are known.
-struct World {
-    changes: AccessChanges,
+pub(super) struct World {
+    pub(super) changes: AccessChanges,
     audit: Audit,
-    rules: Vec<BindingRecord>,
 }
 
 impl World {
     /// The root has everything, `ann` keeps accounts, `olga` owns acme, `bob` has nothing; `leads` have acme, `crew`
     /// everything.
     async fn new() -> Self {
+        Self::of(testing::directory()).await
+    }
+
+    pub(super) async fn of(directory: Arc<dyn DirectoryRecords>) -> Self {
         let changes = AccessChanges {
-            directory: testing::directory(),
+            directory,
             entropy: Arc::new(Counting::default()),
             exec: Exec::inline(),
             own: NodeId(1),
@@ -55,7 +57,7 @@ impl World {
             cluster_key: Some(ClusterKey([7; 32])),
             tokens_over_after_seconds: 1000,
         };
-        let mut world = Self { changes, audit: Audit::memory(), rules: Vec::new() };
+        let world = Self { changes, audit: Audit::memory() };
         let machine = Operator::machine();
         for name in ["leads", "crew"] {
             world.done(&machine, "/group/add", json!({"name": name, "description": ""})).await;
@@ -77,31 +79,30 @@ impl World {
         world
     }
 
-    async fn rule(&mut self, who: &Operator, subject: &str, effect: Value, namespace: &str) -> u64 {
+    pub(super) async fn rule(&self, who: &Operator, subject: &str, effect: Value, namespace: &str) -> u64 {
         let request = json!({"subject": subject, "effect": effect, "namespace": namespace});
         let made = self.done(who, "/rule/add", request).await;
         made["rule"]["id"].as_u64().unwrap()
     }
 
-    /// Somebody, by the rules as the directory has them now.
-    fn operator(&mut self, name: &str) -> Operator {
-        let view = self.changes.directory.view();
-        let bindings: BTreeMap<BindingId, BindingRecord> = view.bindings(None, 1000).unwrap().into_iter().collect();
-        self.rules = bindings.values().cloned().collect();
-        let records = Records {
-            users: view.users(None, 100).unwrap().into_iter().collect(),
-            groups: view.groups().unwrap().into_iter().map(|(name, _)| name).collect(),
-            roles: view.roles().unwrap().into_iter().collect(),
-            bindings,
-            ..Records::default()
-        };
-        let rights = Rights::new(records);
+    /// Somebody, by the rules as the directory has them now. Where something is handed on he is judged anew.
+    pub(super) async fn operator(&self, name: &str) -> Operator {
+        let directory = Arc::clone(&self.changes.directory);
+        let access = Access::start(directory, Exec::inline(), Arc::new(Still));
+        let rights = access.present().await.unwrap();
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let caller = rights.as_caller(&Subject::User(name.to_owned()), address).unwrap();
-        Operator::client(caller, &Access::fixed(rights, Arc::new(Still)))
+        access.replace(Arc::into_inner(rights).unwrap());
+        Operator::client(caller, &access)
     }
 
-    async fn ask(&self, who: &Operator, path: &str, body: Value) -> (StatusCode, Value) {
+    /// All rules, as the directory has them.
+    pub(super) fn rules(&self) -> Vec<BindingRecord> {
+        let bindings = self.changes.directory.view().bindings(None, 1000).unwrap();
+        bindings.into_iter().map(|(_, binding)| binding).collect()
+    }
+
+    pub(super) async fn ask(&self, who: &Operator, path: &str, body: Value) -> (StatusCode, Value) {
         let router = Router::new()
             .merge(identities::router())
             .merge(groups::router())
@@ -117,26 +118,26 @@ impl World {
         (status, serde_json::from_slice(&body).unwrap_or_default())
     }
 
-    async fn done(&self, who: &Operator, path: &str, body: Value) -> Value {
+    pub(super) async fn done(&self, who: &Operator, path: &str, body: Value) -> Value {
         let (status, answer) = self.ask(who, path, body.clone()).await;
         assert_eq!(status, StatusCode::OK, "{path} {body}: {answer}");
         answer
     }
 
-    async fn denied(&self, who: &Operator, path: &str, body: Value) {
+    pub(super) async fn denied(&self, who: &Operator, path: &str, body: Value) {
         let (status, answer) = self.ask(who, path, body.clone()).await;
         assert_eq!(status, StatusCode::FORBIDDEN, "{path} {body}: {answer}");
     }
 }
 
-fn binding(subject: &str, effect: &Value, namespace: &str) -> Value {
+pub(super) fn binding(subject: &str, effect: &Value, namespace: &str) -> Value {
     json!({"subject": subject, "effect": effect, "namespace": namespace})
 }
 
 #[tokio::test]
 async fn an_owner_grants_what_he_has_and_no_more() {
-    let mut world = World::new().await;
-    let olga = world.operator("olga");
+    let world = World::new().await;
+    let olga = world.operator("olga").await;
     for role in ["reader", "writer", "maintainer", "owner"] {
         world.done(&olga, "/rule/add", binding("user:bob", &json!({"allow": role}), "acme/app")).await;
     }
@@ -162,11 +163,11 @@ async fn an_owner_grants_what_he_has_and_no_more() {
 
 #[tokio::test]
 async fn a_denial_is_not_taken_back_by_whom_it_is_about() {
-    let mut world = World::new().await;
+    let world = World::new().await;
     let machine = Operator::machine();
     let deny = world.rule(&machine, "group:leads", json!({"deny": ["push"]}), "acme/frozen").await;
     let elsewhere = world.rule(&machine, "user:bob", json!({"allow": "reader"}), "other").await;
-    let olga = world.operator("olga");
+    let olga = world.operator("olga").await;
     world.denied(&olga, "/rule/remove", json!({"id": deny})).await;
     world.denied(&olga, "/rule/remove", json!({"id": elsewhere})).await;
     // That there is no such rule, she is told in the same way.
@@ -174,17 +175,17 @@ async fn a_denial_is_not_taken_back_by_whom_it_is_about() {
     // She has not all of acme's push any more, so she cannot hand it on for all of it.
     world.denied(&olga, "/rule/add", binding("user:bob", &json!({"allow": "writer"}), "acme")).await;
     world.done(&olga, "/rule/add", binding("user:bob", &json!({"allow": "writer"}), "acme/app")).await;
-    let root = world.operator("root");
+    let root = world.operator("root").await;
     world.done(&root, "/rule/remove", json!({"id": deny})).await;
 }
 
 #[tokio::test]
 async fn who_operates_under_a_condition_hands_on_nothing_without_one() {
-    let mut world = World::new().await;
+    let world = World::new().await;
     let mut rule = binding("user:bob", &json!({"allow": "operator"}), "");
     rule["condition"] = json!({"not_after_milliseconds": 2_000_000});
     world.done(&Operator::machine(), "/rule/add", rule).await;
-    let bob = world.operator("bob");
+    let bob = world.operator("bob").await;
     assert!(bob.may(&[(Action::Operate, "")]));
     world.denied(&bob, "/rule/add", binding("user:bob", &json!({"allow": "operator"}), "")).await;
     world.denied(&bob, "/role/set", json!({"name": "keeper", "actions": ["access", "pull", "operate"]})).await;
@@ -192,9 +193,9 @@ async fn who_operates_under_a_condition_hands_on_nothing_without_one() {
 
 #[tokio::test]
 async fn a_rule_elsewhere_is_refused_in_the_words_of_one_that_there_is_not() {
-    let mut world = World::new().await;
+    let world = World::new().await;
     let there = world.rule(&Operator::machine(), "user:bob", json!({"allow": "reader"}), "secret").await;
-    let olga = world.operator("olga");
+    let olga = world.operator("olga").await;
     let mut said = Vec::new();
     for id in [there, 4711] {
         let (status, answer) = world.ask(&olga, "/rule/remove", json!({ "id": id })).await;
@@ -207,8 +208,8 @@ async fn a_rule_elsewhere_is_refused_in_the_words_of_one_that_there_is_not() {
 
 #[tokio::test]
 async fn who_keeps_accounts_becomes_nobody_who_may_more() {
-    let mut world = World::new().await;
-    let ann = world.operator("ann");
+    let world = World::new().await;
+    let ann = world.operator("ann").await;
     // Accounts and groups that may no more than she.
     world.done(&ann, "/user/add", json!({"name": "new", "password": "correct horse battery"})).await;
     world.done(&ann, "/user/set", json!({"name": "bob", "disabled": true})).await;
@@ -234,24 +235,95 @@ async fn who_keeps_accounts_becomes_nobody_who_may_more() {
     }
     let view = world.changes.directory.view();
     assert!(view.user("mole").unwrap().is_none() && view.user("root").unwrap().unwrap().password.is_none());
-    assert!(world.rules.iter().all(|rule| rule.condition == Condition::default()));
+    assert!(world.rules().iter().all(|rule| rule.condition == Condition::default()));
     let gives_all = |rule: &&BindingRecord| matches!(&rule.effect, Effect::Allow { role } if role == "operator");
-    assert_eq!(world.rules.iter().filter(gives_all).count(), 2);
+    assert_eq!(world.rules().iter().filter(gives_all).count(), 2);
     // Whoever operates the cluster may all of it.
-    let root = world.operator("root");
+    let root = world.operator("root").await;
     world.done(&root, "/user/set", json!({"name": "olga", "password": "correct horse battery"})).await;
     world.done(&root, "/group/member", json!({"name": "crew", "add": ["user:bob"], "remove": []})).await;
 }
 
 #[tokio::test]
 async fn rules_are_shown_to_whom_they_concern() {
-    let mut world = World::new().await;
+    let world = World::new().await;
     let listed = async |world: &World, who: &Operator| {
         let answer = world.done(who, "/rules", json!({})).await;
         answer["rules"].as_array().unwrap().iter().map(|rule| rule["namespace"].clone()).collect::<Vec<_>>()
     };
-    let (olga, bob, root) = (world.operator("olga"), world.operator("bob"), world.operator("root"));
+    let (olga, bob, root) = (world.operator("olga").await, world.operator("bob").await, world.operator("root").await);
     assert_eq!(listed(&world, &olga).await, ["acme"]);
     assert_eq!(listed(&world, &bob).await, [Value::Null; 0]);
     assert_eq!(listed(&world, &root).await.len(), 4);
+}
+
+/// Everybody who is known has acme, but for its secret, which is denied to Ann, who keeps accounts, and to her group.
+async fn with_a_denial() -> World {
+    let world = World::new().await;
+    let machine = Operator::machine();
+    world.done(&machine, "/group/add", json!({"name": "outsiders", "description": ""})).await;
+    world.done(&machine, "/user/set", json!({"name": "ann", "groups": ["outsiders"]})).await;
+    world.done(&machine, "/robot/add", json!({"name": "ci"})).await;
+    world.rule(&machine, "authenticated", json!({"allow": "reader"}), "acme").await;
+    world.rule(&machine, "group:outsiders", json!({"deny": ["pull"]}), "acme/secret").await;
+    world
+}
+
+#[tokio::test]
+async fn whoever_is_denied_something_does_not_get_it_by_a_second_account() {
+    let world = with_a_denial().await;
+    let ann = world.operator("ann").await;
+    for (path, body) in [
+        ("/user/add", json!({"name": "mole", "password": "correct horse battery"})),
+        ("/user/add", json!({"name": "mole", "source": "ldap"})),
+        ("/user/set", json!({"name": "bob", "password": "correct horse battery"})),
+        ("/user/set", json!({"name": "bob", "disabled": false})),
+        ("/user/set", json!({"name": "ann", "groups": []})),
+        ("/robot/add", json!({"name": "mole"})),
+        ("/robot/set", json!({"name": "ci", "disabled": false})),
+        ("/robot/trust", json!({"name": "ci", "issuer": "certificate", "claims": [["san", "dns:mole.example"]]})),
+        ("/secret/add", json!({"subject": "user:bob"})),
+        ("/secret/add", json!({"subject": "robot:ci"})),
+        ("/group/member", json!({"name": "outsiders", "add": [], "remove": ["user:ann"]})),
+        ("/group/remove", json!({"name": "outsiders"})),
+        ("/rule/add", binding("user:bob", &json!({"allow": "reader"}), "acme/secret")),
+        ("/rule/add", binding("user:bob", &json!({"allow": "keeper"}), "")),
+    ] {
+        world.denied(&ann, path, body).await;
+    }
+    let said = world.ask(&ann, "/user/add", json!({"name": "mole"})).await.1.to_string();
+    assert!(said.contains("user:mole would have pull") && said.contains("acme/secret"), "{said}");
+    assert!(world.changes.directory.view().user("mole").unwrap().is_none());
+    // Who is denied the same gets around nothing, and to take away goes on.
+    let outsider = json!({"name": "new", "password": "correct horse battery", "groups": ["outsiders"]});
+    world.done(&ann, "/user/add", outsider).await;
+    world.done(&ann, "/secret/add", json!({"subject": "user:new"})).await;
+    world.denied(&ann, "/user/set", json!({"name": "new", "groups": []})).await;
+    world.done(&ann, "/robot/add", json!({"name": "new", "groups": ["outsiders"]})).await;
+    world.done(&ann, "/user/set", json!({"name": "bob", "disabled": true})).await;
+    world.done(&ann, "/sessions/end", json!({"subject": "user:bob"})).await;
+    world.done(&ann, "/user/remove", json!({"name": "bob"})).await;
+    // What she is not denied she goes on to give.
+    world.done(&ann, "/rule/add", binding("user:new", &json!({"allow": "reader"}), "acme/app")).await;
+    // Nor is somebody bound who operates the cluster.
+    let root = world.operator("root").await;
+    world.done(&root, "/user/add", json!({"name": "other", "password": "correct horse battery"})).await;
+}
+
+#[tokio::test]
+async fn a_rule_about_all_of_a_namespace_is_not_made_by_whom_a_part_of_it_is_denied() {
+    let world = World::new().await;
+    world.rule(&Operator::machine(), "group:leads", json!({"deny": ["access"]}), "acme/secret").await;
+    let olga = world.operator("olga").await;
+    let whole = [(Action::Access, "acme")];
+    assert!(olga.may(&whole) && !olga.may_within(Reach::Below, &whole));
+    let said = olga.check_within(Reach::Below, &whole).unwrap_err();
+    assert!(said.to_string().contains("\"acme/secret\"") && said.to_string().contains("all of \"acme\""), "{said}");
+    assert_eq!((said.namespace(), said.reason().contains("acme/secret")), ("acme", true));
+    assert!(olga.may_within(Reach::Below, &[(Action::Access, "acme/app")]));
+    // Nor does she take one away that is about the whole.
+    let whole = world.rule(&Operator::machine(), "user:bob", json!({"allow": "reader"}), "acme").await;
+    let part = world.rule(&Operator::machine(), "user:bob", json!({"allow": "reader"}), "acme/app").await;
+    world.denied(&olga, "/rule/remove", json!({"id": whole})).await;
+    world.done(&olga, "/rule/remove", json!({"id": part})).await;
 }

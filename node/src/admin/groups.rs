@@ -102,7 +102,7 @@ async fn remove(
     let outcome = async {
         changes.group(&name).await?;
         let operator = changes.judged(&operator).await?;
-        operator.may_become(&Subject::Group(name.clone()))?;
+        operator.may_release(&Subject::Group(name.clone()))?;
         changes.propose(Command::RemoveGroup { name: name.clone() }).await
     };
     let outcome = outcome.await;
@@ -144,7 +144,7 @@ async fn member(
         // One command: all of it is done, or nothing, and nothing of what somebody else does meanwhile is lost.
         let (add, remove) = (subjects(&add)?, subjects(&remove)?);
         let operator = changes.judged(&operator).await?;
-        operator.may_become(&Subject::Group(name.clone()))?;
+        operator.may_release(&Subject::Group(name.clone()))?;
         changes.propose(Command::Regroup { group: name.clone(), add, remove }).await?;
         members(&changes, name.clone()).await
     };

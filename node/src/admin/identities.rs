@@ -78,8 +78,10 @@ async fn add_user(
     let outcome = async {
         // Rules may name him before he is there.
         let operator = changes.judged(&operator).await?;
-        operator.may_become(&Subject::User(name.clone()))?;
-        operator.may_put_into(&groups)?;
+        let user = Subject::User(name.clone());
+        operator.may_become(&user)?;
+        operator.may_begin_in(&groups)?;
+        operator.may_open(&user, Some(&groups))?;
         changes.add_user(&name, display, password, source, groups).await
     };
     let outcome = outcome.await;
@@ -104,8 +106,14 @@ async fn set_user(
     let edit = UserEdit { display, password, disabled, groups };
     let outcome = async {
         let operator = changes.judged(&operator).await?;
-        operator.may_become(&Subject::User(name.clone()))?;
-        operator.may_put_into(edit.groups.as_deref().unwrap_or_default())?;
+        let user = Subject::User(name.clone());
+        operator.may_become(&user)?;
+        if let Some(groups) = &edit.groups {
+            operator.may_regroup(&user, groups)?;
+        }
+        if edit.password.is_some() || edit.disabled == Some(false) || edit.groups.is_some() {
+            operator.may_open(&user, edit.groups.as_deref())?;
+        }
         changes.set_user(&name, edit).await
     };
     let outcome = outcome.await;
@@ -124,7 +132,7 @@ async fn remove_user(
     let outcome = async {
         let before = changes.user(&name).await?;
         let operator = changes.judged(&operator).await?;
-        operator.may_become(&Subject::User(name.clone()))?;
+        operator.may_release(&Subject::User(name.clone()))?;
         changes.propose(Command::RemoveUser { name: name.clone() }).await?;
         Ok::<_, AccessError>(before)
     };
@@ -167,8 +175,10 @@ async fn add_robot(
             return Err(AccessRefusal::RobotExists(name.clone()).into());
         }
         let operator = changes.judged(&operator).await?;
-        operator.may_become(&Subject::Robot(name.clone()))?;
-        operator.may_put_into(&groups)?;
+        let robot = Subject::Robot(name.clone());
+        operator.may_become(&robot)?;
+        operator.may_begin_in(&groups)?;
+        operator.may_open(&robot, Some(&groups))?;
         changes.propose(Command::AddRobot { name: name.clone(), description, groups, lifetime_seconds }).await
     };
     let outcome = outcome.await;
@@ -191,8 +201,14 @@ async fn set_robot(
     let outcome = async {
         let before = changes.robot(&name).await?;
         let operator = changes.judged(&operator).await?;
-        operator.may_become(&Subject::Robot(name.clone()))?;
-        operator.may_put_into(groups.as_deref().unwrap_or_default())?;
+        let robot = Subject::Robot(name.clone());
+        operator.may_become(&robot)?;
+        if let Some(groups) = &groups {
+            operator.may_regroup(&robot, groups)?;
+        }
+        if disabled == Some(false) || groups.is_some() {
+            operator.may_open(&robot, groups.as_deref())?;
+        }
         let command = Command::SetRobot { name: name.clone(), description, groups, disabled };
         changes.propose(command).await?;
         Ok::<_, AccessError>(before)
@@ -224,6 +240,7 @@ async fn trust(
             changes.propose(Command::Distrust { robot, issuer }).await?;
             return Ok((Some(trusts_text(&gone)), None));
         }
+        operator.may_open(&Subject::Robot(name.clone()), None)?;
         let rule = TrustRule { issuer, claims };
         let after = trusts_text(std::slice::from_ref(&rule));
         changes.propose(Command::Trust { robot, rule }).await?;
@@ -245,7 +262,7 @@ async fn remove_robot(
     let outcome = async {
         let before = changes.robot(&name).await?;
         let operator = changes.judged(&operator).await?;
-        operator.may_become(&Subject::Robot(name.clone()))?;
+        operator.may_release(&Subject::Robot(name.clone()))?;
         changes.propose(Command::RemoveRobot { name: name.clone() }).await?;
         Ok::<_, AccessError>(before)
     };
@@ -269,6 +286,7 @@ async fn add_secret(
     let outcome = async {
         let operator = changes.judged(&operator).await?;
         operator.may_become(&subject)?;
+        operator.may_open(&subject, None)?;
         let host = changes.host()?;
         let made = changes.add_secret(SecretWish { subject, name, lifetime_seconds, others_end_after_seconds }).await?;
         Ok::<_, AccessError>((host, made))

@@ -12,7 +12,7 @@ use super::job_types::{
     BulkDeletionRequest, JobAnswer, JobEntry, JobRequest, JobsAnswer, JobsRequest, PreviewAnswer, PreviewedTag,
     RetentionRequest,
 };
-use super::operator::{Denied, Operator};
+use super::operator::{Denied, Operator, Reach};
 use super::refusal::refused;
 use super::router::Admin;
 use super::types::VERSION;
@@ -38,7 +38,7 @@ async fn list(State(admin): State<Admin>, operator: Operator, Json(_whose): Json
         let mut jobs = Vec::new();
         let all = operator.may(&[(Action::Operate, "")]);
         for (id, record) in admin.deletion.jobs().await? {
-            if !all && !operator.may(&to_see(scope(&record))) {
+            if !all && !operator.may_within(reach(&record), &to_see(scope(&record))) {
                 continue;
             }
             jobs.push(entry(&admin, id, record).await?);
@@ -65,10 +65,18 @@ fn scope(record: &JobRecord) -> &str {
     }
 }
 
+/// How far it goes: what works on a namespace works on all that is below.
+fn reach(record: &JobRecord) -> Reach {
+    match &record.scope {
+        JobScope::Namespace(_) => Reach::Below,
+        JobScope::Repository(_) => Reach::Itself,
+    }
+}
+
 async fn show(State(admin): State<Admin>, operator: Operator, Json(request): Json<JobRequest>) -> Response {
     let id = JobId(request.job);
     match admin.deletion.job(id).await {
-        Ok(record) => match operator.check(&to_see(scope(&record))) {
+        Ok(record) => match operator.check_within(reach(&record), &to_see(scope(&record))) {
             Ok(()) => answer(entry(&admin, id, record).await),
             Err(denied) => hidden_job(denied, id),
         },
@@ -78,7 +86,7 @@ async fn show(State(admin): State<Admin>, operator: Operator, Json(request): Jso
 
 /// That there is no such job is told to who may see all of them.
 fn unknown_job(operator: &Operator, id: JobId, error: &DeletionError) -> Response {
-    match operator.check(&to_see("")) {
+    match operator.check_within(Reach::Below, &to_see("")) {
         Ok(()) => refused(error),
         Err(denied) => hidden_job(denied, id),
     }
@@ -97,7 +105,8 @@ async fn cancel(State(admin): State<Admin>, operator: Operator, Json(request): J
         Err(error) => return unknown_job(&operator, id, &error),
     };
     let right = if matches!(record.kind, JobKind::Retention) { Action::Policy } else { Action::Delete };
-    if let Err(denied) = operator.check(&[(right, scope(&record)), (Action::Operate, "")]) {
+    let needed = [(right, scope(&record)), (Action::Operate, "")];
+    if let Err(denied) = operator.check_within(reach(&record), &needed) {
         return hidden_job(denied, id);
     }
     let cancelled = async { entry(&admin, id, admin.deletion.cancel_job(id).await?).await };

@@ -44,9 +44,14 @@ mod namespace_types;
 mod namespaces;
 mod needs;
 mod network;
+#[cfg(test)]
+mod network_tests;
 mod operator;
+mod origin;
 mod place_types;
 mod places;
+#[cfg(test)]
+mod race_tests;
 mod refusal;
 mod region_types;
 mod regions;

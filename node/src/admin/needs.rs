@@ -4,6 +4,9 @@
 //! Where the right hangs on what the request names, the request is read here, by the type that its handler reads it by, and
 //! what was read is written anew for the handler: nobody gets past the check with a body that two readers understand
 //! differently.
+//!
+//! What acts on all that is below a prefix needs the right there too: a denial anywhere below refuses it. What is only said of
+//! the prefix itself does not.
 
 use bytes::Bytes;
 use http::Method;
@@ -16,10 +19,16 @@ use super::audit_types::AuditSearchRequest;
 use super::deletion_types::{DeletedTagsRequest, HistoryRequest, RestoreRequest, TombstonesRequest, UsageRequest};
 use super::job_types::{BulkDeletionRequest, RetentionRequest};
 use super::namespace_types::{ExplainRequest, NamespaceRequest, PolicyField, SetNamespaceRequest};
+use super::operator::Reach;
 use super::place_types::OwnPlace;
 
-/// One of these is enough, each with the namespace that it is needed at.
-pub(super) type AnyOf = Vec<(Action, String)>;
+/// One of these is enough.
+pub(super) struct AnyOf {
+    /// How far the request goes.
+    pub(super) reach: Reach,
+    /// The rights, each with the namespace that it is needed at.
+    pub(super) rights: Vec<(Action, String)>,
+}
 
 /// A request that was read: the rights it needs, all of them, and its body as the handler gets it.
 pub(super) struct Named {
@@ -72,8 +81,15 @@ fn read<T: Serialize + DeserializeOwned>(body: &[u8], all: fn(&T) -> Vec<AnyOf>)
     Ok(Named { all: all(&request), body: serde_json::to_vec(&request)?.into() })
 }
 
+/// For what is about a repository, or about a namespace itself.
 fn any(actions: &[Action], namespace: &str) -> Vec<AnyOf> {
-    vec![actions.iter().map(|action| (*action, namespace.to_owned())).collect()]
+    let rights = actions.iter().map(|action| (*action, namespace.to_owned())).collect();
+    vec![AnyOf { reach: Reach::Itself, rights }]
+}
+
+/// For what is about all that is at a prefix and below.
+fn throughout(actions: &[Action], prefix: &str) -> Vec<AnyOf> {
+    any(actions, prefix).into_iter().map(|any| AnyOf { reach: Reach::Below, ..any }).collect()
 }
 
 /// To look at how the cluster is.
@@ -128,7 +144,7 @@ const TABLE: &[Row] = &[
     // Namespaces.
     post("/namespaces", Need::Asked),
     post("/namespace/set", named!(SetNamespaceRequest, set_namespace)),
-    post("/namespace/remove", named!(NamespaceRequest, |request| any(&[Policy], &request.prefix))),
+    post("/namespace/remove", named!(NamespaceRequest, |request| throughout(&[Policy], &request.prefix))),
     post("/namespace/show", named!(NamespaceRequest, |request| any(&[Pull, Policy, Audit], &request.prefix))),
     post(
         "/namespace/explain",
@@ -139,15 +155,15 @@ const TABLE: &[Row] = &[
     post("/namespace/aside", OPERATE),
     post("/namespace/aside/settle", OPERATE),
     // What is in them.
-    post("/usage", named!(UsageRequest, |request| any(&[Pull, Audit], &request.prefix))),
+    post("/usage", named!(UsageRequest, |request| throughout(&[Pull, Audit], &request.prefix))),
     post("/history", named!(HistoryRequest, |request| any(&[Pull, Audit], request.repository.as_str()))),
     post("/deleted-tags", named!(DeletedTagsRequest, |request| any(&[Pull, Audit], request.repository.as_str()))),
     post("/tombstones", named!(TombstonesRequest, |request| any(&[Pull, Audit], request.repository.as_str()))),
     post("/restore", named!(RestoreRequest, |request| any(&[Delete], request.repository.as_str()))),
     post("/delete", named!(BulkDeletionRequest, |request| any(&[Delete], request.repository.as_str()))),
     post("/delete/preview", named!(BulkDeletionRequest, |request| any(&[Delete], request.repository.as_str()))),
-    post("/retention/run", named!(RetentionRequest, |request| any(&[Policy], &request.prefix))),
-    post("/retention/preview", named!(RetentionRequest, |request| any(&[Policy, Audit], &request.prefix))),
+    post("/retention/run", named!(RetentionRequest, |request| throughout(&[Policy], &request.prefix))),
+    post("/retention/preview", named!(RetentionRequest, |request| throughout(&[Policy, Audit], &request.prefix))),
     post("/jobs", Need::Asked),
     post("/job/show", Need::Asked),
     post("/job/cancel", Need::Asked),
@@ -193,7 +209,7 @@ const TABLE: &[Row] = &[
     post("/authority/rotate", OPERATE),
     post("/authority/abort", OPERATE),
     // What was done.
-    post("/audit/search", named!(AuditSearchRequest, |request| any(&[Audit], searched(request)))),
+    post("/audit/search", named!(AuditSearchRequest, |request| throughout(&[Audit], searched(request)))),
     post("/audit/verify", Need::Cluster(&[Audit])),
 ];
 
@@ -204,13 +220,14 @@ pub(super) fn need(method: &Method, path: &str) -> Option<Need> {
 
 /// The rights to bind roles in a namespace.
 pub(super) fn granting(namespace: &str) -> Vec<AnyOf> {
-    vec![vec![(Access, namespace.to_owned()), (Operate, String::new())]]
+    let rights = vec![(Access, namespace.to_owned()), (Operate, String::new())];
+    vec![AnyOf { reach: Reach::Below, rights }]
 }
 
 /// Where data rests is the operators' to say; all else that is said of a namespace is its owners'.
 fn set_namespace(request: &SetNamespaceRequest) -> Vec<AnyOf> {
     use PolicyField::{Elsewhere, Home, Replication, Residency};
-    let mut all = any(&[Policy], &request.prefix);
+    let mut all = throughout(&[Policy], &request.prefix);
     let places = [Home, Residency, Elsewhere, Replication];
     if request.place != OwnPlace::default() || request.unset.iter().any(|field| places.contains(field)) {
         all.extend(any(&[Operate], ""));
@@ -243,7 +260,10 @@ mod tests {
     fn named(path: &str, body: &str) -> Result<(String, Value), serde_json::Error> {
         let Some(Need::Named(read)) = need(&Method::POST, path) else { panic!("{path} is not named") };
         let Named { all, body } = read(body.as_bytes())?;
-        let one = |any: AnyOf| any.iter().map(|(action, at)| format!("{action}@{at}")).collect::<Vec<_>>().join("|");
+        let one = |AnyOf { reach, rights }| {
+            let below = if reach == Reach::Below { "/**" } else { "" };
+            rights.iter().map(|(action, at)| format!("{action}@{at}{below}")).collect::<Vec<_>>().join("|")
+        };
         let all = all.into_iter().map(one).collect::<Vec<_>>().join(" and ");
         Ok((all, serde_json::from_slice(&body)?))
     }
@@ -251,25 +271,28 @@ mod tests {
     #[test]
     fn a_request_needs_a_right_where_it_acts() {
         for (path, body, expected) in [
-            ("/namespace/set", json!({"prefix": "acme", "set": {}, "unset": []}), "policy@acme"),
+            ("/namespace/set", json!({"prefix": "acme", "set": {}, "unset": []}), "policy@acme/**"),
             (
                 "/namespace/set",
                 json!({"prefix": "acme", "set": {}, "unset": [], "place": {"home": "us"}}),
-                "policy@acme and operate@",
+                "policy@acme/** and operate@",
             ),
-            ("/namespace/set", json!({"prefix": "a", "set": {}, "unset": ["residency"]}), "policy@a and operate@"),
-            ("/namespace/set", json!({"prefix": "", "set": {}, "unset": ["deletes"]}), "policy@"),
+            ("/namespace/set", json!({"prefix": "a", "set": {}, "unset": ["residency"]}), "policy@a/** and operate@"),
+            ("/namespace/set", json!({"prefix": "", "set": {}, "unset": ["deletes"]}), "policy@/**"),
             ("/restore", json!({"repository": "acme/app", "tag": "v1"}), "delete@acme/app"),
-            ("/retention/run", json!({"prefix": "acme"}), "policy@acme"),
+            ("/retention/run", json!({"prefix": "acme"}), "policy@acme/**"),
+            ("/retention/preview", json!({"prefix": "acme"}), "policy@acme/**|audit@acme/**"),
+            ("/namespace/remove", json!({"prefix": "acme"}), "policy@acme/**"),
+            ("/namespace/show", json!({"prefix": "acme"}), "pull@acme|policy@acme|audit@acme"),
             (
                 "/rule/add",
                 json!({"subject": "user:a", "effect": {"allow": "reader"}, "namespace": "acme"}),
-                "access@acme|operate@",
+                "access@acme/**|operate@/**",
             ),
-            ("/audit/search", json!({"filter": {"repository": "acme"}}), "audit@acme"),
-            ("/audit/search", json!({"filter": {"repository": "ac*"}}), "audit@"),
-            ("/audit/search", json!({"filter": {"repository": "/"}}), "audit@"),
-            ("/audit/search", json!({}), "audit@"),
+            ("/audit/search", json!({"filter": {"repository": "acme"}}), "audit@acme/**"),
+            ("/audit/search", json!({"filter": {"repository": "ac*"}}), "audit@/**"),
+            ("/audit/search", json!({"filter": {"repository": "/"}}), "audit@/**"),
+            ("/audit/search", json!({}), "audit@/**"),
         ] {
             assert_eq!(named(path, &body.to_string()).unwrap().0, expected, "{path} {body}");
         }
@@ -278,7 +301,10 @@ mod tests {
     #[test]
     fn the_handler_is_given_what_was_checked() {
         let (all, body) = named("/usage", r#"{"prefix":"acme","after":"acme/a","x":{"prefix":"other"}}"#).unwrap();
-        assert_eq!((all.as_str(), &body), ("pull@acme|audit@acme", &json!({"prefix": "acme", "after": "acme/a"})));
+        assert_eq!(
+            (all.as_str(), &body),
+            ("pull@acme/**|audit@acme/**", &json!({"prefix": "acme", "after": "acme/a"}))
+        );
         for twice in [r#"{"prefix":"acme","prefix":"other"}"#, r#"{"prefix":"a"} {"prefix":"b"}"#, "[", ""] {
             assert!(named("/usage", twice).is_err(), "{twice}");
         }

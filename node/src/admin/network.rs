@@ -1,7 +1,7 @@
 //! The administration over the network, below [`PREFIX`]: the paths of the local socket, for whom the rules let, as far as
 //! `needs` says.
 //!
-//! What holds: nothing is answered over plain HTTP but on this machine; nobody is let in whom the API would not know, and a
+//! What holds: nothing is answered over plain HTTP but on this machine (`origin`); nobody is let in whom the API would not know, and a
 //! token only if it was made for administration; who lacks a right learns nothing of what there is; no browser that shows
 //! another site can send anything that changes something; what was denied to somebody who is known is recorded.
 
@@ -20,7 +20,8 @@ use tokio::time::timeout;
 use tracing::error;
 
 use super::needs::{AnyOf, Need, need};
-use super::operator::{Denied, Operator};
+use super::operator::{Denied, Operator, Reach};
+use super::origin::Origin;
 use super::router::{Admin, refuse, routes};
 use crate::access::{Access, Caller, Principal};
 use crate::audit::{Audit, Outcome};
@@ -54,20 +55,22 @@ pub struct NetworkParts {
     pub allow: Networks,
 }
 
+/// What requests come through.
 #[derive(Debug)]
-struct Gate {
-    login: Login,
-    access: Access,
-    audit: Audit,
-    throttle: Throttle,
-    allow: Networks,
+pub(super) struct Gate {
+    pub(super) login: Login,
+    pub(super) access: Access,
+    pub(super) audit: Audit,
+    pub(super) throttle: Throttle,
+    pub(super) origin: Origin,
 }
 
 /// The administration for whoever comes over the network.
 pub fn network_router(parts: NetworkParts) -> Router {
     let NetworkParts { admin, login, throttle, allow } = parts;
     let (access, audit) = (admin.access.clone(), admin.audit.clone());
-    let gate = Arc::new(Gate { login, access, audit, throttle, allow });
+    let origin = Origin::new(allow, &admin.settings);
+    let gate = Arc::new(Gate { login, access, audit, throttle, origin });
     Router::new().nest(PREFIX, routes(admin).layer(from_fn_with_state(gate, admitted)))
 }
 
@@ -93,7 +96,8 @@ async fn admitted(State(gate): State<Arc<Gate>>, request: Request, next: Next) -
     response
 }
 
-type Refused = Box<Response>;
+/// The answer to a request that does not pass.
+pub(super) type Refused = Box<Response>;
 
 #[expect(clippy::unnecessary_box_returns, reason = "it becomes an error, which is small that way")]
 fn no(status: StatusCode, message: impl Into<String>) -> Refused {
@@ -109,10 +113,11 @@ fn later(status: StatusCode, message: impl Into<String>, seconds: u64) -> Refuse
 
 impl Gate {
     /// The request as its handler gets it, who sends it, and whether the handler is to ask what he may.
-    async fn admit(&self, request: Request) -> Result<(Request, Operator, bool), Refused> {
+    pub(super) async fn admit(&self, request: Request) -> Result<(Request, Operator, bool), Refused> {
         let client = request.extensions().get::<Client>().cloned();
         let client = client.ok_or_else(|| no(StatusCode::INTERNAL_SERVER_ERROR, "a request of no client"))?;
-        self.check_origin(&client, request.headers())?;
+        let taken = self.origin.check(&client, request.version(), request.headers());
+        taken.map_err(|message| no(StatusCode::FORBIDDEN, message))?;
         let (parts, body) = request.into_parts();
         if parts.method == Method::GET && parts.uri.path() == LOGIN {
             return Err(Box::new(self.how_to_log_in(&parts.headers, &client)));
@@ -133,16 +138,16 @@ impl Gate {
         if matches!(needed, Need::Machine) {
             return Err(no(StatusCode::NOT_FOUND, "this is done on the node's own machine alone, by its socket"));
         }
-        // Who sends a body slowly has the rights that he has at its end, not those of its beginning.
         let body = whole(body).await?;
-        let caller = if body.is_empty() { caller } else { self.who_still(&parts.headers, &client).await? };
+        let caller = if body.is_empty() { caller } else { self.still(caller, &parts.headers, &client)? };
         let operator = Operator::client(caller, &self.access);
         let mut request = Request::from_parts(parts, Body::from(body.clone()));
         let asks = match needed {
             Need::Machine | Need::Known => false,
             Need::Asked => true,
             Need::Cluster(actions) => {
-                let any = actions.iter().map(|action| (*action, String::new())).collect();
+                let rights = actions.iter().map(|action| (*action, String::new())).collect();
+                let any = AnyOf { reach: Reach::Itself, rights };
                 self.check(&operator, &[any], (&method, request.uri())).await?;
                 false
             }
@@ -159,23 +164,6 @@ impl Gate {
         Ok((request, operator, asks))
     }
 
-    /// Refuses what comes from elsewhere than it may, or could be read on its way.
-    fn check_origin(&self, client: &Client, headers: &HeaderMap) -> Result<(), Refused> {
-        if !self.allow.is_empty() && !self.allow.contains(client.address) {
-            let message = "the administration is not served to this address (admin.allow)";
-            return Err(no(StatusCode::FORBIDDEN, message));
-        }
-        // A proxy on this machine that is not trusted may stand for anybody.
-        let is_passed_on =
-            ["forwarded", "via", "x-forwarded-for", "x-real-ip"].iter().any(|name| headers.contains_key(*name));
-        if client.secure || client.address.is_loopback() && !is_passed_on {
-            return Ok(());
-        }
-        let message = "the administration is served over TLS only: set api.tls_certificate, or name the proxy that ends TLS in \
-                       api.trusted_proxies; a password that was sent just now could be read by others: change it";
-        Err(no(StatusCode::FORBIDDEN, message))
-    }
-
     /// Who asks, counted whatever becomes of it.
     async fn who(&self, headers: &HeaderMap, client: &Client) -> Result<Caller, Refused> {
         let found = self.login.identify(headers, client, Leeway::None).await;
@@ -186,10 +174,23 @@ impl Gate {
         self.administering(found, headers, client).await
     }
 
-    /// The same once more for one request: it counts once.
-    async fn who_still(&self, headers: &HeaderMap, client: &Client) -> Result<Caller, Refused> {
-        let found = self.login.identify(headers, client, Leeway::None).await;
-        self.administering(found, headers, client).await
+    /// The same one once his body is there, as his account is then: who sends it slowly has the rights that he has at its end,
+    /// not those of its beginning. What he has shown was found right a moment ago and is not verified again.
+    fn still(&self, caller: Caller, headers: &HeaderMap, client: &Client) -> Result<Caller, Refused> {
+        let rights = self.access.rights();
+        if !rights.stands(&caller, self.access.now()) {
+            return Err(self.challenge(&LoginError::Wrong.to_string(), None, headers, client));
+        }
+        let groups = rights.groups(&caller.principal);
+        Ok(Caller { groups, ..caller })
+    }
+
+    #[expect(clippy::unnecessary_box_returns, reason = "it becomes an error, which is small that way")]
+    fn challenge(&self, message: &str, why: Option<&str>, headers: &HeaderMap, client: &Client) -> Refused {
+        let mut refused = no(StatusCode::UNAUTHORIZED, message);
+        let value = self.login.challenge(headers, client, Some(SCOPE), why);
+        refused.headers_mut().insert(WWW_AUTHENTICATE, value);
+        refused
     }
 
     /// Whoever was found, if he has shown what one administers with.
@@ -199,12 +200,7 @@ impl Gate {
         headers: &HeaderMap,
         client: &Client,
     ) -> Result<Caller, Refused> {
-        let challenge = |message: &str, why: Option<&str>| {
-            let mut refused = no(StatusCode::UNAUTHORIZED, message);
-            let value = self.login.challenge(headers, client, Some(SCOPE), why);
-            refused.headers_mut().insert(WWW_AUTHENTICATE, value);
-            refused
-        };
+        let challenge = |message: &str, why| self.challenge(message, why, headers, client);
         let caller = match found {
             Ok(caller) => caller,
             Err(error) => {
@@ -233,9 +229,9 @@ impl Gate {
     }
 
     async fn check(&self, operator: &Operator, all: &[AnyOf], asked: (&Method, &Uri)) -> Result<(), Refused> {
-        for any in all {
-            let any: Vec<_> = any.iter().map(|(action, namespace)| (*action, namespace.as_str())).collect();
-            if let Err(denied) = operator.check(&any) {
+        for AnyOf { reach, rights } in all {
+            let any: Vec<_> = rights.iter().map(|(action, namespace)| (*action, namespace.as_str())).collect();
+            if let Err(denied) = operator.check_within(*reach, &any) {
                 self.denied(operator, &denied, asked).await;
                 return Err(Box::new(denied.refused()));
             }

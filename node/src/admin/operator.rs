@@ -1,7 +1,8 @@
 //! Who administers: whoever has the node's local socket, who may everything, or somebody who has come over the network, who
 //! may what the rules let him.
 //!
-//! Every request of these paths carries one; without one it is refused. What a path needs stands in `needs`; what hangs on
+//! Every request of these paths carries one; without one it is refused. A request about a prefix may act on all that is below
+//! it ([`Reach`]): then what is denied there counts too. What a path needs stands in `needs`; what hangs on
 //! more than a request says (a job's scope, whom a rule is about) is asked here by whoever knows it.
 
 use std::net::IpAddr;
@@ -13,13 +14,14 @@ use axum::middleware::Next;
 use axum::response::Response;
 use http::StatusCode;
 use http::request::Parts;
-use raft::directory::{Action, Actions, StateError, Subject};
+use raft::directory::{Action, Actions, Effect, StateError, Subject};
 use raft::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::router::refuse;
 use crate::access::{Access, Caller, Decision, Principal, Rights, Way};
 use crate::audit::AuditEvent;
+use crate::peer::Asker;
 
 /// Something that somebody may not do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -69,6 +71,24 @@ enum Who {
     Client { caller: Caller, access: Access, rights: Arc<Rights>, now: Timestamp, asked: Arc<AtomicBool> },
 }
 
+/// How far it goes what somebody wants to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// To what is named, and no further.
+    Itself,
+    /// To all that is below it too.
+    Below,
+}
+
+/// What was decided about an action.
+struct Decided<'a> {
+    action: Action,
+    namespace: &'a str,
+    decision: Decision,
+    /// Where below the namespace it is denied, if it is only there.
+    below: Option<String>,
+}
+
 /// Somebody as one node tells another of him.
 #[derive(Debug, Serialize, Deserialize)]
 struct Told {
@@ -112,19 +132,20 @@ impl Operator {
         Ok(Self { who: Arc::new(who) })
     }
 
-    /// For another node, which judges him by its own rules. `None` is the machine's operator.
+    /// For another node, which judges him by its own rules.
     ///
     /// # Errors
-    /// When he cannot be told of: without it he would be the machine's operator there.
-    pub(super) fn tell(&self) -> Result<Option<String>, serde_json::Error> {
-        let Who::Client { caller, .. } = self.who.as_ref() else { return Ok(None) };
+    /// When he cannot be told of.
+    pub(super) fn tell(&self) -> Result<Asker, serde_json::Error> {
+        let Who::Client { caller, .. } = self.who.as_ref() else { return Ok(Asker::Machine) };
         let Caller { principal, way, address, .. } = caller;
         let told = Told { principal: principal.to_string(), way: *way, address: *address };
-        serde_json::to_string(&told).map(Some)
+        serde_json::to_string(&told).map(Asker::Caller)
     }
 
     /// Whom another node tells of; `None` if that makes no sense.
-    pub(super) fn told(text: &str, access: &Access) -> Option<Self> {
+    pub(super) fn told(asker: &Asker, access: &Access) -> Option<Self> {
+        let Asker::Caller(text) = asker else { return Some(Self::machine()) };
         let Told { principal, way, address } = serde_json::from_str(text).ok()?;
         let principal: Principal = principal.parse().ok()?;
         let groups = access.rights().groups(&principal);
@@ -175,30 +196,44 @@ impl Operator {
 
     /// Whether he may do one of these things, each at a namespace; the root's is empty.
     pub(super) fn may(&self, any: &[(Action, &str)]) -> bool {
-        self.decide(any).is_none_or(|(_, _, decision)| decision.allowed)
+        self.may_within(Reach::Itself, any)
+    }
+
+    /// The same of what goes so far.
+    pub(super) fn may_within(&self, reach: Reach, any: &[(Action, &str)]) -> bool {
+        self.decide(reach, any).is_none_or(|decided| decided.decision.allowed)
     }
 
     /// The decision that lets him, or that about the first of these things. `None`: nobody decides, he may everything.
-    fn decide<'a>(&self, any: &[(Action, &'a str)]) -> Option<(Action, &'a str, Decision)> {
+    fn decide<'a>(&self, reach: Reach, any: &[(Action, &'a str)]) -> Option<Decided<'a>> {
         let Who::Client { caller, rights, now, asked, .. } = self.who.as_ref() else { return None };
         asked.store(true, Ordering::Relaxed);
-        let decided = any.iter().map(|(action, place)| (*action, *place, rights.decide(caller, *action, place, *now)));
-        let decided: Vec<_> = decided.collect();
-        decided.iter().find(|(_, _, decision)| decision.allowed).or_else(|| decided.first()).copied()
+        let mut first = None;
+        for &(action, namespace) in any {
+            let (decision, below) = match reach {
+                Reach::Itself => (rights.decide(caller, action, namespace, *now), None),
+                Reach::Below => rights.decide_throughout(caller, action, namespace, *now),
+            };
+            let decided = Decided { action, namespace, decision, below: below.map(ToOwned::to_owned) };
+            if decision.allowed {
+                return Some(decided);
+            }
+            first.get_or_insert(decided);
+        }
+        first
     }
 
     /// The same as a decision about his request, which is counted, with the refusal that tells of the first.
     pub(super) fn check(&self, any: &[(Action, &str)]) -> Result<(), Denied> {
+        self.check_within(Reach::Itself, any)
+    }
+
+    /// The same of a request that goes so far.
+    pub(super) fn check_within(&self, reach: Reach, any: &[(Action, &str)]) -> Result<(), Denied> {
         let Who::Client { access, .. } = self.who.as_ref() else { return Ok(()) };
-        let decided = self.decide(any);
-        if let Some((action, _, decision)) = &decided {
-            access.count(*action, decision);
-            if decision.allowed {
-                return Ok(());
-            }
-        }
-        Err(decided
-            .map_or_else(|| self.nothing(), |(action, namespace, decision)| self.denied(action, namespace, decision)))
+        let Some(decided) = self.decide(reach, any) else { return Err(self.nothing()) };
+        access.count(decided.action, &decided.decision);
+        if decided.decision.allowed { Ok(()) } else { Err(self.denied(decided)) }
     }
 
     fn nothing(&self) -> Denied {
@@ -206,22 +241,33 @@ impl Operator {
         Denied { reason: message.clone(), message, namespace: String::new() }
     }
 
-    fn denied(&self, action: Action, namespace: &str, decision: Decision) -> Denied {
+    fn denied(&self, decided: Decided<'_>) -> Denied {
+        let Decided { action, namespace, decision, below } = decided;
         let because = decision.binding.map_or_else(|| "no rule allows it".to_owned(), |rule| format!("rule {rule}"));
+        let lacks = |namespace| format!("{} has no right of {action} to {}", self.name(), place(namespace));
+        let Some(below) = below else {
+            let message = format!("{}: ask somebody who owns it for the right", lacks(namespace));
+            return Denied { message, namespace: namespace.to_owned(), reason: format!("{action}: {because}") };
+        };
         let message = format!(
-            "{} has no right of {action} to {}: ask somebody who owns it for the right",
-            self.name(),
+            "{}, and this is about all of {}: ask somebody who owns it for the right, or name what is beside it",
+            lacks(&below),
             place(namespace)
         );
-        Denied { message, namespace: namespace.to_owned(), reason: format!("{action}: {because}") }
+        Denied { message, reason: format!("{action}: {because} at {below:?}"), namespace: namespace.to_owned() }
+    }
+
+    /// Whether he operates the cluster for certain: nor does who operates under a condition hand on what has none.
+    fn operates(&self) -> bool {
+        let Who::Client { caller, rights, now, asked, .. } = self.who.as_ref() else { return true };
+        asked.store(true, Ordering::Relaxed);
+        rights.unheld(caller, [Action::Operate].into_iter().collect(), "", *now).is_none()
     }
 
     /// Whether he may hand these actions on in a namespace: he has them all there himself, or operates the cluster.
     pub(super) fn may_grant(&self, actions: Actions, namespace: &str) -> Result<(), Denied> {
-        let Who::Client { caller, rights, now, asked, .. } = self.who.as_ref() else { return Ok(()) };
-        asked.store(true, Ordering::Relaxed);
-        // Nor does who operates under a condition hand on what has none.
-        if rights.unheld(caller, [Action::Operate].into_iter().collect(), "", *now).is_none() {
+        let Who::Client { caller, rights, now, .. } = self.who.as_ref() else { return Ok(()) };
+        if self.operates() {
             return Ok(());
         }
         let Some(action) = rights.unheld(caller, actions, namespace, *now) else { return Ok(()) };
@@ -234,22 +280,75 @@ impl Operator {
         Err(Denied { message, namespace: namespace.to_owned(), reason: format!("{action}: not to hand on") })
     }
 
-    /// Whether he may act on an account or a group as if it were his: all that rules say of it is his to hand on. Whoever
-    /// gives somebody a password, a key or a group could be him.
+    /// Whether he may let somebody in as this one, or begin an account in this group: all that rules give it is his to hand on.
     pub(super) fn may_become(&self, subject: &Subject) -> Result<(), Denied> {
+        let Who::Client { rights, .. } = self.who.as_ref() else { return Ok(()) };
+        rights.held(subject).into_iter().try_for_each(|(actions, namespace)| self.may_grant(actions, &namespace))
+    }
+
+    /// Whether he may let an account or a group go, or change who is in it: what rules deny it is his to hand on, too, since
+    /// others have it then.
+    pub(super) fn may_release(&self, subject: &Subject) -> Result<(), Denied> {
         let Who::Client { rights, .. } = self.who.as_ref() else { return Ok(()) };
         rights.lent(subject).into_iter().try_for_each(|(actions, namespace)| self.may_grant(actions, &namespace))
     }
 
-    /// Whether he may put somebody into these groups.
-    pub(super) fn may_put_into(&self, groups: &[String]) -> Result<(), Denied> {
+    /// Whether he may begin a new account in these groups.
+    pub(super) fn may_begin_in(&self, groups: &[String]) -> Result<(), Denied> {
         groups.iter().try_for_each(|group| self.may_become(&Subject::Group(group.clone())))
     }
 
-    /// Whether a role may be given these actions by him, wherever it is given to somebody.
-    pub(super) fn may_define(&self, role: &str, actions: Actions) -> Result<(), Denied> {
+    /// Whether he may take an account out of its groups and put it into these.
+    pub(super) fn may_regroup(&self, account: &Subject, groups: &[String]) -> Result<(), Denied> {
+        self.may_release(account)?;
+        groups.iter().try_for_each(|group| self.may_release(&Subject::Group(group.clone())))
+    }
+
+    /// Whether he may make an account of somebody, with these groups or those that it has, or something that one logs in to
+    /// it by: it is not to have what a rule denies him, or he got around it with a second name.
+    pub(super) fn may_open(&self, account: &Subject, groups: Option<&[String]>) -> Result<(), Denied> {
+        let Who::Client { caller, rights, .. } = self.who.as_ref() else { return Ok(()) };
+        if self.operates() {
+            return Ok(());
+        }
+        let groups = match groups {
+            Some(groups) => groups.iter().cloned().collect(),
+            None => rights.groups_of(account),
+        };
+        let Some((action, namespace)) = rights.evaded(caller, account, groups) else { return Ok(()) };
+        let message = format!(
+            "{account} would have {action} in {}, which a rule denies {}: put it into a group that the rule denies it too, or \
+             ask somebody who operates the cluster",
+            place(&namespace),
+            self.name()
+        );
+        Err(Denied { message, namespace, reason: format!("{action}: not to have by another account") })
+    }
+
+    /// Whether a role may become this, or go, by him: what it allows now and then, wherever it is given to somebody.
+    pub(super) fn may_define(&self, role: &str, becomes: Option<Actions>) -> Result<(), Denied> {
         let Who::Client { rights, .. } = self.who.as_ref() else { return Ok(()) };
-        rights.given(role).into_iter().try_for_each(|namespace| self.may_grant(actions, &namespace))
+        rights.role(role).into_iter().chain(becomes).try_for_each(|actions| {
+            rights.given(role).into_iter().try_for_each(|namespace| self.may_grant(actions, &namespace))
+        })
+    }
+
+    /// Whether he may make a rule, or take it away: what it gives must be his, and so must be what it denies, since others have
+    /// it by taking the rule away.
+    pub(super) fn may_bind(&self, effect: &Effect, namespace: &str) -> Result<(), Denied> {
+        let Who::Client { rights, .. } = self.who.as_ref() else { return Ok(()) };
+        let actions = match effect {
+            Effect::Deny { actions } => Some(*actions),
+            Effect::Allow { role } => rights.role(role),
+        };
+        // The directory refuses a role that it does not know.
+        actions.map_or(Ok(()), |actions| self.may_grant(actions, namespace))
+    }
+
+    /// Version of the rules by which he is judged; `None`: he may whatever they say.
+    pub(super) fn judged_at(&self) -> Option<u64> {
+        let Who::Client { rights, .. } = self.who.as_ref() else { return None };
+        Some(rights.version())
     }
 }
 

@@ -79,13 +79,8 @@ impl Administration for RemoteAdmin {
     fn answer(&self, from: PeerIdentity, request: AdminRequest) -> BoxFuture<'static, AdminAnswer> {
         let (router, access) = (self.router.clone(), self.access.clone());
         Box::pin(async move {
-            let AdminRequest { method, path, body, caller } = request;
-            // Without one it is a node that asks, or its own operator.
-            let operator = match caller.map(|told| Operator::told(&told, &access)) {
-                None => Operator::machine(),
-                Some(Some(operator)) => operator,
-                Some(None) => return untold(),
-            };
+            let AdminRequest { method, path, body, asker } = request;
+            let Some(operator) = Operator::told(&asker, &access) else { return untold() };
             let request =
                 Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, JSON).extension(from);
             let request = request.extension(operator);
@@ -134,11 +129,11 @@ async fn hand_on(
         Ok(body) => body.to_bytes(),
         Err(error) => return refuse(StatusCode::BAD_REQUEST, format!("the request cannot be read: {error}")),
     };
-    let caller = match operator.tell() {
-        Ok(caller) => caller,
+    let asker = match operator.tell() {
+        Ok(asker) => asker,
         Err(error) => return refuse(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     };
-    let carried = AdminRequest { method: parts.method, path: parts.uri.path().to_owned(), body, caller };
+    let carried = AdminRequest { method: parts.method, path: parts.uri.path().to_owned(), body, asker };
     match admin.peers.administer(node, carried, DEADLINE).await {
         Ok(answer) => (answer.status, [(header::CONTENT_TYPE, JSON)], answer.body).into_response(),
         Err(error) => refuse(StatusCode::SERVICE_UNAVAILABLE, unanswered(&record.info.name, &error)),

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::replication::answered;
 use super::router::{Admin, refuse};
 use super::types::ErrorAnswer;
-use crate::peer::AdminRequest;
+use crate::peer::{AdminRequest, Asker};
 use crate::replication::{CaughtUpQuestion, RegionReport, caught_up};
 
 /// Path at which the leader is asked.
@@ -65,7 +65,8 @@ pub(super) async fn of_region(admin: &Admin, deadline: Duration) -> Result<Regio
     let Some(leader) = leader else {
         return Err("the region's catalog has no leader at the moment: try again".to_owned());
     };
-    let request = AdminRequest { method: Method::POST, path: LEADERS.to_owned(), body: "{}".into(), caller: None };
+    let request =
+        AdminRequest { method: Method::POST, path: LEADERS.to_owned(), body: "{}".into(), asker: Asker::Machine };
     let asked = timeout(deadline, admin.peers.administer(leader, request, deadline)).await;
     let answer = asked.map_err(|_| "the leader of the region's catalog does not answer in time".to_owned())?;
     let answer = answer.map_err(|error| error.to_string())?;

@@ -42,8 +42,10 @@ enum Need<'a> {
     List,
     /// All of these actions in a repository.
     All(&'a RepositoryName, &'static [Action]),
-    /// One of these actions in a repository, or at a prefix.
+    /// One of these actions in a repository.
     Any(&'a str, &'static [Action]),
+    /// One of these actions at a prefix and everywhere below.
+    Throughout(&'a str, &'static [Action]),
     /// To have the right to push still, and to be who has begun the session, which is looked at later. The token may have
     /// expired meanwhile (moby#33558).
     Session(&'a RepositoryName),
@@ -57,7 +59,7 @@ impl<'a> Need<'a> {
             Route::Ping => is_read.then_some(Self::Credentials),
             Route::Catalog => is_read.then_some(Self::List),
             Route::History(name, _) => is_read.then_some(Self::Any(name.as_str(), &[Action::Pull, Action::Audit])),
-            Route::Usage(prefix) => is_read.then_some(Self::Any(prefix, &[Action::Pull, Action::Audit])),
+            Route::Usage(prefix) => is_read.then_some(Self::Throughout(prefix, &[Action::Pull, Action::Audit])),
             Route::Tags(name) | Route::Referrers(name, _) | Route::Manifest(name, _) | Route::Blob(name, _)
                 if is_read =>
             {
@@ -93,7 +95,7 @@ impl<'a> Need<'a> {
             Self::List => Some(CATALOG_SCOPE.to_owned()),
             Self::All(name, actions) => Some(format!("repository:{}:{}", shown(name.as_str()), words(actions))),
             // The root is no repository that a token can be for.
-            Self::Any(prefix, _) => Some(shown(prefix))
+            Self::Any(prefix, _) | Self::Throughout(prefix, _) => Some(shown(prefix))
                 .filter(|prefix| !prefix.is_empty())
                 .map(|prefix| format!("repository:{prefix}:pull")),
             Self::Session(name) => Some(format!("repository:{}:pull,push", shown(name.as_str()))),
@@ -106,7 +108,7 @@ impl<'a> Need<'a> {
             Self::Credentials => "the registry".to_owned(),
             Self::List => "the list of repositories".to_owned(),
             Self::All(name, _) | Self::Session(name) => format!("repository {:?}", name.as_str()),
-            Self::Any(prefix, _) => format!("{prefix:?}"),
+            Self::Any(prefix, _) | Self::Throughout(prefix, _) => format!("{prefix:?}"),
         }
     }
 
@@ -115,7 +117,7 @@ impl<'a> Need<'a> {
         match self {
             Self::Credentials | Self::List => "",
             Self::All(name, _) | Self::Session(name) => name.as_str(),
-            Self::Any(prefix, _) => prefix,
+            Self::Any(prefix, _) | Self::Throughout(prefix, _) => prefix,
         }
     }
 }
@@ -298,10 +300,13 @@ fn refused(visitor: &Visitor, need: &Need<'_>) -> Option<Refused> {
             let decision = visitor.decide(*action, name.as_str());
             (!decision.allowed).then(|| refused(*action, decision))
         }),
-        Need::Any(prefix, actions) => {
+        Need::Any(prefix, actions) | Need::Throughout(prefix, actions) => {
             let mut first = None;
             for action in *actions {
-                let decision = visitor.decide(*action, prefix);
+                let decision = match need {
+                    Need::Throughout(..) => visitor.decide_throughout(*action, prefix),
+                    _ => visitor.decide(*action, prefix),
+                };
                 if decision.allowed {
                     return None;
                 }

@@ -32,6 +32,13 @@ impl Visitor {
         decision
     }
 
+    /// The same of what is about all that is at a prefix and below.
+    pub(super) fn decide_throughout(&self, action: Action, prefix: &str) -> Decision {
+        let (decision, _) = self.rights.decide_throughout(&self.caller, action, prefix, self.now);
+        self.access.count(action, &decision);
+        decision
+    }
+
     /// Whether he may do it.
     pub(super) fn may(&self, action: Action, repository: &RepositoryName) -> bool {
         self.decide(action, repository.as_str()).allowed

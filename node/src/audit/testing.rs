@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use raft::time::{Clock, Timestamp};
-use storage::disk::{Entry, File, Files, RealFiles, Space};
+use storage::disk::{Entry, File, Files, Layer, RealFiles};
 
 use super::event::AuditEvent;
 use super::log::Log;
@@ -95,7 +95,7 @@ impl File for FlakyFile {
     }
 }
 
-impl Files for Flaky {
+impl Layer for Flaky {
     fn create(&self, path: &Path) -> io::Result<Box<dyn File>> {
         self.fails(Failing::Creates)?;
         let inner = RealFiles.create(path)?;
@@ -108,40 +108,12 @@ impl Files for Flaky {
         Ok(Box::new(FlakyFile { inner, disk: self.clone(), synced }))
     }
 
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        RealFiles.rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        RealFiles.remove(path)
-    }
-
-    fn create_directory_all(&self, path: &Path) -> io::Result<()> {
-        RealFiles.create_directory_all(path)
-    }
-
-    fn remove_directory_all(&self, path: &Path) -> io::Result<()> {
-        RealFiles.remove_directory_all(path)
-    }
-
     fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
         let deed = self.before_list.lock().unwrap().take();
         if let Some(deed) = deed {
             deed();
         }
         RealFiles.list(path)
-    }
-
-    fn sync_directory(&self, path: &Path) -> io::Result<()> {
-        RealFiles.sync_directory(path)
-    }
-
-    fn space(&self, path: &Path) -> io::Result<Space> {
-        RealFiles.space(path)
-    }
-
-    fn lock(&self, directory: &Path) -> io::Result<Box<dyn Send + Sync>> {
-        RealFiles.lock(directory)
     }
 }
 

@@ -28,7 +28,7 @@ pub use self::inquiry::{KnownMembers, KnownNode, KnownVoter};
 pub use self::refused::TakeoverRefused;
 use crate::environment::Entropy;
 use crate::members::Members;
-use crate::peer::{AdminRequest, PeerError, Peers, Refusal};
+use crate::peer::{AdminRequest, Asker, PeerError, Peers, Refusal};
 
 /// Bound on a quorum saying that there is one.
 const QUORUM: Duration = Duration::from_secs(5);
@@ -284,7 +284,7 @@ impl Takeover {
         deadline: Duration,
     ) -> Result<A, String> {
         let body = Bytes::from(serde_json::to_vec(question).map_err(|error| error.to_string())?);
-        let request = AdminRequest { method: Method::POST, path: path.to_owned(), body, caller: None };
+        let request = AdminRequest { method: Method::POST, path: path.to_owned(), body, asker: Asker::Machine };
         let answer = self.peers.administer(node, request, deadline).await.map_err(|error| error.to_string())?;
         if answer.status != StatusCode::OK {
             return Err(String::from_utf8_lossy(&answer.body).into_owned());

@@ -176,7 +176,7 @@ settings! {
     }
 
     /// Administration over the network: what operators ask the local socket for, for whom the rules let. Never without TLS, but
-    /// on this machine. The local socket is there besides.
+    /// on this machine, at 127.0.0.1 or localhost, if no proxy and no public URL is set. The local socket is there besides.
     admin: AdminSettings {
         /// Whether it is served at all. Who has no rights has none here either.
         enabled: bool = true;

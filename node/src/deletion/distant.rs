@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::{Deletion, DeletionError};
 use crate::admin::ErrorAnswer;
-use crate::peer::AdminRequest;
+use crate::peer::{AdminRequest, Asker};
 
 impl Deletion {
     /// Asks a node of another region for a path of its catalog.
@@ -23,7 +23,8 @@ impl Deletion {
         let unknown = || DeletionError::Unavailable(format!("region {region} is not known here yet: try again"));
         let region = self.regions.region(region).ok_or_else(unknown)?;
         let body = serde_json::to_vec(question).map_err(|error| DeletionError::Internal(error.to_string()))?;
-        let request = AdminRequest { method: Method::POST, path: path.to_owned(), body: body.into(), caller: None };
+        let request =
+            AdminRequest { method: Method::POST, path: path.to_owned(), body: body.into(), asker: Asker::Machine };
         let answer = self.regions.administer(&region, request, within).await;
         let answer = answer.map_err(|error| DeletionError::Unavailable(error.to_string()))?;
         if answer.status != StatusCode::OK {

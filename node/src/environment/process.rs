@@ -149,10 +149,10 @@ mod tests {
     async fn what_hangs_is_killed_with_what_it_has_started() {
         let directory = tempfile::tempdir().unwrap();
         let alive = directory.path().join("alive");
-        let script = format!("(sleep 1; echo still >{}) & wait", alive.display());
+        let script = format!("(sleep 3; echo still >{}) & wait", alive.display());
         let error = shell(&script, &[], Duration::from_millis(200)).await.unwrap_err();
         assert!(matches!(error, CommandError::TimedOut { .. }), "{error}");
-        tokio::time::sleep(Duration::from_millis(1500)).await;
+        tokio::time::sleep(Duration::from_millis(3500)).await;
         assert!(!alive.exists(), "a child of the program goes on");
     }
 }

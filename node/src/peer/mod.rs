@@ -48,7 +48,7 @@ mod proto {
     tonic::include_proto!("regnode.peer.v1");
 }
 
-pub use administration::{AdminAnswer, AdminRequest, Administration};
+pub use administration::{AdminAnswer, AdminRequest, Administration, Asker};
 pub use admission::{Admission, JoinAnswer, JoinError, JoinRequest, join};
 pub use client::Peers;
 pub use client_shards::ShardStep;

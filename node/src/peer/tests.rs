@@ -16,8 +16,8 @@ use tokio::sync::mpsc;
 
 use super::testing::{MemoryNetwork, SLOW_SNAPSHOT, TestNode, address};
 use super::{
-    AdminAnswer, AdminRequest, JoinError, JoinRequest, Metrics, PeerError, Peers, Refusal, Security, ShardStep, Trust,
-    join, limits,
+    AdminAnswer, AdminRequest, Asker, JoinError, JoinRequest, Metrics, PeerError, Peers, Refusal, Security, ShardStep,
+    Trust, join, limits,
 };
 use crate::members::testing::FixedSource;
 use crate::shards::Block;
@@ -121,7 +121,7 @@ async fn an_operators_request_is_carried_there_and_its_answer_back() {
         method,
         path: "/scrub".to_owned(),
         body: Bytes::from(vec![b'x'; length]),
-        caller: None,
+        asker: Asker::Machine,
     };
     let answer = one.peers.administer(NodeId(2), request(Method::POST, 3), DEADLINE).await;
     let expected = AdminAnswer { status: StatusCode::IM_A_TEAPOT, body: Bytes::from_static(b"POST /scrub: xxx") };

@@ -7,7 +7,7 @@ use http::{Method, StatusCode};
 
 use super::{Question, QuestionError};
 use crate::admin::ErrorAnswer;
-use crate::peer::AdminRequest;
+use crate::peer::{AdminRequest, Asker};
 use crate::regions::{Region, Regions};
 
 /// Longest time for an answer.
@@ -20,7 +20,8 @@ pub(crate) async fn ask<Q: Question>(
     question: &Q,
 ) -> Result<Q::Answer, QuestionError> {
     let body = serde_json::to_vec(question).map_err(|error| QuestionError::Internal(error.to_string()))?;
-    let request = AdminRequest { method: Method::POST, path: Q::PATH.to_owned(), body: body.into(), caller: None };
+    let request =
+        AdminRequest { method: Method::POST, path: Q::PATH.to_owned(), body: body.into(), asker: Asker::Machine };
     let answer = regions.administer(region, request, DEADLINE).await;
     let answer = answer.map_err(|error| QuestionError::Unavailable(error.to_string()))?;
     if answer.status != StatusCode::OK {

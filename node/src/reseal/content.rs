@@ -16,6 +16,21 @@ pub type BytesByKey = BTreeMap<Option<KeyId>, u64>;
 /// Why something cannot be looked at or rewritten now, for people.
 pub(super) type Trouble = String;
 
+/// Why the databases were not rewritten.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Failed {
+    /// It takes more free space than there is. Nothing came of it, and next to no work was done.
+    NoRoom(Trouble),
+    /// Anything else.
+    Other(Trouble),
+}
+
+impl From<Trouble> for Failed {
+    fn from(trouble: Trouble) -> Self {
+        Self::Other(trouble)
+    }
+}
+
 /// A shard file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Found {
@@ -38,8 +53,8 @@ pub(super) trait Content: Debug + Send + Sync + 'static {
     /// Writes those secrets anew that do not lie under the newest key.
     fn seal_secrets(&self) -> BoxFuture<'_, Result<(), Trouble>>;
 
-    /// Writes those databases anew of which something does not lie under this key.
-    fn rewrite_databases(&self, under: Option<KeyId>) -> BoxFuture<'_, Result<(), Trouble>>;
+    /// Writes those databases anew of which something does not lie under this key. Ends early when the future is dropped.
+    fn rewrite_databases(&self, under: Option<KeyId>) -> BoxFuture<'_, Result<(), Failed>>;
 
     /// The databases' files that do not lie under this key.
     fn older_files(&self, under: Option<KeyId>) -> BoxFuture<'_, Result<Vec<OlderFile>, Trouble>>;

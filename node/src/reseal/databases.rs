@@ -7,7 +7,7 @@ use storage::seal::KeyId;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::content::{Content, OlderFile, Trouble};
+use super::content::{Content, Failed, OlderFile, Trouble};
 
 /// Pause after rewriting has changed nothing for the second time; it doubles.
 const PAUSE_MIN: Duration = Duration::from_hours(1);
@@ -45,6 +45,10 @@ impl Effort {
             *self = Self::default();
             return Ok(());
         }
+        if let Err(Failed::NoRoom(trouble)) = rewritten {
+            // That was no work: it is looked for room again soon.
+            return Err(trouble);
+        }
         if bytes(&after) < bytes(&before) && rewritten.is_ok() {
             *self = Self::default();
         } else {
@@ -53,7 +57,10 @@ impl Effort {
             self.next = (self.vain > 1).then(|| Instant::now() + pause(self.vain - 2));
             warn!(times = self.vain, left = left(&after), "rewriting the databases has changed nothing");
         }
-        rewritten.and_then(|()| Err(left(&after)))
+        match rewritten {
+            Err(Failed::Other(trouble) | Failed::NoRoom(trouble)) => Err(trouble),
+            Ok(()) => Err(left(&after)),
+        }
     }
 }
 

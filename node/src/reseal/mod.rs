@@ -21,6 +21,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use storage::exec::Exec;
 use storage::shard::DiskId;
+use storage::switch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::task::AbortOnDropHandle;
@@ -33,7 +34,7 @@ pub use walk::{Count, Counts};
 
 use self::content::{Content, Trouble};
 use self::databases::Effort;
-use self::walk::{Walk, walk};
+use self::walk::{Left, Walk, walk};
 use crate::vault::{Vault, Wanted};
 
 /// Time between two looks whether something is to be done.
@@ -44,6 +45,8 @@ const GRACE: Duration = Duration::from_secs(5);
 const RETRY_MIN: Duration = Duration::from_secs(2);
 /// Longest pause.
 const RETRY_MAX: Duration = Duration::from_mins(1);
+/// What waits for so long without a break is told to the operator.
+const STUCK: Duration = Duration::from_mins(10);
 
 /// How far it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,7 +74,23 @@ struct Shared {
     bytes_per_second: u64,
     metrics: Metrics,
     walks: Mutex<BTreeMap<DiskId, Walk>>,
-    waiting: Mutex<Option<String>>,
+    waiting: Mutex<Option<Waiting>>,
+}
+
+/// Something cannot be rewritten.
+#[derive(Clone, Debug)]
+struct Waiting {
+    hindrance: Hindrance,
+    /// Since when nothing else was the case.
+    since: Instant,
+}
+
+/// Why not everything is rewritten.
+#[derive(Clone, Debug)]
+struct Hindrance {
+    text: String,
+    /// Whether it goes by itself, as uploads do.
+    passes: bool,
 }
 
 impl Shared {
@@ -85,8 +104,10 @@ impl Shared {
         look(walk)
     }
 
-    fn wait_for(&self, what: Option<String>) {
-        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = what;
+    fn wait_for(&self, what: Option<Hindrance>) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = waiting.as_ref().filter(|before| !before.hindrance.passes).map(|before| before.since);
+        *waiting = what.map(|hindrance| Waiting { hindrance, since: since.unwrap_or_else(Instant::now) });
     }
 }
 
@@ -97,7 +118,8 @@ impl Reseal {
         Self::over(vault, Arc::new(content), exec, bytes_per_second, metrics)
     }
 
-    /// Ends it, and waits until it has ended.
+    /// Ends it, and waits until it has ended. What is being rewritten then is broken off; whoever closes the databases
+    /// waits for that.
     pub(crate) async fn stop(&self) {
         let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(task) = task {
@@ -128,7 +150,17 @@ impl Reseal {
             return State::Settled;
         }
         let waiting = self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.clone().map_or(State::Working, State::Waiting)
+        waiting.as_ref().map_or(State::Working, |waiting| State::Waiting(waiting.hindrance.text.clone()))
+    }
+
+    /// What an operator has to see to: why something cannot be rewritten, if that has been so for a while and does not go
+    /// by itself.
+    #[must_use]
+    pub fn stuck(&self) -> Option<String> {
+        let waiting = self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let stuck = |waiting: &&Waiting| !waiting.hindrance.passes && waiting.since.elapsed() >= STUCK;
+        let stuck = waiting.as_ref().filter(stuck).filter(|_| !self.shared.vault.is_settled());
+        stuck.map(|waiting| waiting.hindrance.text.clone())
     }
 
     /// What the shard files lie under, as far as they were counted, and whether all were.
@@ -192,14 +224,18 @@ async fn keep(shared: Arc<Shared>) {
             sleep(LOOK_INTERVAL).await;
             continue;
         }
-        let trouble = bring(&shared, wanted, &mut progress).await.err();
+        let trouble = if switch::broken("reseal.forget.unseen") {
+            None
+        } else {
+            bring(&shared, wanted, &mut progress).await.err()
+        };
         measure(&shared);
         if shared.vault.wanted() != Some(wanted) {
             continue;
         }
         match trouble {
             None => settle(&shared, wanted).await,
-            Some(trouble) => shared.wait_for(Some(trouble)),
+            Some(hindrance) => shared.wait_for(Some(hindrance)),
         }
         if !shared.vault.is_settled() {
             sleep(pause).await;
@@ -218,7 +254,7 @@ struct Progress {
 
 /// Brings everything to what is wanted, each thing whatever becomes of the others. Whoever was not looked at, or came
 /// while it looked, is for another round.
-async fn bring(shared: &Shared, wanted: Wanted, progress: &mut Progress) -> Result<(), Trouble> {
+async fn bring(shared: &Shared, wanted: Wanted, progress: &mut Progress) -> Result<(), Hindrance> {
     let content = &shared.content;
     let generation = content.generation();
     if progress.generation.replace(generation).is_some_and(|before| before != generation) {
@@ -235,23 +271,33 @@ async fn bring(shared: &Shared, wanted: Wanted, progress: &mut Progress) -> Resu
         failed => failed,
     };
     let mut troubles: Vec<Trouble> = walks.into_iter().filter_map(Result::err).collect();
-    let left: u64 = disks.iter().map(|disk| shared.with(*disk, wanted, |walk| walk.left)).sum();
-    if !disks.iter().all(|disk| shared.with(*disk, wanted, |walk| walk.is_done(wanted))) && troubles.is_empty() {
+    let mut unplaced = 0;
+    for disk in &disks {
+        let Left { unplaced: of_disk, failed, why } = shared.with(*disk, wanted, |walk| walk.left.clone());
+        unplaced += of_disk;
+        if failed > 0 {
+            troubles.push(format!("{failed} shard files of disk {disk} cannot be rewritten: {why}"));
+        }
+    }
+    let is_done = disks.iter().all(|disk| shared.with(*disk, wanted, |walk| walk.is_done(wanted)));
+    let uploads = !is_done && troubles.is_empty();
+    if uploads {
         let text = "shard files cannot be rewritten yet: of uploads in progress, or of nothing that is known";
-        troubles.push(format!("{left} {text}"));
+        troubles.push(format!("{unplaced} {text}"));
     }
     troubles.extend(secrets.err());
     troubles.extend(databases.err());
-    if !troubles.is_empty() {
-        return Err(troubles.join("; "));
-    }
     // In this order: a disk that comes back between the two is among those that are there.
     if let Some(absent) = content.absent().first() {
-        return Err(format!("a disk is not there, and may hold files under an older key: {absent}"));
+        troubles.push(format!("a disk is not there, and may hold files under an older key: {absent}"));
+    }
+    if !troubles.is_empty() {
+        return Err(Hindrance { passes: uploads && troubles.len() == 1, text: troubles.join("; ") });
     }
     let now = content.disks();
     if content.generation() != generation || now.iter().any(|disk| !disks.contains(disk)) {
-        return Err("a disk has come or gone meanwhile: what is on the disks is looked at again".to_owned());
+        let text = "a disk has come or gone meanwhile: what is on the disks is looked at again".to_owned();
+        return Err(Hindrance { text, passes: true });
     }
     Ok(())
 }
@@ -265,7 +311,7 @@ async fn settle(shared: &Shared, wanted: Wanted) {
         }
         Err(error) => {
             warn!(%error, "older data keys cannot be forgotten");
-            shared.wait_for(Some(error.to_string()));
+            shared.wait_for(Some(Hindrance { text: error.to_string(), passes: false }));
         }
     }
 }

@@ -1,17 +1,19 @@
 //! What this node keeps, rewritten: its secrets, the log and the groups, the shard files of its disks.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use raft::catalog::{Catalog, DiskLocation};
 use raft::directory::Directory;
-use raft::group::{Group, LogStore};
+use raft::group::{Group, GroupError, LogStore};
 use storage::disk::{Disk, DiskHealth, Files};
 use storage::exec::Exec;
+use storage::kv::EngineError;
 use storage::seal::{self, KeyId};
 use storage::shard::{DiskId, ShardError, ShardName, reseal, seal_of};
 
-use super::content::{BytesByKey, Content, Found, OlderFile, Trouble};
+use super::content::{BytesByKey, Content, Failed, Found, OlderFile, Trouble};
 use crate::environment::BoxFuture;
 use crate::gateway::catalog::Records;
 use crate::identity::Store;
@@ -81,7 +83,7 @@ impl Content for OwnContent {
         })
     }
 
-    fn rewrite_databases(&self, under: Option<KeyId>) -> BoxFuture<'_, Result<(), Trouble>> {
+    fn rewrite_databases(&self, under: Option<KeyId>) -> BoxFuture<'_, Result<(), Failed>> {
         Box::pin(async move {
             let Parts { log, directory, catalog, .. } = &self.parts;
             let older = self.older_files(under).await?;
@@ -100,7 +102,11 @@ impl Content for OwnContent {
             if of_catalog {
                 results.push(catalog.rewrite().await);
             }
-            results.into_iter().collect::<Result<(), _>>().map_err(|error| told(&error))
+            match results.into_iter().find_map(Result::err) {
+                None => Ok(()),
+                Some(error) if lacks_room(&error) => Err(Failed::NoRoom(told(&error))),
+                Some(error) => Err(Failed::Other(told(&error))),
+            }
         })
     }
 
@@ -197,6 +203,15 @@ impl Content for OwnContent {
                 Err(error) => Err(told(&error)),
             }
         })
+    }
+}
+
+/// Whether only free space was missing.
+fn lacks_room(error: &GroupError) -> bool {
+    match error {
+        GroupError::Engine(error) => matches!(error, EngineError::NoRoom { .. }),
+        GroupError::File { source, .. } => source.kind() == ErrorKind::StorageFull,
+        _ => false,
     }
 }
 

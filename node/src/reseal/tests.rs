@@ -9,7 +9,7 @@ use storage::seal::KeyId;
 use storage::shard::{Attempt, ExtentIndex, ObjectId, ShardIndex, ShardName};
 use tokio::time::timeout;
 
-use super::content::{Found, OlderFile};
+use super::content::{Failed, Found, OlderFile};
 use super::*;
 use crate::config::Settings;
 use crate::environment::{BoxFuture, Environment, real};
@@ -34,6 +34,8 @@ struct Kept {
     databases_written: u64,
     /// Bytes of a database's file that stays as it is.
     stuck: u64,
+    /// Whether there is no room to write the databases anew.
+    full: bool,
     /// A disk that comes after so many looks at pages, and what is on it.
     late: Option<(u64, Found)>,
 }
@@ -108,11 +110,15 @@ impl Content for World {
         ready(Ok(()))
     }
 
-    fn rewrite_databases(&self, under: Option<KeyId>) -> BoxFuture<'_, Result<(), Trouble>> {
+    fn rewrite_databases(&self, under: Option<KeyId>) -> BoxFuture<'_, Result<(), Failed>> {
         ready(self.with(|kept| {
+            if kept.full {
+                kept.databases_written += 1;
+                return Err(Failed::NoRoom("3 MiB are missing".to_owned()));
+            }
             kept.databases = BytesByKey::from([(under, 5000)]);
             kept.databases_written += 1;
-            if kept.stuck > 0 { Err("it cannot be read".to_owned()) } else { Ok(()) }
+            if kept.stuck > 0 { Err(Failed::Other("it cannot be read".to_owned())) } else { Ok(()) }
         }))
     }
 
@@ -303,12 +309,53 @@ async fn a_file_that_stays_as_it_is_has_nothing_rewritten_for_ever() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn room_for_the_databases_is_looked_for_again_and_again() {
+    let world = World::new(&[1, 2], true).await;
+    world.with(|kept| kept.full = true);
+    let reseal = world.start();
+    assert_eq!(waiting(&reseal).await, "3 MiB are missing");
+    assert_eq!(world.with(|kept| kept.rewritten), 2, "the shards are rewritten all the same");
+    assert_eq!(reseal.stuck(), None, "not at once");
+    sleep(STUCK + RETRY_MAX).await;
+    assert_eq!(reseal.stuck().as_deref(), Some("3 MiB are missing"));
+    let before = world.with(|kept| kept.databases_written);
+    sleep(Duration::from_hours(1)).await;
+    assert!(world.with(|kept| kept.databases_written) >= before + 50, "each minute");
+    world.with(|kept| kept.full = false);
+    sleep(RETRY_MAX + LOOK_INTERVAL).await;
+    assert_eq!((reseal.state(), reseal.stuck()), (State::Settled, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_uploads_hold_up_is_no_trouble() {
+    let world = World::new(&[1, 2], true).await;
+    world.with(|kept| kept.strange = BTreeSet::from([2]));
+    let reseal = world.start();
+    sleep(STUCK * 3).await;
+    assert!(matches!(reseal.state(), State::Waiting(_)));
+    assert_eq!(reseal.stuck(), None);
+    // From now on the time counts.
+    world.with(|kept| kept.absent.push("disk 02 at /srv/two".to_owned()));
+    sleep(STUCK).await;
+    assert_eq!(reseal.stuck(), None);
+    sleep(STUCK).await;
+    let text = reseal.stuck().unwrap();
+    assert!(text.contains("uploads") && text.contains("disk 02 at /srv/two"), "{text}");
+    world.with(|kept| kept.absent.clear());
+    sleep(RETRY_MAX * 2).await;
+    assert_eq!(reseal.stuck(), None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_cannot_be_rewritten_is_tried_again() {
     let world = World::new(&[1, 2], true).await;
     world.with(|kept| kept.broken.insert(2));
     let reseal = world.start();
-    waiting(&reseal).await;
+    let text = waiting(&reseal).await;
+    assert_eq!(text, format!("1 shard files of disk {DISK} cannot be rewritten: it cannot be read"));
     assert_eq!(world.with(|kept| kept.rewritten), 1, "the others are rewritten all the same");
+    sleep(STUCK + RETRY_MAX).await;
+    assert_eq!(reseal.stuck(), Some(text));
     world.with(|kept| kept.broken.clear());
     settled(&reseal).await;
     assert!(world.is_whole());

@@ -49,13 +49,38 @@ pub(super) struct Walk {
     pub(super) counts: Counts,
     /// Pages with files that are to be rewritten; `None` until all were counted.
     pub(super) stale: Option<BTreeSet<u8>>,
-    /// Files that nobody may rewrite now: of uploads in progress, and of none.
-    pub(super) left: u64,
+    /// What it has left behind.
+    pub(super) left: Left,
+}
+
+/// Files that were not rewritten.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Left {
+    /// That nobody may rewrite now: of uploads in progress, and of none.
+    pub(super) unplaced: u64,
+    /// That could not be.
+    pub(super) failed: u64,
+    /// Why the last of those could not be.
+    pub(super) why: Trouble,
+}
+
+impl Left {
+    fn is_empty(&self) -> bool {
+        self.unplaced == 0 && self.failed == 0
+    }
+
+    fn add(&mut self, more: Self) {
+        self.unplaced += more.unplaced;
+        self.failed += more.failed;
+        if more.failed > 0 {
+            self.why = more.why;
+        }
+    }
 }
 
 impl Walk {
-    pub(super) const fn new(wanted: Wanted) -> Self {
-        Self { wanted, counts: Counts::new(), stale: None, left: 0 }
+    pub(super) fn new(wanted: Wanted) -> Self {
+        Self { wanted, counts: Counts::new(), stale: None, left: Left::default() }
     }
 
     /// Whether all its files are as they are wanted.
@@ -74,19 +99,19 @@ pub(super) async fn walk(shared: &Shared, disk: DiskId, wanted: Wanted) -> Resul
             None => return Ok(()),
         },
     };
-    shared.with(disk, wanted, |walk| walk.left = 0);
+    shared.with(disk, wanted, |walk| walk.left = Left::default());
     for page in stale {
         if shared.vault.wanted() != Some(wanted) {
             return Ok(());
         }
         let left = rewrite(shared, disk, page, wanted).await?;
         shared.with(disk, wanted, |walk| {
-            walk.left += left;
-            if left == 0
+            if left.is_empty()
                 && let Some(stale) = &mut walk.stale
             {
                 stale.remove(&page);
             }
+            walk.left.add(left);
         });
     }
     Ok(())
@@ -118,26 +143,27 @@ async fn count(shared: &Shared, disk: DiskId, wanted: Wanted) -> Result<Option<B
     Ok(Some(stale))
 }
 
-/// Rewrites the files of a page. Returns how many are left that cannot be rewritten now.
-async fn rewrite(shared: &Shared, disk: DiskId, page: u8, wanted: Wanted) -> Result<u64, Trouble> {
-    let mut left = 0;
+/// Rewrites the files of a page. Returns what is left that cannot be rewritten now.
+async fn rewrite(shared: &Shared, disk: DiskId, page: u8, wanted: Wanted) -> Result<Left, Trouble> {
+    let mut left = Left::default();
     for file in shared.content.list(disk, page).await? {
         if file.under == wanted.under() {
             continue;
         }
         if shared.vault.wanted() != Some(wanted) {
-            return Ok(left + 1);
+            left.unplaced += 1;
+            return Ok(left);
         }
         if !shared.content.is_placed(disk, &file.name)? {
             debug!(%disk, object = %file.name.object, "a shard file that the catalog does not know is not rewritten");
-            left += 1;
+            left.unplaced += 1;
             continue;
         }
         let began = Instant::now();
         if let Err(trouble) = shared.content.reseal(disk, file.name).await {
             warn!(%disk, object = %file.name.object, extent = file.name.extent.0, shard = file.name.shard.0, trouble,
                 "a shard file cannot be rewritten under the newest key");
-            left += 1;
+            left.add(Left { failed: 1, why: trouble, ..Left::default() });
             continue;
         }
         note(shared, disk, wanted, file);

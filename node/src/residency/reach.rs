@@ -16,7 +16,7 @@ use super::question::{
 };
 use crate::admin::ErrorAnswer;
 use crate::environment::BoxFuture;
-use crate::peer::{AdminAnswer, AdminRequest};
+use crate::peer::{AdminAnswer, AdminRequest, Asker};
 
 /// Time for an answer. Listing a page and reading some hundred headers may take some seconds on a busy disk.
 const DEADLINE: Duration = Duration::from_mins(1);
@@ -77,7 +77,7 @@ async fn ask<Q: Question>(answerer: &Answerer, region: RegionId, question: &Q) -
 
 fn request<Q: Question>(question: &Q) -> Result<AdminRequest, String> {
     let body = serde_json::to_vec(question).map_err(|error| error.to_string())?;
-    Ok(AdminRequest { method: Method::POST, path: Q::PATH.to_owned(), body: Bytes::from(body), caller: None })
+    Ok(AdminRequest { method: Method::POST, path: Q::PATH.to_owned(), body: Bytes::from(body), asker: Asker::Machine })
 }
 
 fn read<Q: Question>(answer: &AdminAnswer) -> Result<Q::Answer, String> {

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
@@ -17,8 +18,8 @@ use crate::environment::{BoxFuture, BoxStream};
 /// The protocol that such a handshake asks for, alone (RFC 8737 §6.2).
 pub const ACME_TLS: &[u8] = b"acme-tls/1";
 
-/// Finds the configuration that answers for a domain.
-type Find = dyn Fn(String) -> BoxFuture<'static, Option<Arc<ServerConfig>>> + Send + Sync;
+/// Finds the configuration that answers for a domain, to whoever asks at an address.
+type Find = dyn Fn(String, IpAddr) -> BoxFuture<'static, Option<Arc<ServerConfig>>> + Send + Sync;
 
 /// Answers such handshakes. Cheap to clone.
 #[derive(Clone)]
@@ -31,8 +32,10 @@ impl fmt::Debug for AlpnAnswers {
 }
 
 impl AlpnAnswers {
-    /// Answers by what is found for a domain.
-    pub fn new(find: impl Fn(String) -> BoxFuture<'static, Option<Arc<ServerConfig>>> + Send + Sync + 'static) -> Self {
+    /// Answers by what is found for a domain and an address that asks.
+    pub fn new(
+        find: impl Fn(String, IpAddr) -> BoxFuture<'static, Option<Arc<ServerConfig>>> + Send + Sync + 'static,
+    ) -> Self {
         Self(Arc::new(find))
     }
 
@@ -41,13 +44,14 @@ impl AlpnAnswers {
         &self,
         config: &Arc<ServerConfig>,
         stream: BoxStream,
+        address: IpAddr,
     ) -> io::Result<Option<TlsStream<BoxStream>>> {
         let begun = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
         let hello = begun.client_hello();
         let looks = hello.alpn().is_some_and(|mut protocols| protocols.any(|protocol| protocol == ACME_TLS));
         let domain = hello.server_name().map(str::to_owned).filter(|_| looks);
         if let Some(domain) = domain
-            && let Some(answer) = (self.0)(domain.clone()).await
+            && let Some(answer) = (self.0)(domain.clone(), address).await
         {
             let mut stream = begun.into_stream(answer).await?;
             debug!(domain, "an authority has looked whether the domain is ours");

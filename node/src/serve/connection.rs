@@ -183,7 +183,7 @@ async fn client_handshake(
     address: SocketAddr,
 ) -> Option<TlsStream<BoxStream>> {
     let Some(answers) = answers else { return handshake(shared, config, stream, address).await };
-    match timeout(shared.limits.handshake_timeout, answers.accept(config, stream)).await {
+    match timeout(shared.limits.handshake_timeout, answers.accept(config, stream, address.ip())).await {
         Ok(Ok(accepted)) => return accepted,
         Ok(Err(error)) => debug!(%address, %error, "handshake failed"),
         Err(_elapsed) => debug!(%address, "handshake timed out"),

@@ -1,4 +1,4 @@
-//! Connections by address, so that one client cannot take the places of all.
+//! Places by address, of connections and of others, so that one client cannot take the places of all.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -6,28 +6,29 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::limit::network_of;
 
-/// Counts connections by address; an IPv6 network of 64 bits counts as one, as with requests. As many entries as there are connections, at most.
+/// Counts places by address; an IPv6 network of 64 bits counts as one, as with requests. As many entries as there are
+/// places taken, at most.
 #[derive(Debug)]
-pub(super) struct Crowd {
+pub(crate) struct Crowd {
     limit: u32,
     counts: Mutex<BTreeMap<IpAddr, u32>>,
 }
 
-/// A connection's place, until it is dropped.
+/// One of them, until it is dropped.
 #[derive(Debug)]
-pub(super) struct CrowdPlace {
+pub(crate) struct CrowdPlace {
     crowd: Arc<Crowd>,
     address: IpAddr,
 }
 
 impl Crowd {
     /// At most so many from one address; 0: no limit.
-    pub(super) fn new(limit: u32) -> Arc<Self> {
+    pub(crate) fn new(limit: u32) -> Arc<Self> {
         Arc::new(Self { limit, counts: Mutex::default() })
     }
 
     /// Takes a place; `None` when the address has as many as it may.
-    pub(super) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<CrowdPlace> {
+    pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<CrowdPlace> {
         let address = network_of(address);
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(address).or_default();

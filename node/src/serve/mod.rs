@@ -35,6 +35,7 @@ pub use callers::{Callers, Standing};
 pub use certificates::{Pair as CertificatePair, PairError};
 pub use client::{Client, ClientCertificate};
 pub use connection::Protection;
+pub(crate) use crowd::Crowd;
 pub use front::{Front, SafeHeaders};
 pub use limits::{Limits, Patience};
 pub use metrics::Metrics;

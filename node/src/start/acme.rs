@@ -14,6 +14,7 @@ use crate::acme::{self, Acme, AcmeOptions, AcmeParts, Leads, https_port, redirec
 use crate::audit::Audit;
 use crate::config::AcmeChallenge;
 use crate::identity::ClusterKey;
+use crate::limit::Throttle;
 use crate::serve::Protection;
 use crate::telemetry::Metrics;
 
@@ -32,6 +33,7 @@ impl Keeper {
         &self,
         cluster_key: Option<ClusterKey>,
         audit: &Audit,
+        throttle: Throttle,
         metrics: &Metrics,
         listeners: &mut Listeners,
         tasks: &mut JoinSet<()>,
@@ -61,6 +63,7 @@ impl Keeper {
             node: self.identity.node,
             audit: audit.clone(),
             metrics: metrics.register(acme::Metrics::register),
+            throttle,
         });
         let answers = acme.answers();
         if self.settings.acme.challenge == AcmeChallenge::TlsAlpn01

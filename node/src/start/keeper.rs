@@ -111,6 +111,7 @@ impl Keeper {
             catalog: Arc::clone(&catalog),
             overviews,
             audit: audit_log.audit().clone(),
+            reseal: reseal.clone(),
             low_space_percent: self.settings.storage.low_space_percent,
             acme: AcmeOptions::new(&self.settings.acme).ok().flatten(),
         };

@@ -16,12 +16,16 @@ use crate::config::{Networks, Settings};
 use crate::environment::Environment;
 use crate::limit::Throttle;
 use crate::login::Login;
-use crate::serve::{self, Front, Limits, Protection, Server};
+use crate::serve::{self, Front, Limits, Patience, Protection, Server};
 use crate::status::Readiness;
 use crate::telemetry::Metrics;
 
 /// Most connections of those who come by plain HTTP, to be sent to TLS.
-const ACME_CONNECTIONS_MAX: usize = 256;
+const ACME_CONNECTIONS_MAX: usize = 512;
+/// The same from one address: nobody takes the authority's.
+const ACME_ADDRESS_CONNECTIONS_MAX: u32 = 32;
+/// How long such a connection may take to ask, and to do nothing.
+const ACME_PATIENCE: Duration = Duration::from_secs(15);
 
 /// Bound on the end of peers' requests.
 const PEER_DRAIN: Duration = Duration::from_secs(2);
@@ -48,11 +52,12 @@ impl Outward<'_> {
     ) -> (Servers, Servers) {
         let Self { api, tokens, login, throttle, peer, readiness, metrics } = self;
         let settings = &keeper.settings;
+        let of_challenges = throttle.clone();
         let network =
             admin::NetworkParts { admin: admin.clone(), login, throttle, allow: settings.admin.allow.clone() };
         let (beside, apart) = wire::network_routers(settings, &tokens, network);
         let cluster_key = admin.access_changes.cluster_key.clone();
-        let acme = keeper.start_acme(cluster_key, &admin.audit, metrics, &mut listeners, tasks);
+        let acme = keeper.start_acme(cluster_key, &admin.audit, of_challenges, metrics, &mut listeners, tasks);
         let api = wire::client_router((api, tokens, beside), settings, readiness.clone(), metrics).merge(acme.beside);
         let ports = Ports {
             network: apart,
@@ -110,8 +115,11 @@ fn open(
     }
     if let (Some(listener), Some(router)) = (listeners.acme, ports.acme) {
         // Authorities ask from wherever they like.
-        let front = Front { allow: Networks::default(), ..Front::clients(settings, ports.refused.clone()) };
-        let (protection, limits) = (Protection::Plaintext, Limits::clients(ACME_CONNECTIONS_MAX));
+        let (allow, connections_per_address) = (Networks::default(), ACME_ADDRESS_CONNECTIONS_MAX);
+        let front = Front { allow, connections_per_address, ..Front::clients(settings, ports.refused.clone()) };
+        let patience = Some(Patience { idle: ACME_PATIENCE, stall: ACME_PATIENCE });
+        let limits = Limits { header_timeout: ACME_PATIENCE, patience, ..Limits::clients(ACME_CONNECTIONS_MAX) };
+        let protection = Protection::Plaintext;
         clients.start(Server { name: "acme", listener, router, protection, front, limits }, environment);
     }
     let api = Server {

@@ -316,8 +316,8 @@ impl Engines for FailingEngines {
         self.inner.create_checkpoint_file(path)
     }
 
-    fn rewrite_checkpoint(&self, directory: &Path) -> io::Result<()> {
-        self.inner.rewrite_checkpoint(directory)
+    fn rewrite_checkpoint(&self, directory: &Path, goes_on: &dyn Fn() -> bool) -> io::Result<()> {
+        self.inner.rewrite_checkpoint(directory, goes_on)
     }
 }
 
@@ -345,8 +345,8 @@ impl Engine for FailingEngine {
         self.inner.checkpoint(directory)
     }
 
-    fn rewrite(&self) -> Result<(), EngineError> {
-        self.inner.rewrite()
+    fn rewrite(&self, goes_on: &dyn Fn() -> bool) -> Result<(), EngineError> {
+        self.inner.rewrite(goes_on)
     }
 
     fn seals(&self) -> Result<Seals, EngineError> {

@@ -27,6 +27,7 @@ use crate::background::Overview;
 use crate::cluster::{Awaited, Reading, confirm_directory, regions_borne, rotation, seats, voters_of};
 use crate::identity::Identity;
 use crate::members::Members;
+use crate::reseal::Reseal;
 use crate::residency::{AUDITS_LOOKED_AT, Alarm, alarms};
 
 /// Bound on the confirmation; without it the answer is local knowledge.
@@ -50,6 +51,8 @@ pub struct Collector {
     pub overviews: watch::Receiver<Arc<Overview>>,
     /// The own audit log.
     pub audit: Audit,
+    /// What brings the own files under the newest data key.
+    pub reseal: Reseal,
     /// Share of a disk, in percent of its capacity, below which it is nearly full.
     pub low_space_percent: u8,
     /// What the settings say of the authority that is asked for certificates, if one is.
@@ -166,6 +169,7 @@ impl Collector {
             copies: &copies,
             residency: &recorded.alarms(),
             audit: Some(&audit).filter(|audit| audit.is_alarming(recorded.clock)),
+            resealing: self.reseal.stuck().as_deref(),
             removals_held: recorded.evictions_held.map(|since| clock.0.saturating_sub(since.0) / 1000),
             low_space_percent: self.low_space_percent,
             certificates: &self.certificates(clock),

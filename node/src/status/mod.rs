@@ -15,6 +15,7 @@ mod verdict_authority;
 mod verdict_certificates;
 mod verdict_copies;
 mod verdict_disks;
+mod verdict_encryption;
 mod verdict_regions;
 mod verdict_residency;
 

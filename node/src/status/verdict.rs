@@ -5,6 +5,7 @@ use super::verdict_authority::{Rotating, judge_authority};
 use super::verdict_certificates::judge_certificates;
 use super::verdict_copies::judge_copies;
 use super::verdict_disks::judge_disk;
+use super::verdict_encryption::judge_encryption;
 use super::verdict_regions::{directory_without_quorum, judge_regions, judge_removals};
 use super::verdict_residency::judge_residency;
 use crate::acme::CertificateTrouble;
@@ -43,6 +44,8 @@ pub struct Facts<'a> {
     pub residency: &'a [Alarm],
     /// This node's audit log, if it has lost records of late or cannot be written.
     pub audit: Option<&'a AuditState>,
+    /// Why this node cannot bring its files under its newest data key, if that has been so for a while.
+    pub resealing: Option<&'a str>,
     /// Seconds since a takeover of the directory if nothing is taken away from any region since then.
     pub removals_held: Option<u64>,
     /// Share of a disk, in percent of its capacity, below which it is nearly full.
@@ -85,6 +88,7 @@ pub fn judge(facts: &Facts<'_>) -> Judgement {
     judge_removals(facts.removals_held, &mut findings);
     judge_residency(facts.residency, &mut findings);
     judge_audit(facts.audit, &mut findings);
+    judge_encryption(facts.resealing, &mut findings);
     judge_certificates(facts.certificates, &mut findings);
     judge_authority(facts.rotating, &mut findings);
     judge_copies(facts.copies, &mut findings);

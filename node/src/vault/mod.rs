@@ -22,6 +22,7 @@ mod tests;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use arc_swap::ArcSwap;
 use raft::time::Timestamp;
 use storage::seal::KeyId;
 use zeroize::Zeroizing;
@@ -54,12 +55,15 @@ struct Shared {
     directory: PathBuf,
     /// Whether databases and shard files are encrypted, too.
     content: bool,
-    held: Mutex<Held>,
+    /// What readers see. It is replaced as a whole once it is durable: nobody who reads waits for a disk.
+    known: ArcSwap<Known>,
+    /// What the keyring is written again with. Whoever changes something has it, from the look at what is known until the
+    /// change is durable.
+    wrapping: Mutex<Wrapping>,
 }
 
-/// What was opened, and what it is written again with.
-struct Held {
-    wrapping: Wrapping,
+/// What was opened, or written last.
+struct Known {
     source: Source,
     ring: Ring,
 }
@@ -112,33 +116,33 @@ impl Vault {
     /// What the keyring is wrapped by, as people call it.
     #[must_use]
     pub fn source(&self) -> Option<String> {
-        Some(self.shared.as_ref()?.held().source.to_string())
+        Some(self.shared.as_ref()?.known.load().source.to_string())
     }
 
     /// All keys, the oldest first.
     #[must_use]
     pub fn keys(&self) -> Vec<KeyReport> {
         let Some(shared) = &self.shared else { return Vec::new() };
-        let held = shared.held();
-        let current = held.ring.current().id();
+        let known = shared.known.load();
+        let current = known.ring.current().id();
         let report =
             |key: &ring::RingKey| KeyReport { id: key.key.id(), since: key.since, current: key.key.id() == current };
-        held.ring.keys().into_iter().map(report).collect()
+        known.ring.keys().into_iter().map(report).collect()
     }
 
     /// What all files are to be; `None` when nothing was ever encrypted.
     #[must_use]
     pub fn wanted(&self) -> Option<Wanted> {
         let shared = self.shared.as_ref()?;
-        Some(shared.held().ring.wanted(shared.content))
+        Some(shared.known.load().ring.wanted(shared.content))
     }
 
     /// Whether all files were seen to be as they are wanted, and no older key is left.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         let Some(shared) = &self.shared else { return true };
-        let held = shared.held();
-        held.ring.settled == Some(held.ring.wanted(shared.content)) && held.ring.keys().len() == 1
+        let known = shared.known.load();
+        known.ring.settled == Some(known.ring.wanted(shared.content)) && known.ring.keys().len() == 1
     }
 
     /// Remembers that all files were seen to be as they are wanted, and forgets the older keys: nothing lies under them.
@@ -148,14 +152,14 @@ impl Vault {
     /// [`VaultError`] when the keyring cannot be written.
     pub(crate) fn settle(&self, seen: Wanted) -> Result<(), VaultError> {
         let Some(shared) = &self.shared else { return Ok(()) };
-        let mut held = shared.held();
-        if held.ring.wanted(shared.content) != seen {
+        let wrapping = shared.wrapping();
+        let mut ring = shared.known.load().ring.clone();
+        if ring.wanted(shared.content) != seen {
             return Ok(());
         }
-        let mut ring = held.ring.clone();
         ring.settled = Some(seen);
         ring.forget_older();
-        shared.put(&mut held, ring)
+        shared.put(&wrapping, ring)
     }
 
     /// Makes a new data key, under which everything new is sealed from now on. It is durable when this returns.
@@ -166,15 +170,15 @@ impl Vault {
         let shared = Arc::clone(self.shared.as_ref().ok_or(VaultError::Off)?);
         let exec = shared.environment.exec;
         exec.run(move || {
-            let mut held = shared.held();
-            let older = held.ring.keys().len() - 1;
+            let wrapping = shared.wrapping();
+            let mut ring = shared.known.load().ring.clone();
+            let older = ring.keys().len() - 1;
             if older >= OLDER_KEYS_MAX {
                 return Err(VaultError::TooManyKeys(older));
             }
-            let mut ring = held.ring.clone();
             ring.add(open::new_key(shared.environment.entropy.as_ref()), shared.environment.clock.now());
             let id = ring.current().id();
-            shared.put(&mut held, ring)?;
+            shared.put(&wrapping, ring)?;
             Ok(id)
         })
         .await
@@ -189,10 +193,12 @@ impl Vault {
         let said = source.ask_for_new(&shared.environment).await?;
         let exec = shared.environment.exec;
         exec.run(move || {
-            let wrapping = Wrapping::new(&source, &said, shared.environment.entropy.as_ref());
-            let mut held = shared.held();
-            shared.write(&wrapping, &held.ring)?;
-            (held.wrapping, held.source) = (wrapping, source);
+            let new = Wrapping::new(&source, &said, shared.environment.entropy.as_ref());
+            let mut wrapping = shared.wrapping();
+            let ring = shared.known.load().ring.clone();
+            shared.write(&new, &ring)?;
+            *wrapping = new;
+            shared.known.store(Arc::new(Known { source, ring }));
             Ok(())
         })
         .await
@@ -201,7 +207,7 @@ impl Vault {
     /// What to write for the secret file of this name. Without a vault the content itself.
     pub(crate) fn seal(&self, name: &str, content: &[u8]) -> Vec<u8> {
         let Some(shared) = &self.shared else { return content.to_vec() };
-        sealed::seal(shared.held().ring.current(), name, content, shared.environment.entropy.as_ref())
+        sealed::seal(shared.known.load().ring.current(), name, content, shared.environment.entropy.as_ref())
     }
 
     /// The content of the secret file of this name, which may be in the clear.
@@ -209,8 +215,8 @@ impl Vault {
         let opened = match &self.shared {
             None => sealed::open(|_| None, name, content),
             Some(shared) => {
-                let held = shared.held();
-                sealed::open(|id| held.ring.get(id), name, content)
+                let known = shared.known.load();
+                sealed::open(|id| known.ring.get(id), name, content)
             }
         };
         opened.map_err(|refused| match refused {
@@ -222,21 +228,23 @@ impl Vault {
     /// Whether a secret file is as it would be written now.
     pub(crate) fn is_current(&self, content: &[u8]) -> bool {
         let Some(shared) = &self.shared else { return true };
-        sealed::lies_under(content) == Some(Ok(shared.held().ring.current().id()))
+        sealed::lies_under(content) == Some(Ok(shared.known.load().ring.current().id()))
     }
 }
 
 impl Shared {
-    fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Taken by whoever changes something, until that is written.
+    fn wrapping(&self) -> MutexGuard<'_, Wrapping> {
+        self.wrapping.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes other keys, then takes them into use.
-    fn put(&self, held: &mut Held, ring: Ring) -> Result<(), VaultError> {
+    /// Writes other keys, then takes them into use: first for what is sealed, then for what is said.
+    fn put(&self, wrapping: &Wrapping, ring: Ring) -> Result<(), VaultError> {
         let keyring = ring.keyring(self.content)?;
-        self.write(&held.wrapping, &ring)?;
-        held.ring = ring;
+        self.write(wrapping, &ring)?;
         self.environment.keys.swap(keyring);
+        let source = self.known.load().source.clone();
+        self.known.store(Arc::new(Known { source, ring }));
         Ok(())
     }
 

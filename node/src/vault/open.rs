@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use arc_swap::ArcSwap;
 use storage::disk::Files;
 use storage::seal::{DataKey, KeyId};
 use tracing::{info, warn};
@@ -15,7 +16,7 @@ use super::keyring::{Refused, VERSION, Wrapped, Wrapping};
 use super::ring::Ring;
 use super::sealed;
 use super::source::{Said, Source};
-use super::{COPY, Held, KEYRING, Shared, Vault};
+use super::{COPY, KEYRING, Known, Shared, Vault};
 use crate::config::Settings;
 use crate::environment::{Entropy, Environment};
 use crate::identity::SECRET_FILES;
@@ -58,15 +59,16 @@ impl Vault {
         let exec = environment.exec;
         exec.run(move || {
                 let entropy = environment.entropy.as_ref();
-                let (held, place) = if is_there {
+                let ((wrapping, known), place) = if is_there {
                     opened(&path, &found, source, &said)?
                 } else {
                     let mut ring = Ring::new(new_key(entropy), environment.clock.now());
                     ring.settled = new.then(|| ring.wanted(content));
                     info!(key = %ring.current().id(), %source, "keyring made: what this node writes is encrypted from now on");
-                    (Held { wrapping: Wrapping::new(&source, &said, entropy), source, ring }, KEYRING)
+                    ((Wrapping::new(&source, &said, entropy), Known { source, ring }), KEYRING)
                 };
-                let shared = Shared { environment, directory, content, held: Mutex::new(held) };
+                let (known, wrapping) = (ArcSwap::from_pointee(known), Mutex::new(wrapping));
+                let shared = Shared { environment, directory, content, known, wrapping };
                 shared.settle_files(&found.files, place)?;
                 Ok(Self { shared: Some(Arc::new(shared)) })
             })
@@ -85,15 +87,15 @@ impl Shared {
     /// Writes what has to be written at the start, and hands the keys on. A keyring that is whole, with its copy, is left
     /// alone. `place` is the file that was opened.
     fn settle_files(&self, found: &[io::Result<Option<Vec<u8>>>; 2], place: &str) -> Result<(), VaultError> {
-        let held = self.held();
+        let known = self.known.load();
         if !matches!(found, [Ok(Some(main)), Ok(Some(copy))] if main == copy) {
-            match self.write(&held.wrapping, &held.ring) {
+            match self.write(&self.wrapping(), &known.ring) {
                 // The copy has all keys, and the keyring beside it opens no better than before.
                 Err(error) if place == COPY => warn!(%error, "the keyring cannot be mended from its copy"),
                 result => result?,
             }
         }
-        self.environment.keys.swap(held.ring.keyring(self.content)?);
+        self.environment.keys.swap(known.ring.keyring(self.content)?);
         Ok(())
     }
 }
@@ -118,7 +120,12 @@ impl Failed<'_> {
 }
 
 /// Opens the keyring, or its copy when that does not open, and says which one it was.
-fn opened(path: &Path, found: &Found, source: Source, said: &Said) -> Result<(Held, &'static str), VaultError> {
+fn opened(
+    path: &Path,
+    found: &Found,
+    source: Source,
+    said: &Said,
+) -> Result<((Wrapping, Known), &'static str), VaultError> {
     let mut failed: Option<(Failed<'_>, &'static str)> = None;
     for (file, name) in found.files.iter().zip([KEYRING, COPY]) {
         let result = match file {
@@ -133,7 +140,7 @@ fn opened(path: &Path, found: &Found, source: Source, said: &Said) -> Result<(He
                 if let Some((reason, _)) = &failed {
                     warn!(?reason, "the keyring does not open: its copy is used, and it is made anew");
                 }
-                return Ok((Held { wrapping, source, ring }, name));
+                return Ok(((wrapping, Known { source, ring }), name));
             }
             // What the first one says counts, unless the copy tells more. No key is in use before both files have it:
             // whichever opens is enough.

@@ -1,11 +1,15 @@
 //! The keyring over the life of a node: made, opened, rotated, wrapped anew, damaged, lost.
 
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar};
+use std::time::Duration;
 
-use storage::disk::{Files as _, RealFiles};
+use storage::disk::{File, Files as _, Layer, RealFiles};
 use storage::kv::MemoryEngines;
 use storage::seal::DataKey;
+use tokio::time::timeout;
 
 use super::*;
 use crate::config::{EncryptionSettings, Settings};
@@ -250,6 +254,82 @@ async fn a_rotation_that_cannot_be_written_changes_nothing() {
     RealFiles.remove_directory_all(&world.settings.data_dir).unwrap();
     assert!(matches!(vault.rotate().await, Err(VaultError::Io { .. })));
     assert_eq!((vault.keys(), world.current()), before);
+}
+
+/// Real files whose writing waits while the gate is shut.
+#[derive(Debug, Default)]
+struct Slow {
+    shut: Mutex<bool>,
+    opened: Condvar,
+    /// How many wait.
+    waiting: AtomicU64,
+}
+
+impl Slow {
+    fn set(&self, shut: bool) {
+        *self.shut.lock().unwrap() = shut;
+        self.opened.notify_all();
+    }
+}
+
+impl Layer for Slow {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn File>> {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        drop(self.opened.wait_while(self.shut.lock().unwrap(), |shut| *shut).unwrap());
+        RealFiles.create(path)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_who_reads_waits_for_the_disk() {
+    let world = World::new();
+    let files = Arc::new(Slow::default());
+    let environment = real(Arc::<Slow>::clone(&files), Arc::new(MemoryEngines::new(Arc::new(RealFiles))));
+    let vault = Vault::open(&environment, &world.settings, false).await.unwrap();
+    let before = vault.wanted().unwrap();
+    files.set(true);
+    let rotating = tokio::spawn({
+        let vault = vault.clone();
+        async move { vault.rotate().await }
+    });
+    while files.waiting.load(Ordering::SeqCst) < 3 {
+        tokio::task::yield_now().await;
+    }
+    let reader = vault.clone();
+    let read = environment.exec.run(move || {
+        let sealed = reader.seal("node.key", b"secret");
+        assert!(reader.is_current(&sealed) && reader.unseal("node.key", &sealed).is_ok());
+        assert!(reader.source().is_some());
+        (reader.wanted(), reader.keys().len(), reader.is_settled())
+    });
+    let read = timeout(Duration::from_secs(10), read).await;
+    files.set(false);
+    assert_eq!(read.expect("it is served"), (Some(before), 1, false), "as it is on the disk");
+    let new = rotating.await.unwrap().unwrap();
+    assert_eq!(vault.wanted(), Some(Wanted { key: new, content: true }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_wait_for_each_other() {
+    let mut world = World::new();
+    let vault = world.open().await.unwrap();
+    let rotations = (0..4).map(|_| vault.rotate());
+    let made = futures_util::future::join_all(rotations).await;
+    let words = world.directory.path().join("words");
+    RealFiles.replace(&words, b"correct horse battery\n").unwrap();
+    let source = Source::PassphraseFile(words.clone());
+    let (rewrapped, last) = tokio::join!(vault.rewrap(source), vault.rotate());
+    rewrapped.unwrap();
+    let mut ids: Vec<_> = made.into_iter().map(Result::unwrap).chain([last.unwrap()]).collect();
+    world.settings.encryption = EncryptionSettings { passphrase_file: Some(words), ..EncryptionSettings::default() };
+    let opened = world.open().await.unwrap();
+    let mut held: Vec<_> = opened.keys().iter().map(|key| key.id).collect();
+    assert_eq!(held.len(), 6, "none is lost");
+    assert_eq!(opened.wanted(), vault.wanted());
+    ids.sort_unstable();
+    held.retain(|id| ids.contains(id));
+    held.sort_unstable();
+    assert_eq!(held, ids);
 }
 
 #[tokio::test]

@@ -5,7 +5,8 @@ use storage::kv::Bytes;
 use storage::shard::DiskId;
 
 use super::access::{
-    Actions, AuditHead, BindingId, Condition, Effect, FirstAccess, IssuerRecord, NewSigningKey, Subject, TrustRule,
+    Actions, AuditHead, BindingId, Condition, Effect, FirstAccess, IssuerRecord, JudgedChange, NewSigningKey, Subject,
+    TrustRule,
 };
 use super::audit::ResidencyAudit;
 use super::authority::AuthorityCommand;
@@ -401,6 +402,29 @@ pub enum Command {
         /// The domain.
         domain: String,
     },
+    /// Changes a role or a rule as somebody may who was judged by a version of who may do what. If that has changed since,
+    /// it is refused, so that two changes at once together give no more than each might. What is as it is asked for
+    /// already is done, whatever the version.
+    Judged {
+        /// The version.
+        made_from: u64,
+        /// What is changed.
+        change: JudgedChange,
+    },
+}
+
+impl From<JudgedChange> for Command {
+    /// The same change by somebody who may it whatever the rules say.
+    fn from(change: JudgedChange) -> Self {
+        match change {
+            JudgedChange::SetRole { name, description, actions } => Self::SetRole { name, description, actions },
+            JudgedChange::RemoveRole { name } => Self::RemoveRole { name },
+            JudgedChange::AddBinding { subject, effect, namespace, condition, note, by } => {
+                Self::AddBinding { subject, effect, namespace, condition, note, by }
+            }
+            JudgedChange::RemoveBinding { id } => Self::RemoveBinding { id },
+        }
+    }
 }
 
 /// What became of a command.

@@ -46,6 +46,11 @@ impl<T: Clone + Send + 'static> Coalescer<T> {
         self.queue.send(sender).ok()?;
         receiver.await.ok()
     }
+
+    /// Completes when the task has ended: it was aborted, or a round has panicked.
+    pub(super) async fn ended(&self) {
+        self.queue.closed().await;
+    }
 }
 
 #[cfg(test)]
@@ -90,5 +95,14 @@ mod tests {
         for caller in later {
             assert_eq!(caller.await.unwrap(), 1);
         }
+    }
+
+    #[tokio::test]
+    async fn a_round_that_panics_is_the_last_one_and_everybody_hears_of_it() {
+        let (coalescer, task) = Coalescer::<()>::start(|| async { panic!("a fault of the program") });
+        assert_eq!(coalescer.round().await, None);
+        coalescer.ended().await;
+        assert_eq!(coalescer.round().await, None);
+        assert!(task.await.unwrap_err().is_panic());
     }
 }

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use openraft::async_runtime::WatchReceiver;
+use openraft::storage::RaftLogStorage as _;
+use storage::exec::Exec;
 use tokio::task::JoinHandle;
 
 use super::coalesce::Coalescer;
@@ -21,6 +23,9 @@ use super::state_machine::StateMachine;
 use super::state_store::StateStore;
 use super::{Raft, maintenance, stopped};
 use crate::machine::Machine;
+
+/// Why a replica stops that has panicked where it confirms reads.
+pub(super) const NO_READS: &str = "it cannot confirm reads any more, by a fault of the program";
 
 /// A replica at work.
 #[derive(Debug)]
@@ -57,6 +62,7 @@ impl<M: Machine> Core<M> {
             engines: Arc::clone(&resources.engines),
             exec,
         };
+        bridge(log, state, options, exec).await?;
         let machine = StateMachine::new(Arc::clone(state), exec);
         let raft = Raft::<M>::new(options.node.0, config, network, log.clone(), machine)
             .await
@@ -90,8 +96,17 @@ impl<M: Machine> Core<M> {
         }
     }
 
-    /// Completes when it has stopped, and says why.
+    /// Completes when it has stopped, and says why. One that cannot confirm reads any more is as good as stopped.
     pub(super) async fn failed(&self) -> String {
+        tokio::select! {
+            biased;
+            failure = self.openraft_failed() => failure,
+            () = self.own_reads.ended() => NO_READS.to_owned(),
+            () = self.leader_reads.ended() => NO_READS.to_owned(),
+        }
+    }
+
+    async fn openraft_failed(&self) -> String {
         let mut metrics = self.raft.metrics();
         loop {
             let failure = metrics.borrow_watched().running_state.as_ref().err().map(ToString::to_string);
@@ -113,6 +128,23 @@ impl<M: Machine> Core<M> {
     pub(super) fn is_leaving(&self) -> bool {
         self.leaving.load(Ordering::SeqCst)
     }
+}
+
+/// Sees to it that a snapshot and the log together give the state, before openraft looks at them.
+async fn bridge<M: Machine>(
+    log: &GroupLog,
+    state: &Arc<StateStore<M>>,
+    options: &GroupOptions,
+    exec: Exec,
+) -> Result<(), GroupError> {
+    let (state, mut log) = (Arc::clone(state), log.clone());
+    let bridged = async {
+        let ends = log.get_log_state().await?;
+        let [purged, last] = [ends.last_purged_log_id, ends.last_log_id].map(|id| id.map(|id| id.index));
+        exec.run(move || state.bridge(purged, last)).await
+    };
+    let (doing, path) = ("take a snapshot of a state that is ahead of its log", options.directory.clone());
+    bridged.await.map_err(|source| GroupError::File { doing, path, source })
 }
 
 impl<M: Machine> Drop for Core<M> {

@@ -19,6 +19,7 @@ use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
 use storage::exec::Exec;
 use storage::kv::{Batch, Bytes, Direction, Engine, EngineOptions, Engines, Scan};
 use storage::switch;
+use tokio::sync::Mutex;
 
 use super::config::{Entry, LogId, Types, Vote};
 use super::error::GroupError;
@@ -45,6 +46,8 @@ pub struct LogStore {
     engine: Arc<dyn Engine>,
     commits: GroupCommit,
     exec: Exec,
+    /// Held while the engine is written anew.
+    rewriting: Arc<Mutex<()>>,
 }
 
 impl LogStore {
@@ -58,7 +61,7 @@ impl LogStore {
         let engine =
             exec.run(move || engines.open(&directory, &EngineOptions { columns: COLUMNS, journal: true })).await?;
         let commits = GroupCommit::start(Arc::clone(&engine), exec);
-        Ok(Arc::new(Self { engine, commits, exec }))
+        Ok(Arc::new(Self { engine, commits, exec, rewriting: Arc::default() }))
     }
 
     /// Whom the log belongs to, as [`set_owner`](Self::set_owner) recorded it. `None` says that nothing was ever
@@ -87,19 +90,26 @@ impl LogStore {
     }
 
     /// Writes the whole log anew, so that nothing of it is left under another key than the current one. It is used
-    /// meanwhile, but for a moment in which everything waits.
+    /// meanwhile, but for a moment in which writes wait. It is broken off when the future is dropped.
     ///
     /// # Errors
-    /// When the engine fails.
+    /// When the engine fails, or its disk has no room for it.
     pub async fn rewrite(&self) -> Result<(), GroupError> {
         let engine = Arc::clone(&self.engine);
-        Ok(self.exec.run(move || engine.rewrite()).await?)
+        // Whoever closes the log waits for it.
+        let rewriting = Arc::clone(&self.rewriting).lock_owned().await;
+        let rewrite = move |goes_on: &dyn Fn() -> bool| {
+            let _until_the_end = rewriting;
+            engine.rewrite(goes_on)
+        };
+        Ok(self.exec.run_while(rewrite).await?)
     }
 
     /// Serves the syncs that are waited for and ends the task. The engine itself closes when the last
     /// `Arc<LogStore>` goes; shut the groups down first.
     pub async fn close(&self) {
         self.commits.close().await;
+        let _broken_off = self.rewriting.lock().await;
     }
 
     /// The part of one group.
@@ -119,9 +129,15 @@ impl LogStore {
     }
 
     async fn write(&self, batch: Batch, size_bytes: usize) -> io::Result<()> {
-        if size_bytes <= INLINE_WRITE_BYTES {
-            return self.engine.write(batch).map_err(io::Error::other);
-        }
+        let batch = if size_bytes > INLINE_WRITE_BYTES {
+            batch
+        } else {
+            match self.engine.try_write(batch) {
+                Ok(written) => return written.map_err(io::Error::other),
+                // The engine is opened anew, which takes a while.
+                Err(batch) => batch,
+            }
+        };
         let engine = Arc::clone(&self.engine);
         self.exec.run(move || engine.write(batch)).await.map_err(io::Error::other)
     }

@@ -188,14 +188,18 @@ impl<M: Machine> Group<M> {
     }
 
     /// Writes the state and its snapshot anew, so that nothing of them is left under another key than the current one. They
-    /// are used meanwhile, but for a moment in which everything waits. What came in between, a snapshot that was just
-    /// being taken or received, may still be under the old key: ask `storage::seal::survey`, and repeat.
+    /// are used meanwhile, but for a moment in which writes wait. What came in between, a snapshot that was just being
+    /// taken or received, may still be under the old key: ask `storage::seal::survey`, and repeat. It is broken off when
+    /// the future is dropped, which [`shutdown`](Self::shutdown) waits for, and when the replica joins another incarnation.
     ///
     /// # Errors
-    /// When the engine or the file system fails; some of it is written anew then.
+    /// When the engine or the file system fails, or has no room for it; some of it is written anew then.
     pub async fn rewrite(&self) -> Result<(), GroupError> {
         let (state, path) = (Arc::clone(&self.state), self.options.directory.clone());
-        let rewritten = self.resources.exec.run(move || state.rewrite()).await;
+        // Another incarnation is not kept waiting: it begins once nobody holds the state.
+        let core = self.core();
+        let rewrite = move |goes_on: &dyn Fn() -> bool| state.rewrite(&|| goes_on() && !core.is_leaving());
+        let rewritten = self.resources.exec.run_while(rewrite).await;
         rewritten.map_err(|source| GroupError::File { doing: "write the state anew", path, source })
     }
 

@@ -325,12 +325,23 @@ impl<M: Machine> StateStore<M> {
         Ok(stored)
     }
 
+    /// Takes a snapshot if the log does not reach from the newest one to the present state: it holds what is after
+    /// `purged`, up to `last`. What others had committed is applied, and may be durable, before this replica's own log is: a
+    /// crash can leave the state ahead of the log. openraft purges the log up to the state then, and whoever leads has to
+    /// have a snapshot as far as his log is purged.
+    pub(super) fn bridge(&self, purged: Option<u64>, last: Option<u64>) -> io::Result<()> {
+        let applied = lock(&self.applied).last_applied.map(|id| id.index);
+        let snapshot = self.snapshot().and_then(|snapshot| snapshot.contents.last_applied.map(|id| id.index));
+        let begin = if applied > last { applied } else { purged };
+        if snapshot < begin { self.take_snapshot().map(drop) } else { Ok(()) }
+    }
+
     /// Writes the state and its snapshot anew under the current key.
-    pub(super) fn rewrite(&self) -> io::Result<()> {
-        self.engine().rewrite().map_err(io::Error::other)?;
+    pub(super) fn rewrite(&self, goes_on: &dyn Fn() -> bool) -> io::Result<()> {
+        self.engine().rewrite(goes_on)?;
         match self.snapshot() {
             // It is not removed while it is held.
-            Some(snapshot) => self.engines.rewrite_checkpoint(&snapshot.directory),
+            Some(snapshot) => self.engines.rewrite_checkpoint(&snapshot.directory, goes_on),
             None => Ok(()),
         }
     }

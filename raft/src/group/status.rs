@@ -61,8 +61,9 @@ pub struct GroupStatus {
 }
 
 impl<M: Machine> Group<M> {
-    /// Completes when the replica has stopped, and says why: its log or its state could not be written or read, or an
-    /// entry not be applied. It does not run again before the process starts anew. A shutdown is such an end too.
+    /// Completes when the replica has stopped, and says why: its log or its state could not be written or read, an
+    /// entry not be applied, or reads cannot be confirmed any more. It does not run again before the process starts
+    /// anew. A shutdown is such an end too.
     pub async fn failed(&self) -> String {
         let mut cores = self.core.subscribe();
         loop {

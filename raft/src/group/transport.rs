@@ -44,7 +44,9 @@ impl TransportError {
 pub trait Transport: Debug + Send + Sync + 'static {
     /// Sends one request and waits at most `deadline` for its answer, connecting included.
     ///
-    /// `address` is what the group's membership says, which may be stale: a transport that knows better uses that.
+    /// `address` is what the group's membership says, which may be stale: a transport that knows better uses that. It
+    /// is empty on a replica that has heard from its leader and not yet who the members are: to a transport that knows
+    /// no address either, the peer is unreachable. A call that panics ends the replica.
     fn call<'a>(
         &'a self,
         target: NodeId,

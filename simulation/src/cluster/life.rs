@@ -16,6 +16,7 @@ use tokio::time::{sleep, timeout};
 use super::Inspector;
 use super::control::{Control, POLL};
 use crate::configuration::{ClusterConfiguration, NodeConfiguration};
+use crate::tpm::UNSEAL;
 
 /// Data directory on every computer.
 pub const DATA_DIR: &str = "/data";
@@ -213,7 +214,7 @@ impl Life {
             .iter()
             .map(|path| path.to_str().map(str::to_owned).context("a path that is not text"))
             .collect::<Result<_>>()?;
-        let flags = [
+        let mut flags = vec![
             ("data_dir", DATA_DIR.to_owned()),
             ("node.name", name(number, generation)),
             ("node.zone", format!("zone-{}", number % cluster.zones)),
@@ -231,6 +232,9 @@ impl Life {
             ("raft.election_max_milliseconds", node.election_max_milliseconds.to_string()),
             ("raft.snapshot_after_entries", node.snapshot_after_entries.to_string()),
         ];
+        if cluster.sealed {
+            flags.push(("encryption.key_command", UNSEAL.to_owned()));
+        }
         let flags = flags.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
         Ok(node::config::resolve(&node::config::Sources { flags, ..node::config::Sources::default() })?.settings)
     }

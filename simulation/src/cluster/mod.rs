@@ -107,7 +107,7 @@ impl World {
         raft::group::seed_randomness(seed.derive("raft").0);
         let computers = (1..=cluster.nodes).map(|number| {
             let seed = seed.derive(&format!("computer {number}"));
-            let make = if cluster.sealed { Computer::sealed } else { Computer::new };
+            let make = if cluster.sealed { Computer::with_tpm } else { Computer::new };
             make(seed, cluster.disks_per_node, cluster.disk_capacity_bytes)
         });
         let computers: Vec<Computer> = computers.collect();

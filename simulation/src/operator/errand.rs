@@ -6,12 +6,14 @@ use node::cluster::DiskWish;
 use tokio::time::sleep;
 
 use super::OrderKind;
-use super::order::{Order, disks_of, placed};
+use super::order::{Order, disks_of, left_to_reseal, placed};
 use super::site::Site;
 use crate::cluster::Fate;
 
 /// How often it is looked whether a disk is empty.
 const LOOK: Duration = Duration::from_secs(1);
+/// What a node says of shard files that it cannot bring under another key yet.
+const UNFINISHED: &str = "of uploads in progress, or of nothing that is known";
 
 /// A computer that was never on is switched on, and its node joins.
 pub(super) async fn join(site: Site, number: usize) {
@@ -116,4 +118,35 @@ pub(super) async fn scrub(site: Site, number: usize) {
         Ok(()) => errand.done(),
         Err(_) => errand.void(),
     }
+}
+
+/// A node gets another data key, and brings what it keeps under it. What is left in the end are parts of uploads that
+/// nobody goes on with: they lie under the older key until they expire.
+pub(super) async fn rotate_key(site: Site, number: usize) {
+    let errand = site.errand(OrderKind::RotateKey);
+    let (name, generation) = (site.control.name(number), site.control.report(number).generation);
+    let void = || site.control.report(number).generation != generation || site.is_gone(&name);
+    while Order::RotateKey.give(&site.control, number).await.is_err() {
+        if void() {
+            return errand.void();
+        }
+        sleep(LOOK).await;
+    }
+    let mut last = String::new();
+    loop {
+        match left_to_reseal(&site.control, number).await {
+            Some(None) => break,
+            Some(Some(left)) if left.ends_with(UNFINISHED) => break,
+            Some(Some(left)) if left != last => {
+                errand.waits(format!("what {name} keeps lying under its newest data key: {left}"));
+                last = left;
+            }
+            _ => {}
+        }
+        if void() {
+            return errand.void();
+        }
+        sleep(LOOK).await;
+    }
+    errand.done();
 }

@@ -64,12 +64,19 @@ pub enum OrderKind {
     DrainDisk,
     /// A node scrubs its disks at once.
     Scrub,
+    /// A node gets another data key, and brings what it keeps under it.
+    RotateKey,
 }
 
 impl OrderKind {
     /// All of them.
     pub const ALL: &'static [Self] =
-        &[Self::Join, Self::Leave, Self::Undrain, Self::Replace, Self::DrainDisk, Self::Scrub];
+        &[Self::Join, Self::Leave, Self::Undrain, Self::Replace, Self::DrainDisk, Self::Scrub, Self::RotateKey];
+    /// Those that there are in every cluster, encrypted or not.
+    pub const EVERYWHERE: &'static [Self] = match Self::ALL {
+        [everywhere @ .., Self::RotateKey] => everywhere,
+        all => all,
+    };
 }
 
 impl fmt::Display for OrderKind {
@@ -170,6 +177,11 @@ impl Operator {
                 let control = site.control.clone();
                 let Some(number) = self.member(|number| control.report(number).ready) else { return false };
                 tokio::spawn(errand::scrub(site, number));
+            }
+            OrderKind::RotateKey => {
+                let control = site.control.clone();
+                let Some(number) = self.member(|number| control.report(number).ready) else { return false };
+                tokio::spawn(errand::rotate_key(site, number));
             }
         }
         true

@@ -4,6 +4,7 @@
 use node::admin::{AsideRequest, ForceLookRequest, ForceRequest, SettleRequest};
 use node::cluster::DiskWish;
 use node::deletion::{Applied, BulkDeletion, Deletion, DeletionError, HomeChange};
+use node::reseal::State;
 use node::start::Node;
 use raft::catalog::JobScope;
 use raft::catalog::View;
@@ -43,6 +44,8 @@ pub(crate) enum Order {
     DeleteTags,
     /// The node that is asked scrubs all its disks.
     Scrub,
+    /// The node that is asked gets another data key.
+    RotateKey,
 }
 
 impl Order {
@@ -98,6 +101,10 @@ impl Order {
                 let job = deletion.start_bulk(bulk, None).await;
                 return job.map(drop).map_err(|error| error.to_string());
             }
+            Self::RotateKey => {
+                let rotated = node.admin().reseal.vault().rotate().await;
+                return rotated.map(drop).map_err(|error| error.to_string());
+            }
             Self::Scrub => return node.scrub().start(&[]).map(drop).map_err(|error| error.to_string()),
         };
         outcome.map_err(|error| error.to_string())
@@ -143,6 +150,20 @@ fn told(outcome: Result<Applied, DeletionError>) -> Result<(), String> {
 pub(crate) async fn disks_of(control: &Control, number: usize) -> Option<Vec<DiskId>> {
     let order = control.order(number, |node| {
         Box::pin(async move { node.disks().all().iter().map(|disk| disk.id()).collect::<Vec<_>>() })
+    });
+    order.await.ok()
+}
+
+/// What a node still has to bring under its newest data key, for people; `None` while it cannot say.
+pub(crate) async fn left_to_reseal(control: &Control, number: usize) -> Option<Option<String>> {
+    let order = control.order(number, |node| {
+        Box::pin(async move {
+            match node.admin().reseal.state() {
+                State::Settled => None,
+                State::Working => Some("it is at work".to_owned()),
+                State::Waiting(what) => Some(what),
+            }
+        })
     });
     order.await.ok()
 }

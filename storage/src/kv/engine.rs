@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::disk::NoRoom;
 use crate::seal::{CheckpointReader, CheckpointWriter, Seals};
 
 /// A named column of an engine (a RocksDB column family).
@@ -39,6 +40,23 @@ pub enum EngineError {
         /// Name that was asked for.
         column: &'static str,
     },
+    /// There is no room to write more of the store anew. What was written anew before stays.
+    #[error("key-value engine at {path:?}: {missing}")]
+    NoRoom {
+        /// Directory of the engine.
+        path: std::path::PathBuf,
+        /// What it takes.
+        missing: NoRoom,
+    },
+}
+
+impl From<EngineError> for io::Error {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::NoRoom { .. } => Self::new(io::ErrorKind::StorageFull, error),
+            error => Self::other(error),
+        }
+    }
 }
 
 /// How an engine is opened.
@@ -160,6 +178,15 @@ pub trait Engine: Debug + Send + Sync + 'static {
     /// Applies a batch atomically. Readers see it at once; it is durable after the next [`sync`](Self::sync).
     fn write(&self, batch: Batch) -> Result<(), EngineError>;
 
+    /// The same if the engine takes it now; the batch back if it would wait, since the engine is being opened anew
+    /// ([`rewrite`](Self::rewrite)). For those who must not wait.
+    ///
+    /// # Errors
+    /// The batch, of which nothing was written.
+    fn try_write(&self, batch: Batch) -> Result<Result<(), EngineError>, Batch> {
+        Ok(self.write(batch))
+    }
+
     /// Makes every write that returned before this call durable.
     fn sync(&self) -> Result<(), EngineError>;
 
@@ -168,9 +195,14 @@ pub trait Engine: Debug + Send + Sync + 'static {
     fn checkpoint(&self, directory: &Path) -> Result<(), EngineError>;
 
     /// Writes everything that the store has anew, so that nothing of it is left under another key than the current one
-    /// (or left sealed, without a current key). It is used meanwhile, but for a moment at the end, when it is closed and
-    /// opened again. What was written is durable after it. Checkpoints are not touched.
-    fn rewrite(&self) -> Result<(), EngineError>;
+    /// (or left sealed, without a current key). It is used meanwhile; only at the end, when it is closed and opened again,
+    /// writes wait for a moment, and reads do not. What was written is durable after it. Checkpoints are not touched.
+    ///
+    /// It is broken off with an error, a moment after `goes_on` says no. What was written anew so far stays.
+    ///
+    /// # Errors
+    /// [`EngineError::NoRoom`] before it would fill the disk; [`EngineError::Engine`] also when something stays as it is.
+    fn rewrite(&self, goes_on: &dyn Fn() -> bool) -> Result<(), EngineError>;
 
     /// How many bytes of the store lie under which key. An engine without files has none.
     fn seals(&self) -> Result<Seals, EngineError>;
@@ -187,8 +219,10 @@ pub trait Engines: Debug + Send + Sync + 'static {
 
     /// Writes the files of a checkpoint, and all others in `directory` and below it, anew that lie under another key than
     /// the current one, each as the file `reseal` in `directory` until it is durable and takes its name. They may be read
-    /// meanwhile, but no engine may be open there: it has its own [`rewrite`](Engine::rewrite).
-    fn rewrite_checkpoint(&self, directory: &Path) -> io::Result<()>;
+    /// meanwhile, but no engine may be open there: it has its own [`rewrite`](Engine::rewrite). It is broken off before the
+    /// next file with [`io::ErrorKind::Interrupted`] once `goes_on` says no, and with [`io::ErrorKind::StorageFull`] before
+    /// it would fill the disk.
+    fn rewrite_checkpoint(&self, directory: &Path, goes_on: &dyn Fn() -> bool) -> io::Result<()>;
 
     /// Creates a file of a checkpoint that came from elsewhere, which must not exist: what it is given is in the clear.
     fn create_checkpoint_file(&self, path: &Path) -> io::Result<Box<dyn CheckpointWriter>>;

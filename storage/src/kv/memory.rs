@@ -100,7 +100,7 @@ impl MemoryEngines {
 
     /// Number in the marker of a directory, if it has one.
     fn marker(&self, directory: &Path) -> Result<Option<u64>, EngineError> {
-        let content = match self.files.read(&directory.join(MARKER)) {
+        let content = match self.read_checkpoint(&directory.join(MARKER)) {
             Ok(content) => content,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed(directory, error)),
@@ -188,8 +188,8 @@ impl Engines for MemoryEngines {
         seal::files::read(self.files.as_ref(), &self.keys, path)
     }
 
-    fn rewrite_checkpoint(&self, directory: &Path) -> io::Result<()> {
-        seal::files::rewrite_all(self.files.as_ref(), &self.keys, directory)
+    fn rewrite_checkpoint(&self, directory: &Path, goes_on: &dyn Fn() -> bool) -> io::Result<()> {
+        seal::files::rewrite_all(self.files.as_ref(), &self.keys, directory, goes_on)
     }
 
     fn create_checkpoint_file(&self, path: &Path) -> io::Result<Box<dyn CheckpointWriter>> {
@@ -269,8 +269,11 @@ impl Engine for MemoryEngine {
         self.write_checkpoint(directory, &content).map_err(|error| failed(&self.path, error))
     }
 
-    fn rewrite(&self) -> Result<(), EngineError> {
-        self.sync()
+    fn rewrite(&self, goes_on: &dyn Fn() -> bool) -> Result<(), EngineError> {
+        self.sync()?;
+        // The marker, and the checkpoint that the store began with.
+        let rewritten = seal::files::rewrite_all(self.files.as_ref(), &self.keys, &self.path, goes_on);
+        rewritten.map_err(|error| failed(&self.path, error))
     }
 
     fn seals(&self) -> Result<Seals, EngineError> {

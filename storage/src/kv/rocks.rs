@@ -7,25 +7,26 @@
 //! Every file goes through a file system of our own (`sealed`), which seals it if there is a key. RocksDB's own log goes
 //! to this program's: in a file it would be one more that tells keys, or that nobody can read.
 
+mod rewrite;
+
 use std::fmt;
 use std::io;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, TryLockError};
 use std::thread::available_parallelism;
 
 use bytes::Bytes;
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
-    BlockBasedOptions, BottommostLevelCompaction, Cache, ColumnFamily, ColumnFamilyDescriptor, CompactOptions, DB,
-    DBCompressionType, DEFAULT_COLUMN_FAMILY_NAME, Env, FlushOptions, InfoLogger, LogLevel, Options, ReadOptions,
-    WriteBatch, WriteBufferManager, WriteOptions,
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DEFAULT_COLUMN_FAMILY_NAME,
+    Env, FlushOptions, InfoLogger, LogLevel, Options, ReadOptions, WriteBatch, WriteBufferManager, WriteOptions,
 };
 
 use super::sealed;
 use super::{Batch, Change, Column, Direction, Engine, EngineError, EngineOptions, Engines, Pair, Scan};
 use crate::disk::{Files, RealFiles};
-use crate::seal::{self, CheckpointReader, CheckpointWriter, DataKey, Keys, Seals};
+use crate::seal::{self, CheckpointReader, CheckpointWriter, Keys, Seals};
 
 /// Blocks, indexes and filters of all engines.
 const CACHE_BYTES: usize = 64 << 20;
@@ -53,6 +54,8 @@ struct Shared {
     write_buffers: WriteBufferManager,
     environment: Env,
     keys: Keys,
+    /// Asked for free space.
+    files: Arc<dyn Files>,
 }
 
 impl RocksEngines {
@@ -60,12 +63,19 @@ impl RocksEngines {
     /// process.
     #[must_use]
     pub fn new(keys: Keys) -> Self {
+        Self::over(keys, Arc::new(RealFiles))
+    }
+
+    /// The same, with these files asked for free space and for checkpoints. RocksDB itself uses the operating system's.
+    #[must_use]
+    pub fn over(keys: Keys, files: Arc<dyn Files>) -> Self {
         Self {
             shared: Arc::new(Shared {
                 cache: Cache::new_lru_cache(CACHE_BYTES),
                 write_buffers: WriteBufferManager::new_write_buffer_manager(WRITE_BUFFERS_BYTES, false),
                 environment: sealed::environment(keys.clone()),
                 keys,
+                files,
             }),
         }
     }
@@ -73,13 +83,24 @@ impl RocksEngines {
 
 impl Shared {
     fn open(&self, directory: &Path, columns: &[Column], journal: bool) -> Result<DB, EngineError> {
+        DB::open_cf_descriptors(&self.engine_options(journal), directory, self.descriptors(columns))
+            .map_err(|error| failed(directory, error))
+    }
+
+    /// Opens what another instance may have open, to be read only: as it is now, with all its tables.
+    fn open_to_read(&self, directory: &Path, columns: &[Column], journal: bool) -> Result<DB, EngineError> {
+        let mut options = self.engine_options(journal);
+        options.set_max_open_files(-1);
+        DB::open_cf_descriptors_read_only(&options, directory, self.descriptors(columns), false)
+            .map_err(|error| failed(directory, error))
+    }
+
+    fn descriptors(&self, columns: &[Column]) -> Vec<ColumnFamilyDescriptor> {
         let mut names: Vec<&str> = columns.iter().map(|column| column.0).collect();
         if !names.contains(&DEFAULT_COLUMN_FAMILY_NAME) {
             names.push(DEFAULT_COLUMN_FAMILY_NAME);
         }
-        let columns = names.into_iter().map(|name| ColumnFamilyDescriptor::new(name, self.column_options()));
-        DB::open_cf_descriptors(&self.engine_options(journal), directory, columns)
-            .map_err(|error| failed(directory, error))
+        names.into_iter().map(|name| ColumnFamilyDescriptor::new(name, self.column_options())).collect()
     }
 
     /// Options of the whole engine.
@@ -139,58 +160,84 @@ impl fmt::Debug for RocksEngines {
 
 impl Engines for RocksEngines {
     fn open(&self, directory: &Path, options: &EngineOptions) -> Result<Arc<dyn Engine>, EngineError> {
-        RealFiles.create_directory_durable(directory).map_err(|error| failed(directory, error))?;
-        let db = self.shared.open(directory, options.columns, options.journal)?;
-        Ok(Arc::new(RocksEngine {
-            db: RwLock::new(Some(db)),
-            shared: Arc::clone(&self.shared),
-            path: directory.to_owned(),
-            columns: options.columns,
-            journal: options.journal,
-        }))
+        Ok(Arc::new(RocksEngine::open(&self.shared, directory, options)?))
     }
 
     fn read_checkpoint_file(&self, path: &Path) -> io::Result<Box<dyn CheckpointReader>> {
-        seal::files::read(&RealFiles, &self.shared.keys, path)
+        seal::files::read(self.shared.files.as_ref(), &self.shared.keys, path)
     }
 
-    fn rewrite_checkpoint(&self, directory: &Path) -> io::Result<()> {
-        seal::files::rewrite_all(&RealFiles, &self.shared.keys, directory)
+    fn rewrite_checkpoint(&self, directory: &Path, goes_on: &dyn Fn() -> bool) -> io::Result<()> {
+        seal::files::rewrite_all(self.shared.files.as_ref(), &self.shared.keys, directory, goes_on)
     }
 
     fn create_checkpoint_file(&self, path: &Path) -> io::Result<Box<dyn CheckpointWriter>> {
-        seal::files::create(&RealFiles, &self.shared.keys, path)
+        seal::files::create(self.shared.files.as_ref(), &self.shared.keys, path)
     }
 }
 
 /// An open RocksDB. Dropping it closes it; RocksDB then flushes what a journal does not hold.
 struct RocksEngine {
-    /// `None` if it was closed to be opened again, and could not be.
-    db: RwLock<Option<DB>>,
+    /// Taken alone for a moment only, to put another instance in place: whoever reads does not wait for a disk.
+    open: RwLock<Open>,
+    /// Whoever writes shares it. It is taken alone while the engine is opened anew, and before `open`.
+    writing: RwLock<()>,
+    rewriting: Mutex<()>,
     shared: Arc<Shared>,
     path: PathBuf,
     columns: &'static [Column],
     journal: bool,
 }
 
+/// What is read and written.
+struct Open {
+    db: DB,
+    /// Otherwise it is only read: while the engine is opened anew, and after it could not be.
+    writable: bool,
+}
+
 /// The database for the length of one call.
-struct InUse<'a>(RwLockReadGuard<'a, Option<DB>>);
+struct InUse<'a> {
+    open: RwLockReadGuard<'a, Open>,
+    /// Held by whoever writes.
+    _writing: Option<RwLockReadGuard<'a, ()>>,
+}
 
 impl Deref for InUse<'_> {
     type Target = DB;
 
     fn deref(&self) -> &DB {
-        self.0.as_ref().expect("it was looked at before it was given out")
+        &self.open.db
     }
 }
 
 impl RocksEngine {
-    fn db(&self) -> Result<InUse<'_>, EngineError> {
-        let db = self.db.read().unwrap_or_else(PoisonError::into_inner);
-        if db.is_none() {
-            return Err(self.failed("it was closed, and could not be opened again"));
-        }
-        Ok(InUse(db))
+    fn open(shared: &Arc<Shared>, directory: &Path, options: &EngineOptions) -> Result<Self, EngineError> {
+        RealFiles.create_directory_durable(directory).map_err(|error| failed(directory, error))?;
+        let db = shared.open(directory, options.columns, options.journal)?;
+        Ok(Self {
+            open: RwLock::new(Open { db, writable: true }),
+            writing: RwLock::default(),
+            rewriting: Mutex::default(),
+            shared: Arc::clone(shared),
+            path: directory.to_owned(),
+            columns: options.columns,
+            journal: options.journal,
+        })
+    }
+
+    fn db(&self) -> InUse<'_> {
+        InUse { open: self.open.read().unwrap_or_else(PoisonError::into_inner), _writing: None }
+    }
+
+    /// The database to be written to. Waits while it is opened anew.
+    fn writable(&self) -> Result<InUse<'_>, EngineError> {
+        self.writable_with(self.writing.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn writable_with<'a>(&'a self, writing: RwLockReadGuard<'a, ()>) -> Result<InUse<'a>, EngineError> {
+        let db = InUse { _writing: Some(writing), ..self.db() };
+        if db.open.writable { Ok(db) } else { Err(self.failed("it was closed, and could not be opened again")) }
     }
 
     fn column<'a>(&self, db: &'a DB, column: Column) -> Result<&'a ColumnFamily, EngineError> {
@@ -202,47 +249,43 @@ impl RocksEngine {
         failed(&self.path, error)
     }
 
-    /// Compacts every column down to its last level, whatever is there already.
-    fn compact(&self) -> Result<(), EngineError> {
-        let db = self.db()?;
-        let mut options = CompactOptions::default();
-        // Beside the others, so that nobody's writes wait for the whole of it.
-        options.set_exclusive_manual_compaction(false);
-        // The last level too, but nothing twice.
-        options.set_bottommost_level_compaction(BottommostLevelCompaction::ForceOptimized);
-        for column in self.columns {
-            db.compact_range_cf_opt(self.column(&db, *column)?, None::<&[u8]>, None::<&[u8]>, &options);
-        }
-        Ok(())
-    }
-
-    /// Sees to the files that opening does not write anew, while the engine is closed: the identity, and what RocksDB
-    /// keeps of settings and messages from before.
-    fn renew_rest(&self) -> io::Result<()> {
-        let current = self.shared.keys.load().current().map(DataKey::id);
-        for entry in RealFiles.list(&self.path)? {
-            let path = self.path.join(&entry.name);
-            if entry.name == "IDENTITY" {
-                seal::files::rewrite(&RealFiles, &self.shared.keys, &path, &path.with_extension("tmp"))?;
-            } else if (entry.name.starts_with("OPTIONS-") || entry.name.starts_with("LOG"))
-                && seal::files::key_of(&RealFiles, &path)? != current
-            {
-                RealFiles.remove(&path)?;
+    fn write_to(&self, db: &DB, batch: &Batch) -> Result<(), EngineError> {
+        let mut changes = WriteBatch::default();
+        for change in &batch.changes {
+            match change {
+                Change::Put(column, key, value) => changes.put_cf(self.column(db, *column)?, key, value),
+                Change::Delete(column, key) => changes.delete_cf(self.column(db, *column)?, key),
+                Change::DeleteRange(column, start, end) => {
+                    let column = self.column(db, *column)?;
+                    // RocksDB refuses a range that ends before it starts; an empty one does nothing.
+                    if start < end {
+                        changes.delete_range_cf(column, start, end);
+                    }
+                }
             }
         }
-        Ok(())
+        let mut options = WriteOptions::default();
+        options.disable_wal(!self.journal);
+        db.write_opt(changes, &options).map_err(|error| self.failed(error))
+    }
+
+    /// Writes memory out to tables, and waits until they and the manifest are synced.
+    fn flush(&self, db: &DB) -> Result<(), EngineError> {
+        let columns: Vec<&ColumnFamily> =
+            self.columns.iter().map(|column| self.column(db, *column)).collect::<Result<_, _>>()?;
+        db.flush_cfs_opt(&columns, &FlushOptions::default()).map_err(|error| self.failed(error))
     }
 }
 
 impl Engine for RocksEngine {
     fn get(&self, column: Column, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
-        let db = self.db()?;
+        let db = self.db();
         let value = db.get_pinned_cf(self.column(&db, column)?, key).map_err(|error| self.failed(error))?;
         Ok(value.map(|value| Bytes::copy_from_slice(&value)))
     }
 
     fn scan(&self, scan: &Scan) -> Result<Vec<Pair>, EngineError> {
-        let db = self.db()?;
+        let db = self.db();
         let column = self.column(&db, scan.column)?;
         if scan.limit == 0 || scan.end.as_ref().is_some_and(|end| *end <= scan.start) {
             return Ok(Vec::new());
@@ -274,39 +317,25 @@ impl Engine for RocksEngine {
     }
 
     fn write(&self, batch: Batch) -> Result<(), EngineError> {
-        let db = self.db()?;
-        let mut changes = WriteBatch::default();
-        for change in &batch.changes {
-            match change {
-                Change::Put(column, key, value) => changes.put_cf(self.column(&db, *column)?, key, value),
-                Change::Delete(column, key) => changes.delete_cf(self.column(&db, *column)?, key),
-                Change::DeleteRange(column, start, end) => {
-                    let column = self.column(&db, *column)?;
-                    // RocksDB refuses a range that ends before it starts; an empty one does nothing.
-                    if start < end {
-                        changes.delete_range_cf(column, start, end);
-                    }
-                }
-            }
-        }
-        let mut options = WriteOptions::default();
-        options.disable_wal(!self.journal);
-        db.write_opt(changes, &options).map_err(|error| self.failed(error))
+        self.write_to(&*self.writable()?, &batch)
+    }
+
+    fn try_write(&self, batch: Batch) -> Result<Result<(), EngineError>, Batch> {
+        let writing = match self.writing.try_read() {
+            Ok(writing) => writing,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Err(batch),
+        };
+        Ok(self.writable_with(writing).and_then(|db| self.write_to(&db, &batch)))
     }
 
     fn sync(&self) -> Result<(), EngineError> {
-        let db = self.db()?;
-        if self.journal {
-            return db.flush_wal(true).map_err(|error| self.failed(error));
-        }
-        let columns: Vec<&ColumnFamily> =
-            self.columns.iter().map(|column| self.column(&db, *column)).collect::<Result<_, _>>()?;
-        // Waits until the tables and the manifest are synced.
-        db.flush_cfs_opt(&columns, &FlushOptions::default()).map_err(|error| self.failed(error))
+        let db = self.writable()?;
+        if self.journal { db.flush_wal(true).map_err(|error| self.failed(error)) } else { self.flush(&db) }
     }
 
     fn checkpoint(&self, directory: &Path) -> Result<(), EngineError> {
-        let db = self.db()?;
+        let db = self.writable()?;
         Checkpoint::new(&db)
             .and_then(|checkpoint| checkpoint.create_checkpoint(directory))
             .map_err(|error| self.failed(error))?;
@@ -314,20 +343,8 @@ impl Engine for RocksEngine {
         RealFiles.sync_directory(parent).map_err(|error| self.failed(error))
     }
 
-    fn rewrite(&self) -> Result<(), EngineError> {
-        self.sync()?;
-        self.compact()?;
-        // Opening writes journal, manifest and settings anew: it is the one way to have all of them so.
-        let mut db = self.db.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(db) = db.as_ref() {
-            let columns: Vec<&ColumnFamily> =
-                self.columns.iter().map(|column| self.column(db, *column)).collect::<Result<_, _>>()?;
-            db.flush_cfs_opt(&columns, &FlushOptions::default()).map_err(|error| self.failed(error))?;
-        }
-        *db = None;
-        let renewed = self.renew_rest();
-        *db = Some(self.shared.open(&self.path, self.columns, self.journal)?);
-        renewed.map_err(|error| self.failed(error))
+    fn rewrite(&self, goes_on: &dyn Fn() -> bool) -> Result<(), EngineError> {
+        self.write_anew(goes_on)
     }
 
     fn seals(&self) -> Result<Seals, EngineError> {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::file::{self, HEADER_BYTES, Header, Kind, Opened, Reader, Source, Writer};
 use super::{KeyId, Keys};
-use crate::disk::{File, Files};
+use crate::disk::{File, Files, room_for};
 
 /// Bytes of files by the key under which they are sealed, with what is added to seal them; `None`: in the clear.
 pub type Seals = BTreeMap<Option<KeyId>, u64>;
@@ -156,14 +156,22 @@ const TEMPORARY: &str = "reseal";
 const PIECE_BYTES: usize = 1 << 20;
 
 /// Writes every file below a directory anew that lies under another key than the current one. They are closed, or only
-/// read.
-pub(crate) fn rewrite_all(files: &dyn Files, keys: &Keys, directory: &Path) -> io::Result<()> {
+/// read. It ends before the next file if `goes_on` says no.
+pub(crate) fn rewrite_all(
+    files: &dyn Files,
+    keys: &Keys,
+    directory: &Path,
+    goes_on: &dyn Fn() -> bool,
+) -> io::Result<()> {
     let temporary = directory.join(TEMPORARY);
     // What a crash has left.
     present(files.remove(&temporary))?;
     let mut rest = vec![directory.to_owned()];
     while let Some(directory) = rest.pop() {
         for entry in files.list(&directory)? {
+            if !goes_on() {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
             let path = directory.join(&entry.name);
             if entry.is_directory {
                 rest.push(path);
@@ -176,7 +184,7 @@ pub(crate) fn rewrite_all(files: &dyn Files, keys: &Keys, directory: &Path) -> i
 }
 
 /// Writes a closed file anew under the current key, unless it lies under it already. The new one is durable under the name
-/// `temporary` before it takes the place of the old one.
+/// `temporary` before it takes the place of the old one; nothing is written unless there is room for both.
 pub(crate) fn rewrite(files: &dyn Files, keys: &Keys, path: &Path, temporary: &Path) -> io::Result<()> {
     present(files.remove(temporary))?;
     let current = keys.load().current().map(super::DataKey::id);
@@ -184,6 +192,8 @@ pub(crate) fn rewrite(files: &dyn Files, keys: &Keys, path: &Path, temporary: &P
         return Ok(());
     }
     let old = read(files, keys, path)?;
+    room_for(files, path, old.length_bytes())?
+        .map_err(|missing| io::Error::new(io::ErrorKind::StorageFull, format!("{}: {missing}", path.display())))?;
     let mut new = create_as(files, keys, temporary, Kind::of(path))?;
     let mut offset = 0;
     while offset < old.length_bytes() {
@@ -302,7 +312,7 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
-    use crate::disk::{Entry, RealFiles, Space};
+    use crate::disk::{Layer, RealFiles};
 
     /// Real files; with the first opening a snapshot takes its name, as it does when it is installed.
     #[derive(Debug)]
@@ -318,10 +328,7 @@ mod tests {
         }
     }
 
-    impl Files for Renaming {
-        fn create(&self, path: &Path) -> io::Result<Box<dyn File>> {
-            RealFiles.create(path)
-        }
+    impl Layer for Renaming {
         fn open(&self, path: &Path) -> io::Result<Box<dyn File>> {
             let left = self.left.load(Ordering::Relaxed);
             self.left.store(left.saturating_sub(1), Ordering::Relaxed);
@@ -331,30 +338,6 @@ mod tests {
                 RealFiles.rename(&from, &to)?;
             }
             RealFiles.open(path)
-        }
-        fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-            RealFiles.rename(from, to)
-        }
-        fn remove(&self, path: &Path) -> io::Result<()> {
-            RealFiles.remove(path)
-        }
-        fn create_directory_all(&self, path: &Path) -> io::Result<()> {
-            RealFiles.create_directory_all(path)
-        }
-        fn remove_directory_all(&self, path: &Path) -> io::Result<()> {
-            RealFiles.remove_directory_all(path)
-        }
-        fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
-            RealFiles.list(path)
-        }
-        fn sync_directory(&self, path: &Path) -> io::Result<()> {
-            RealFiles.sync_directory(path)
-        }
-        fn space(&self, path: &Path) -> io::Result<Space> {
-            RealFiles.space(path)
-        }
-        fn lock(&self, directory: &Path) -> io::Result<Box<dyn Send + Sync>> {
-            RealFiles.lock(directory)
         }
     }
 

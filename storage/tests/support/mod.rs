@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use storage::codec::Profile;
-use storage::disk::{Disk, Disks, Entry, File, Files, KnownDisks, RealFiles, Reserve, Space};
+use storage::disk::{Disk, Disks, File, Files, KnownDisks, Layer, RealFiles, Reserve, Space};
 use storage::seal::{DataKey, KeyId, Keyring, Keys};
 use storage::shard::{Attempt, Checksum, ExtentIndex, ObjectId, ShardIndex, ShardName, ShardWriter, checksum};
 
@@ -180,7 +180,7 @@ impl StagedFiles {
     }
 }
 
-impl Files for StagedFiles {
+impl Layer for StagedFiles {
     fn create(&self, path: &Path) -> io::Result<Box<dyn File>> {
         self.check_writable()?;
         let file = RealFiles.create(path)?;
@@ -200,23 +200,8 @@ impl Files for StagedFiles {
         self.check_writable()?;
         RealFiles.remove(path)
     }
-    fn create_directory_all(&self, path: &Path) -> io::Result<()> {
-        RealFiles.create_directory_all(path)
-    }
-    fn remove_directory_all(&self, path: &Path) -> io::Result<()> {
-        RealFiles.remove_directory_all(path)
-    }
-    fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
-        RealFiles.list(path)
-    }
-    fn sync_directory(&self, path: &Path) -> io::Result<()> {
-        RealFiles.sync_directory(path)
-    }
     fn space(&self, _path: &Path) -> io::Result<Space> {
         self.looks.fetch_add(1, Ordering::Relaxed);
         Ok(Space { total_bytes: 1_000_000, available_bytes: self.free_bytes.load(Ordering::Relaxed) })
-    }
-    fn lock(&self, directory: &Path) -> io::Result<Box<dyn Send + Sync>> {
-        RealFiles.lock(directory)
     }
 }

@@ -54,6 +54,39 @@ fn a_subject_is_whom_it_names() {
 }
 
 #[test]
+fn what_is_denied_below_is_denied_to_what_acts_on_all_of_it() {
+    let over = Condition { not_after: Some(Timestamp(1)), ..Condition::default() };
+    let ended = raft::directory::Effect::Deny { actions: "policy".parse().unwrap() };
+    let world = World::new().allow("user:ann", "owner", "acme").deny("user:ann", "policy", "acme/b/secret");
+    let world = world.deny("group:core", "policy,delete", "acme/a").deny("user:bob", "policy", "acme/c");
+    let world = world.deny("user:ann", "policy", "acme2").add("user:ann", ended, "acme/d", over);
+    let rights = world.rights();
+    let ann = caller(&rights, "user:ann");
+    let decided = |action, prefix: &str| {
+        let (decision, below) = rights.decide_throughout(&ann, action, prefix, NOW);
+        (told(decision), below.map(ToOwned::to_owned))
+    };
+    let at = |place: &str| Some(place.to_owned());
+    assert_eq!(decided(Action::Policy, "acme"), ((false, Some(3)), at("acme/a")), "the first is told");
+    assert_eq!(decided(Action::Policy, "acme/b"), ((false, Some(2)), at("acme/b/secret")));
+    // The namespace itself is the plain decision's.
+    assert_eq!(decided(Action::Policy, "acme/a"), ((false, Some(3)), None));
+    assert_eq!(decided(Action::Policy, "acme/b/secret"), ((false, Some(2)), None));
+    assert_eq!(decided(Action::Policy, "other"), ((false, None), None));
+    // Other actions, people, places and times are no matter.
+    for prefix in ["acme/c", "acme/d", "acme/e"] {
+        assert_eq!(decided(Action::Policy, prefix), ((true, Some(1)), None), "{prefix}");
+    }
+    assert_eq!(decided(Action::Pull, "acme"), ((true, Some(1)), None));
+    let all = World::new().allow("user:ann", "auditor", "").deny("user:ann", "audit", "acme/x").rights();
+    let ann = caller(&all, "user:ann");
+    let (decision, below) = all.decide_throughout(&ann, Action::Audit, "", NOW);
+    assert_eq!((told(decision), below), ((false, Some(2)), Some("acme/x")), "below the root");
+    let (decision, below) = all.decide_throughout(&caller(&all, "operator"), Action::Audit, "", NOW);
+    assert!(decision.allowed && below.is_none());
+}
+
+#[test]
 fn a_user_and_a_robot_of_one_name_are_two() {
     let mut world = World::new().allow("user:ann", "reader", "acme").allow("robot:ci", "reader", "other");
     world.records.robots.insert("ann".to_owned(), super::world::robot());

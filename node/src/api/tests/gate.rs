@@ -196,6 +196,26 @@ async fn every_route_asks_for_its_right_of_everybody() {
 }
 
 #[tokio::test]
+async fn usage_of_a_namespace_is_told_to_whom_no_part_of_it_is_denied() {
+    let rules = rules().deny("reader", &[Action::Pull], "acme/secret");
+    let rig = with_image(rules.rights(), "acme/app").await;
+    for (robot, prefix, status) in [
+        ("reader", "acme", 403),
+        ("reader", "acme/secret", 403),
+        ("reader", "acme/app", 200),
+        ("writer", "acme", 200),
+        ("auditor", "acme", 200),
+    ] {
+        let path = format!("/v2/_regnode/usage/{prefix}");
+        let reply = rig.ask("GET", &path, Some(&basic(robot)), Body::empty()).await;
+        assert_eq!(reply.status.as_u16(), status, "{robot} {prefix}: {reply:?}");
+    }
+    // The history of a repository is not about what is below its name.
+    let history = "/v2/_regnode/history/acme/app/v1";
+    rig.ask("GET", history, Some(&basic("reader")), Body::empty()).await.expect(200);
+}
+
+#[tokio::test]
 async fn who_may_not_see_a_repository_cannot_tell_whether_it_exists() {
     let full = with_image(rules().rights(), "acme/app").await;
     let empty = Rig::guarded(rules().rights()).await;

@@ -99,6 +99,11 @@ impl Reply {
 
 impl Rig {
     async fn start() -> Self {
+        Self::with(ApiOptions::default()).await
+    }
+
+    /// One that gives up silent clients soon: nothing that takes its time may be sent to it on a busy machine.
+    async fn impatient() -> Self {
         Self::with(ApiOptions { idle_body_timeout: Duration::from_millis(200), ..ApiOptions::default() }).await
     }
 

@@ -92,7 +92,7 @@ impl Two {
     pub(super) async fn guarded(operator: Operator, others: Arc<dyn DirectoryRecords>, wards: [Ward; 2]) -> Self {
         let (network, source) = (MemoryNetwork::default(), FixedSource::of(&[1, 2]));
         source.change(2, |record| record.region = US);
-        let options = || ApiOptions { idle_body_timeout: Duration::from_millis(500), ..ApiOptions::default() };
+        let options = || ApiOptions { idle_body_timeout: Duration::from_secs(2), ..ApiOptions::default() };
         let rig = async |id, region, directory, ward| {
             let node = TestNode::prepare(&network, &source, id, Trust::Claim, 1_000_000).await;
             let mut rig = Rig::of_ward(node, region, directory, options(), ward).await;

@@ -89,7 +89,7 @@ async fn chunks_in_order_and_out_of_order() {
 
 #[tokio::test]
 async fn wrong_lengths_commit_nothing() {
-    let rig = Rig::start().await;
+    let rig = Rig::impatient().await;
     let location = rig.begin("a").await;
     let both = [("content-range", "0-9"), ("content-length", "11")];
     rig.send(Method::PATCH, &location, &both, "12345678901").await.expect_error(400, "SIZE_INVALID");

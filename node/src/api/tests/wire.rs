@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use http::Method;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+use tokio::task::JoinHandle;
 
 use super::callers::LOCAL;
 use super::{Rig, content, sha256};
@@ -12,14 +15,19 @@ use crate::serve::Client;
 
 impl Rig {
     fn connect(&self) -> DuplexStream {
+        self.open().0
+    }
+
+    /// A connection, and what ends with it.
+    fn open(&self) -> (DuplexStream, JoinHandle<()>) {
         let (near, far) = tokio::io::duplex(16 << 10);
         let router = self.router.clone().layer(axum::Extension(Client::at(LOCAL)));
         let service = TowerToHyperService::new(router);
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .serve_connection(TokioIo::new(far), service);
-        tokio::spawn(connection);
-        near
+        // How it ends is for the client to see.
+        (near, tokio::spawn(connection.map(drop)))
     }
 }
 
@@ -35,6 +43,15 @@ async fn head(stream: &mut DuplexStream) -> String {
         text.push(tokio::time::timeout(Duration::from_secs(10), stream.read_u8()).await.unwrap().unwrap());
     }
     String::from_utf8(text).unwrap().to_ascii_lowercase()
+}
+
+/// Begins an upload, and a request that adds so many bytes to it. Says where it is.
+async fn announce(stream: &mut DuplexStream, length: usize) -> String {
+    let answer = ask(stream, "POST /v2/a/blobs/uploads/ HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").await;
+    let location = answer.lines().find_map(|line| line.strip_prefix("location: ")).unwrap().to_owned();
+    let request = format!("PATCH {location} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    location
 }
 
 #[tokio::test]
@@ -93,12 +110,25 @@ async fn heads_have_lengths_and_no_bodies() {
 #[tokio::test]
 async fn a_body_that_is_cut_off_commits_nothing() {
     let rig = Rig::start().await;
-    let mut stream = rig.connect();
-    let answer = ask(&mut stream, "POST /v2/a/blobs/uploads/ HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").await;
-    let location = answer.lines().find_map(|line| line.strip_prefix("location: ")).unwrap().to_owned();
-    let request = format!("PATCH {location} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
+    let (mut stream, connection) = rig.open();
+    let location = announce(&mut stream, 1_000_000).await;
     stream.write_all(&content(500_000)).await.unwrap();
     drop(stream);
+    connection.await.unwrap();
+    assert_eq!(rig.get(&location).await.expect(204).header("range"), "0-0");
+    let finish = format!("{location}?digest={}", sha256(b"abc"));
+    rig.send(Method::PUT, &finish, &[], "abc").await.expect(201);
+}
+
+#[tokio::test]
+async fn a_client_that_falls_silent_is_told_so_and_its_connection_ends() {
+    let rig = Rig::impatient().await;
+    let (mut stream, connection) = rig.open();
+    let location = announce(&mut stream, 1000).await;
+    stream.write_all(&content(500)).await.unwrap();
+    let answer = head(&mut stream).await;
+    assert!(answer.starts_with("http/1.1 408"), "{answer}");
+    connection.await.unwrap();
+    assert!(stream.write_all(&content(500)).await.is_err(), "it is too late for the rest");
     assert_eq!(rig.get(&location).await.expect(204).header("range"), "0-0");
 }

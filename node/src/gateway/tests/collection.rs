@@ -21,9 +21,9 @@ async fn what_was_deleted_goes_down_to_the_last_shard_file() {
     let gone = push_image(&gateway, &repository(), &content(700), "gone").await;
     let inline = push_image(&gateway, &repository(), b"tiny", "inline").await;
     let blob = sha256(&content(700));
-    let tags = vec![("gone".parse().unwrap(), gone.clone())];
+    let tags = vec![("gone".parse().unwrap(), gone)];
     assert_eq!(delete(&gateway, &repository(), gone).await, Response::Deleted { tags }, "its tag goes with it");
-    let tags = vec![("inline".parse().unwrap(), inline.clone())];
+    let tags = vec![("inline".parse().unwrap(), inline)];
     assert_eq!(delete(&gateway, &repository(), inline).await, Response::Deleted { tags }, "its tag goes with it");
     Office::open(&gateway, &directory).work(&gateway, 60).await;
     assert!(world.view().blob(&blob).unwrap().is_some(), "an operator may take the deletion back");

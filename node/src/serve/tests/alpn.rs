@@ -41,7 +41,7 @@ fn answers() -> (AlpnAnswers, CertificateDer<'static>) {
         .unwrap();
     config.alpn_protocols = vec![ACME_TLS.to_vec()];
     let config = Arc::new(config);
-    let find = move |domain: String| {
+    let find = move |domain: String, _| {
         let found = (domain == "a.example").then(|| Arc::clone(&config));
         Box::pin(async move { found }) as crate::environment::BoxFuture<'static, _>
     };

@@ -183,13 +183,15 @@ async fn a_client_that_reads_nothing_of_its_answer_is_let_go() {
 #[tokio::test]
 async fn a_client_that_reads_slowly_is_served() {
     let (router, dropped) = endless();
-    let server = start(router, impatient()).await;
+    // A busy machine adds to the client's pauses: each is far shorter than the stall, all together are longer.
+    let patience = Patience { idle: Duration::from_secs(2), stall: Duration::from_secs(2) };
+    let server = start(router, Limits { patience: Some(patience), ..Limits::clients(64) }).await;
     let mut stream = connect(server.address).await;
     stream.write_all(REQUEST).await.unwrap();
     let mut bytes = vec![0; 4 << 20];
     for _ in 0..8 {
         timeout(DEADLINE, stream.read_exact(&mut bytes)).await.unwrap().unwrap();
-        sleep(Duration::from_millis(150)).await;
+        sleep(Duration::from_millis(350)).await;
     }
     assert!(timeout(Duration::from_millis(1), dropped.notified()).await.is_err());
     server.end().await;

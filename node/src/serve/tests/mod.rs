@@ -120,7 +120,7 @@ async fn clients_are_served_over_tls_and_a_silent_handshake_holds_up_nobody() {
     let opened = CertificateFiles::open(files, paths, clock, None).unwrap();
     let protection = Protection::Tls(opened.config(), None);
     let router = Router::new().route("/", get(|| async { "hello" }));
-    let limits = Limits { handshake_timeout: Duration::from_millis(300), ..Limits::local() };
+    let limits = Limits { handshake_timeout: Duration::from_secs(2), ..Limits::local() };
     let server = start_with(router, limits, DEADLINE, protection).await;
     let mut silent = connect(server.address).await;
 
@@ -209,9 +209,9 @@ async fn whoever_says_nothing_is_let_go() {
 
 #[tokio::test]
 async fn a_request_may_take_longer_than_a_silence() {
-    let limits = Limits { header_timeout: Duration::from_millis(100), ..Limits::local() };
+    let limits = Limits { header_timeout: Duration::from_millis(500), ..Limits::local() };
     let handler = get(|| async {
-        tokio::time::sleep(Duration::from_millis(400)).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
         "at last"
     });
     let server = start(Router::new().route("/", handler), limits, DEADLINE).await;

@@ -65,6 +65,7 @@ fn facts(nodes: &[NodeStatus]) -> Facts<'_> {
         copies: &[],
         residency: &[],
         audit: None,
+        resealing: None,
         removals_held: None,
         low_space_percent: 10,
         certificates: &[],

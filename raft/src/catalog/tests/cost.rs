@@ -45,8 +45,8 @@ impl Engine for Counting {
         self.engine.checkpoint(directory)
     }
 
-    fn rewrite(&self) -> Result<(), EngineError> {
-        self.engine.rewrite()
+    fn rewrite(&self, goes_on: &dyn Fn() -> bool) -> Result<(), EngineError> {
+        self.engine.rewrite(goes_on)
     }
 
     fn seals(&self) -> Result<Seals, EngineError> {

@@ -258,4 +258,14 @@ pub enum AccessRefusal {
         /// By what he is known there.
         vouched: String,
     },
+    /// Somebody else has changed who may do what meanwhile.
+    #[error(
+        "who may do what has changed meanwhile, from version {made_from} to {version}: nothing was done, try again"
+    )]
+    Changed {
+        /// Version by which the change was judged.
+        made_from: u64,
+        /// Version of now.
+        version: u64,
+    },
 }

@@ -108,9 +108,9 @@ fn dispatch(context: &mut Context<'_, '_>, command: Command) -> Outcome {
         Command::AddGroup { name, description } => access::add_group(context, name, description),
         Command::RemoveGroup { name } => access::remove_group(context, name),
         Command::SetRole { name, description, actions } => {
-            access::set_role(context, &name, &RoleRecord { description, actions })
+            access::set_role(context, &name, &RoleRecord { description, actions }, None)
         }
-        Command::RemoveRole { name } => access::remove_role(context, name),
+        Command::RemoveRole { name } => access::remove_role(context, name, None),
         Command::AddRobot { name, description, groups, lifetime_seconds } => {
             access::add_robot(context, name, access::NewRobot { description, groups, lifetime_seconds })
         }
@@ -128,9 +128,9 @@ fn dispatch(context: &mut Context<'_, '_>, command: Command) -> Outcome {
         Command::AddBinding { subject, effect, namespace, condition, note, by } => {
             let (created, created_by) = (context.now, by);
             let binding = BindingRecord { subject, effect, namespace, condition, note, created, created_by };
-            access::add_binding(context, binding)
+            access::add_binding(context, binding, None)
         }
-        Command::RemoveBinding { id } => access::remove_binding(context, id),
+        Command::RemoveBinding { id } => access::remove_binding(context, id, None),
         Command::SetIssuer { name, record } => access::set_issuer(context, name, record),
         Command::RemoveIssuer { name } => access::remove_issuer(context, name),
         Command::AddSigningKey { key, signs_after_seconds, others_retire_after_seconds } => {
@@ -145,5 +145,6 @@ fn dispatch(context: &mut Context<'_, '_>, command: Command) -> Outcome {
         Command::Authority(command) => authority::apply(context, command),
         Command::SetDomain { domain, namespace } => domain::set(context, domain, namespace),
         Command::RemoveDomain { domain } => domain::remove(context, &domain),
+        Command::Judged { made_from, change } => access::judged(context, made_from, change),
     }
 }

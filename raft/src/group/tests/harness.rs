@@ -109,6 +109,9 @@ impl Transport for End {
     ) -> BoxFuture<'a, Result<Bytes, TransportError>> {
         Box::pin(async move {
             assert_eq!(group, GROUP);
+            if address.is_empty() {
+                return Err(TransportError::Unreachable("its address is not known".to_owned()));
+            }
             assert_eq!(address, format!("node-{target}"));
             assert!(request.len() <= crate::group::MESSAGE_LIMIT_BYTES);
             let hash = blake3::hash(&request).to_hex();

@@ -9,6 +9,7 @@ mod hostile_snapshot;
 mod retired;
 mod sealed;
 mod storage_suite;
+mod stranger;
 mod takeover;
 mod toy;
 mod witness;

@@ -1,10 +1,13 @@
 //! Groups whose nodes seal their files, each under keys of its own: snapshots between them, restarts, and keys that change.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use storage::disk::{Files, RealFiles};
 use storage::kv::{Engines, MemoryEngines, RocksEngines};
 use storage::seal::{DataKey, KeyId, Keyring, Keys, Seals, survey};
+use tokio::time::{Instant, timeout};
 
 use super::harness::{Cluster, Machines, Node, leader, retry, wait_for};
 use super::toy::{count, value};
@@ -16,10 +19,10 @@ fn ring(numbers: &[u8], current: u8) -> Keyring {
 }
 
 fn keys(number: u8) -> Keys {
-    let next = std::sync::atomic::AtomicU64::new(0);
+    let next = AtomicU64::new(0);
     Keys::new(ring(&[number], number), move |bytes| {
         bytes.fill(number);
-        bytes[..8].copy_from_slice(&next.fetch_add(1, std::sync::atomic::Ordering::Relaxed).to_le_bytes());
+        bytes[..8].copy_from_slice(&next.fetch_add(1, Ordering::Relaxed).to_le_bytes());
     })
 }
 
@@ -125,5 +128,41 @@ async fn after_a_rewrite_nothing_of_a_replica_needs_the_old_key() {
     node.group.read_barrier().await.unwrap();
     assert_eq!(count(node.group.state().as_ref()), 101);
     assert!(node.group.status().snapshot_index.is_some());
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_ends_while_it_is_written_anew_is_closed_after_it() {
+    let mut cluster = Cluster::new(Machines::rocks());
+    // Whoever begins a file takes its time, on and off.
+    let (next, slow) = (AtomicU64::new(0), Arc::new(AtomicBool::new(false)));
+    let slowed = Arc::clone(&slow);
+    let own = Keys::new(ring(&[1], 1), move |bytes| {
+        bytes.fill(1);
+        bytes[..8].copy_from_slice(&next.fetch_add(1, Ordering::Relaxed).to_le_bytes());
+        let begun = Instant::now();
+        while slowed.load(Ordering::SeqCst) && begun.elapsed() < Duration::from_millis(200) {
+            std::hint::spin_loop();
+        }
+    });
+    cluster.engines.insert(1, Arc::new(RocksEngines::new(own.clone())));
+    let node = cluster.start(1).await;
+    node.group.initialize().await.unwrap();
+    for number in 0..50 {
+        node.set(&format!("key-{number}"), vec![7; 2000]).await.unwrap();
+    }
+    own.swap(ring(&[1, 9], 9));
+    slow.store(true, Ordering::SeqCst);
+    let rewriting = async { tokio::join!(node.group.rewrite(), node.log.rewrite()) };
+    timeout(Duration::from_millis(100), rewriting).await.unwrap_err();
+    node.stop().await;
+    slow.store(false, Ordering::SeqCst);
+    // An engine that is still open cannot be opened.
+    let node = cluster.start(1).await;
+    node.group.read_barrier().await.unwrap();
+    assert_eq!(count(node.group.state().as_ref()), 50);
+    node.group.rewrite().await.unwrap();
+    node.log.rewrite().await.unwrap();
+    assert!(only(&seals(&cluster, 1), 9));
     node.stop().await;
 }

@@ -75,6 +75,7 @@ async fn check_takeover(machines: Machines) {
     assert_eq!(shows(&third, "first").unwrap(), "third");
     // Those that were given up run on behind the cut.
     nodes[1].set("unheard", "later").await.unwrap();
+    nodes[0].group.read_barrier().await.unwrap();
     cluster.net.heal();
     let joined = || nodes.iter().all(|node| node.group.incarnation() == incarnation);
     wait_for("the old majority to notice", joined).await;
@@ -244,14 +245,16 @@ impl Stores {
     }
 }
 
-/// Three nodes that have stopped, the third without knowing that the last entries were committed.
+/// Three nodes that have stopped, each of which has heard of everything.
 async fn stopped_cluster() -> Cluster {
     let cluster = Cluster::new(Machines::rocks());
     let nodes = cluster.start_voters(3).await;
     for number in 0..10 {
         nodes[0].set("kept", format!("{number}")).await.unwrap();
     }
-    nodes[2].group.read_barrier().await.unwrap();
+    for node in &nodes {
+        node.group.read_barrier().await.unwrap();
+    }
     for node in nodes {
         node.stop().await;
     }

@@ -2,6 +2,7 @@
 
 use storage::switch;
 
+use super::judged::refuse_version;
 use super::role::{check_actions, refuse_unknown};
 use super::{PAGE, changed, counted};
 use crate::directory::access::{AccessRefusal, BindingId, BindingRecord, Effect, StoredBinding, Subject, check_text};
@@ -17,10 +18,17 @@ use crate::table::Table;
 
 /// Adds a binding. A repetition of the request gets the same answer, also after the binding was removed: it does not come
 /// back by it.
-pub(in crate::directory::apply) fn add(context: &mut Context<'_, '_>, binding: BindingRecord) -> Outcome {
+pub(in crate::directory::apply) fn add(
+    context: &mut Context<'_, '_>,
+    binding: BindingRecord,
+    judged: Option<u64>,
+) -> Outcome {
     let Some(count) = counted(context)? else { return Ok(Err(Refusal::NotFounded)) };
     if let Some(id) = BindingRequests::get(context.state, &context.request)? {
         return Ok(Ok(Response::Bound { id }));
+    }
+    if let Some(refusal) = refuse_version(context, judged)? {
+        return Ok(Err(refusal));
     }
     if !is_prefix(&binding.namespace) {
         return Ok(Err(Refusal::NamespaceInvalid(binding.namespace)));
@@ -40,12 +48,19 @@ pub(in crate::directory::apply) fn add(context: &mut Context<'_, '_>, binding: B
 }
 
 /// Removes a binding. One that was removed before stays so: its id was never given to another one.
-pub(in crate::directory::apply) fn remove(context: &mut Context<'_, '_>, id: BindingId) -> Outcome {
+pub(in crate::directory::apply) fn remove(
+    context: &mut Context<'_, '_>,
+    id: BindingId,
+    judged: Option<u64>,
+) -> Outcome {
     let Some(stored) = Bindings::get(context.state, &id)? else {
         let next = counted(context)?.unwrap_or_default().next_binding;
         let removed = BindingId(0) < id && id < next;
         return Ok(if removed { Ok(Response::Done) } else { Err(AccessRefusal::BindingUnknown(id).into()) });
     };
+    if let Some(refusal) = refuse_version(context, judged)? {
+        return Ok(Err(refusal));
+    }
     if switch::broken("directory.binding.keep_removed") {
         return Ok(Ok(Response::Done));
     }

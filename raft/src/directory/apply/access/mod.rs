@@ -11,6 +11,7 @@ mod binding;
 mod first;
 mod group;
 mod issuer;
+mod judged;
 mod membership;
 mod robot;
 mod role;
@@ -23,6 +24,7 @@ pub(super) use binding::{add as add_binding, remove as remove_binding};
 pub(super) use first::{check as check_first, make as make_first};
 pub(super) use group::{add as add_group, remove as remove_group};
 pub(super) use issuer::{remove as remove_issuer, set as set_issuer};
+pub(super) use judged::apply as judged;
 pub(super) use membership::regroup;
 pub(super) use robot::{
     NewRobot, RobotChange, add as add_robot, distrust, remove as remove_robot, set as set_robot, trust,

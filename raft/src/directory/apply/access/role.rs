@@ -1,5 +1,6 @@
 //! Roles besides those that are built in.
 
+use super::judged::refuse_version;
 use super::{binding, changed, check_name, counted};
 use crate::directory::access::{AccessRefusal, Actions, BUILT_IN_ROLES, RoleRecord, built_in_role, check_text};
 use crate::directory::apply::{Context, Outcome};
@@ -11,7 +12,12 @@ use crate::machine::ApplyError;
 use crate::table::Table;
 
 /// Adds a role or changes it: for all who have it.
-pub(in crate::directory::apply) fn set(context: &mut Context<'_, '_>, name: &String, role: &RoleRecord) -> Outcome {
+pub(in crate::directory::apply) fn set(
+    context: &mut Context<'_, '_>,
+    name: &String,
+    role: &RoleRecord,
+    judged: Option<u64>,
+) -> Outcome {
     if counted(context)?.is_none() {
         return Ok(Err(Refusal::NotFounded));
     }
@@ -23,6 +29,9 @@ pub(in crate::directory::apply) fn set(context: &mut Context<'_, '_>, name: &Str
         return Ok(Err(AccessRefusal::TooManyRoles(ROLES_MAX as u64).into()));
     }
     if present.as_ref() != Some(role) {
+        if let Some(refusal) = refuse_version(context, judged)? {
+            return Ok(Err(refusal));
+        }
         Roles::put(context.state, name, role);
         changed(context, |_| {})?;
     }
@@ -30,11 +39,14 @@ pub(in crate::directory::apply) fn set(context: &mut Context<'_, '_>, name: &Str
 }
 
 /// Removes a role that no binding gives: looks at all of them, which the limits bound.
-pub(in crate::directory::apply) fn remove(context: &mut Context<'_, '_>, name: String) -> Outcome {
+pub(in crate::directory::apply) fn remove(context: &mut Context<'_, '_>, name: String, judged: Option<u64>) -> Outcome {
     if built_in_role(&name).is_some() {
         return Ok(Err(AccessRefusal::RoleBuiltIn(name).into()));
     }
     if Roles::contains(context.state, &name)? {
+        if let Some(refusal) = refuse_version(context, judged)? {
+            return Ok(Err(refusal));
+        }
         if let Some((binding, subject)) = binding::giving(context, &name)? {
             return Ok(Err(AccessRefusal::RoleBound { role: name, binding, subject }.into()));
         }

@@ -5,6 +5,7 @@ mod binding;
 mod founding;
 mod group;
 mod issuer;
+mod judged;
 mod limits;
 mod model;
 mod robot;

@@ -147,6 +147,40 @@ pub(super) fn commands() -> Vec<Command> {
     ]
 }
 
+/// Every change that is judged.
+pub(super) fn judged() -> Vec<Command> {
+    let binding = JudgedChange::AddBinding {
+        subject: Subject::Group("core".to_owned()),
+        effect: Effect::Allow { role: "writer".to_owned() },
+        namespace: "acme/prod".to_owned(),
+        condition: condition(),
+        note: "until the audit".to_owned(),
+        by: "user:admin".to_owned(),
+    };
+    let role = JudgedChange::SetRole {
+        name: "promoter".to_owned(),
+        description: "moves tags".to_owned(),
+        actions: Actions::of(&[Action::Pull, Action::Tag]),
+    };
+    let changes = [
+        role,
+        JudgedChange::RemoveRole { name: "promoter".to_owned() },
+        binding,
+        JudgedChange::RemoveBinding { id: BindingId(300) },
+    ];
+    changes.map(|change| Command::Judged { made_from: 300, change }).into()
+}
+
+/// A new variant does not compile until it has a sample.
+pub(super) fn judged_name(change: &JudgedChange) -> &'static str {
+    match change {
+        JudgedChange::SetRole { .. } => "judged-set-role",
+        JudgedChange::RemoveRole { .. } => "judged-remove-role",
+        JudgedChange::AddBinding { .. } => "judged-add-binding",
+        JudgedChange::RemoveBinding { .. } => "judged-remove-binding",
+    }
+}
+
 /// Every refusal.
 pub(super) fn refusals() -> Vec<AccessRefusal> {
     let (name, subject) = (|| "anna".to_owned(), || Subject::User("anna".to_owned()));
@@ -202,6 +236,7 @@ pub(super) fn refusals() -> Vec<AccessRefusal> {
             user: name(),
             vouched: "email of https://token.example.com".to_owned(),
         },
+        AccessRefusal::Changed { made_from: 300, version: 302 },
     ]
 }
 
@@ -254,6 +289,7 @@ pub(super) fn refusal_name(refusal: &AccessRefusal) -> &'static str {
         AccessRefusal::TooManyRegrouped { .. } => "too-many-regrouped",
         AccessRefusal::RegroupedTwice(_) => "regrouped-twice",
         AccessRefusal::IssuerHasUsers { .. } => "issuer-has-users",
+        AccessRefusal::Changed { .. } => "changed",
     }
 }
 

@@ -41,6 +41,7 @@ fn commands() -> Vec<Command> {
     commands.extend(access::commands());
     commands.extend(certificate::commands().into_iter().map(Command::Certificate));
     commands.extend(domain::commands());
+    commands.extend(access::judged());
     commands
 }
 
@@ -133,6 +134,7 @@ fn command_name(command: &Command) -> &'static str {
         Command::NoteAuditHead { .. } => "note-audit-head",
         Command::SetDomain { .. } => "set-domain",
         Command::RemoveDomain { .. } => "remove-domain",
+        Command::Judged { change, .. } => access::judged_name(change),
         Command::Certificate(command) => certificate::command_name(command),
         Command::Regroup { .. } => "regroup",
         Command::Trust { .. } => "trust",
