@@ -80,6 +80,8 @@ struct Shared {
 /// Something cannot be rewritten.
 #[derive(Clone, Debug)]
 struct Waiting {
+    /// What was wanted then.
+    wanted: Wanted,
     hindrance: Hindrance,
     /// Since when nothing else was the case.
     since: Instant,
@@ -104,10 +106,16 @@ impl Shared {
         look(walk)
     }
 
-    fn wait_for(&self, what: Option<Hindrance>) {
+    fn wait_for(&self, wanted: Wanted, what: Option<Hindrance>) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let since = waiting.as_ref().filter(|before| !before.hindrance.passes).map(|before| before.since);
-        *waiting = what.map(|hindrance| Waiting { hindrance, since: since.unwrap_or_else(Instant::now) });
+        *waiting = what.map(|hindrance| Waiting { wanted, hindrance, since: since.unwrap_or_else(Instant::now) });
+    }
+
+    /// What is waited for; nothing if something else is wanted since.
+    fn waiting(&self) -> Option<Waiting> {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.clone().filter(|waiting| self.vault.wanted() == Some(waiting.wanted))
     }
 }
 
@@ -149,18 +157,16 @@ impl Reseal {
         if self.shared.vault.is_settled() {
             return State::Settled;
         }
-        let waiting = self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.as_ref().map_or(State::Working, |waiting| State::Waiting(waiting.hindrance.text.clone()))
+        self.shared.waiting().map_or(State::Working, |waiting| State::Waiting(waiting.hindrance.text))
     }
 
     /// What an operator has to see to: why something cannot be rewritten, if that has been so for a while and does not go
     /// by itself.
     #[must_use]
     pub fn stuck(&self) -> Option<String> {
-        let waiting = self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let stuck = |waiting: &&Waiting| !waiting.hindrance.passes && waiting.since.elapsed() >= STUCK;
-        let stuck = waiting.as_ref().filter(stuck).filter(|_| !self.shared.vault.is_settled());
-        stuck.map(|waiting| waiting.hindrance.text.clone())
+        let stuck = |waiting: &Waiting| !waiting.hindrance.passes && waiting.since.elapsed() >= STUCK;
+        let stuck = self.shared.waiting().filter(stuck).filter(|_| !self.shared.vault.is_settled());
+        stuck.map(|waiting| waiting.hindrance.text)
     }
 
     /// What the shard files lie under, as far as they were counted, and whether all were.
@@ -216,7 +222,7 @@ async fn keep(shared: Arc<Shared>) {
             Some((before, begun)) if before == wanted => begun,
             _ => {
                 (progress, pause) = (Progress::default(), RETRY_MIN);
-                shared.wait_for(None);
+                shared.wait_for(wanted, None);
                 since.insert((wanted, Instant::now())).1
             }
         };
@@ -235,7 +241,7 @@ async fn keep(shared: Arc<Shared>) {
         }
         match trouble {
             None => settle(&shared, wanted).await,
-            Some(hindrance) => shared.wait_for(Some(hindrance)),
+            Some(hindrance) => shared.wait_for(wanted, Some(hindrance)),
         }
         if !shared.vault.is_settled() {
             sleep(pause).await;
@@ -306,12 +312,12 @@ async fn settle(shared: &Shared, wanted: Wanted) {
     let vault = shared.vault.clone();
     match shared.exec.run(move || vault.settle(wanted)).await {
         Ok(()) => {
-            shared.wait_for(None);
+            shared.wait_for(wanted, None);
             info!(key = ?wanted.under(), "everything that this node keeps is encrypted as it is configured");
         }
         Err(error) => {
             warn!(%error, "older data keys cannot be forgotten");
-            shared.wait_for(Some(Hindrance { text: error.to_string(), passes: false }));
+            shared.wait_for(wanted, Some(Hindrance { text: error.to_string(), passes: false }));
         }
     }
 }

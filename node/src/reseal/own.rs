@@ -102,10 +102,12 @@ impl Content for OwnContent {
             if of_catalog {
                 results.push(catalog.rewrite().await);
             }
-            match results.into_iter().find_map(Result::err) {
-                None => Ok(()),
-                Some(error) if lacks_room(&error) => Err(Failed::NoRoom(told(&error))),
-                Some(error) => Err(Failed::Other(told(&error))),
+            // What lacks room alone is tried again sooner than what is stuck.
+            let (lacking, stuck): (Vec<_>, Vec<_>) = results.into_iter().filter_map(Result::err).partition(lacks_room);
+            match (stuck.first(), lacking.first()) {
+                (Some(error), _) => Err(Failed::Other(told(error))),
+                (None, Some(error)) => Err(Failed::NoRoom(told(error))),
+                (None, None) => Ok(()),
             }
         })
     }

@@ -99,7 +99,9 @@ impl LogStore {
         // Whoever closes the log waits for it.
         let rewriting = Arc::clone(&self.rewriting).lock_owned().await;
         let rewrite = move |goes_on: &dyn Fn() -> bool| {
+            // The engine is let go of first: then it may be closed.
             let _until_the_end = rewriting;
+            let engine = engine;
             engine.rewrite(goes_on)
         };
         Ok(self.exec.run_while(rewrite).await?)

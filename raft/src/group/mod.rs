@@ -190,7 +190,8 @@ impl<M: Machine> Group<M> {
     /// Writes the state and its snapshot anew, so that nothing of them is left under another key than the current one. They
     /// are used meanwhile, but for a moment in which writes wait. What came in between, a snapshot that was just being
     /// taken or received, may still be under the old key: ask `storage::seal::survey`, and repeat. It is broken off when
-    /// the future is dropped, which [`shutdown`](Self::shutdown) waits for, and when the replica joins another incarnation.
+    /// the future is dropped, for which [`shutdown`](Self::shutdown) waits some seconds, and when the replica joins another
+    /// incarnation; a table that is being compacted is brought to its end first.
     ///
     /// # Errors
     /// When the engine or the file system fails, or has no room for it; some of it is written anew then.

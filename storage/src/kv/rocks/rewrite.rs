@@ -10,12 +10,15 @@ use std::io;
 use std::mem::replace;
 use std::sync::PoisonError;
 
-use rocksdb::{BottommostLevelCompaction, CompactOptions, DB, LiveFile};
+use rocksdb::{BottommostLevelCompaction, CompactOptions, DB, LiveFile, ReadOptions};
 
 use super::{Open, RocksEngine};
 use crate::disk::{Files, RealFiles, room_for};
 use crate::kv::{Column, EngineError};
 use crate::seal::{self, DataKey, KeyId};
+
+/// Bytes that are read before it is asked again whether anybody waits for it.
+const BYTES_UNASKED: usize = 1 << 20;
 
 impl RocksEngine {
     /// Writes all of it anew that does not lie under the current key.
@@ -29,7 +32,8 @@ impl RocksEngine {
         let current = self.current_key();
         for column in self.columns {
             match self.compact(*column, current, goes_on) {
-                // RocksDB stops its background work after some errors: opening it anew ends that, too.
+                // RocksDB stops its background work after some errors: opening it anew ends that, too, if nothing came in
+                // meanwhile that it would have to write out first.
                 Err(stuck @ EngineError::Engine { .. }) if goes_on() => return self.open_anew().and(Err(stuck)),
                 result => result?,
             }
@@ -59,9 +63,11 @@ impl RocksEngine {
                 let text = format!("{} stays as it is: RocksDB cannot compact it", stale.name.trim_start_matches('/'));
                 return Err(self.failed(text));
             }
-            let room = room_for(self.shared.files.as_ref(), &self.path, bytes_beside(stale, &tables));
+            let step = Step::of(stale, &tables);
+            let room = room_for(self.shared.files.as_ref(), &self.path, step.bytes);
             room.map_err(|error| self.failed(error))?
                 .map_err(|missing| EngineError::NoRoom { path: self.path.clone(), missing })?;
+            self.read_through(&db, column, &step, goes_on)?;
             let mut options = CompactOptions::default();
             // Beside the others, so that nobody's writes wait for the whole of it.
             options.set_exclusive_manual_compaction(false);
@@ -70,6 +76,37 @@ impl RocksEngine {
             let (start, end) = (stale.start_key.as_deref(), stale.end_key.as_deref());
             db.compact_range_cf_opt(self.column(&db, column)?, start, end, &options);
         }
+    }
+
+    /// Reads all that a step reads. A compaction that meets damage stops the engine, writes included, and with it the node,
+    /// which would meet it again after each start. So the table stays as it is, and whoever asks is told.
+    fn read_through(
+        &self,
+        db: &DB,
+        column: Column,
+        step: &Step<'_>,
+        goes_on: &dyn Fn() -> bool,
+    ) -> Result<(), EngineError> {
+        let mut options = ReadOptions::default();
+        options.fill_cache(false);
+        #[expect(deprecated, reason = "for its meaning, not its speed: what is deleted is read, too")]
+        options.set_ignore_range_deletions(true);
+        let mut iterator = db.raw_iterator_cf_opt(self.column(db, column)?, options);
+        match step.start {
+            Some(start) => iterator.seek(start),
+            None => iterator.seek_to_first(),
+        }
+        let mut read = 0_usize;
+        while let Some(key) = iterator.key().filter(|key| step.end.is_none_or(|end| *key <= end)) {
+            read += key.len() + iterator.value().map_or(0, <[u8]>::len);
+            if read > BYTES_UNASKED {
+                self.check(goes_on)?;
+                read = 0;
+            }
+            iterator.next();
+        }
+        let name = step.name.trim_start_matches('/');
+        iterator.status().map_err(|error| self.failed(format!("{name} stays as it is: it cannot be read: {error}")))
     }
 
     /// A table that lies under another key than this one, and than the newest there is.
@@ -138,25 +175,45 @@ impl RocksEngine {
     }
 }
 
-/// Bytes that compacting a table writes at most, beside all there is: its own, and those of all tables that overlap with
-/// it. Of the first level, whose tables overlap with each other, RocksDB takes all that hang together.
-fn bytes_beside(table: &LiveFile, tables: &[LiveFile]) -> u64 {
-    let (mut start, mut end) = (table.start_key.as_deref(), table.end_key.as_deref());
-    let overlaps = |other: &LiveFile, start: Option<&[u8]>, end: Option<&[u8]>| {
-        (other.end_key.is_none() || start.is_none() || other.end_key.as_deref() >= start)
-            && (other.start_key.is_none() || end.is_none() || other.start_key.as_deref() <= end)
-    };
-    let mut grows = true;
-    while grows {
-        grows = false;
-        for other in tables.iter().filter(|other| other.level == 0) {
-            if overlaps(other, start, end) && (other.start_key.as_deref() < start || other.end_key.as_deref() > end) {
-                (start, end) = (start.min(other.start_key.as_deref()), end.max(other.end_key.as_deref()));
-                grows = true;
+/// What compacting a table takes: its own keys, and those of all tables that overlap with it. Of the first level, whose tables
+/// overlap with each other, RocksDB takes all that hang together.
+struct Step<'a> {
+    name: &'a str,
+    start: Option<&'a [u8]>,
+    end: Option<&'a [u8]>,
+    /// Bytes that it writes at most, beside all there is.
+    bytes: u64,
+}
+
+impl<'a> Step<'a> {
+    fn of(table: &'a LiveFile, tables: &'a [LiveFile]) -> Self {
+        let (mut start, mut end) = (table.start_key.as_deref(), table.end_key.as_deref());
+        let overlaps = |other: &LiveFile, start: Option<&[u8]>, end: Option<&[u8]>| {
+            (other.end_key.is_none() || start.is_none() || other.end_key.as_deref() >= start)
+                && (other.start_key.is_none() || end.is_none() || other.start_key.as_deref() <= end)
+        };
+        let mut grows = true;
+        while grows {
+            grows = false;
+            for other in tables.iter().filter(|other| other.level == 0) {
+                if overlaps(other, start, end) && (other.start_key.as_deref() < start || other.end_key.as_deref() > end)
+                {
+                    (start, end) = (start.min(other.start_key.as_deref()), end.max(other.end_key.as_deref()));
+                    grows = true;
+                }
             }
         }
+        let taken = || tables.iter().filter(|other| overlaps(other, start, end));
+        Self {
+            name: &table.name,
+            start: taken().map(|other| other.start_key.as_deref()).min().flatten(),
+            end: taken()
+                .map(|other| other.end_key.as_deref())
+                .collect::<Option<Vec<_>>>()
+                .and_then(|ends| ends.into_iter().max()),
+            bytes: taken().map(|other| other.size as u64).sum(),
+        }
     }
-    tables.iter().filter(|other| overlaps(other, start, end)).map(|other| other.size as u64).sum()
 }
 
 #[cfg(test)]
@@ -221,8 +278,10 @@ mod tests {
             table(0, "e", "g", 10_000),
             table(0, "g", "y", 100_000),
         ];
-        assert_eq!(bytes_beside(&tables[0], &tables), 1001);
-        assert_eq!(bytes_beside(&tables[2], &tables), 111_110, "what hangs together");
-        assert_eq!(bytes_beside(&tables[2], &tables[..4]), 100);
+        let Step { start, end, bytes, .. } = Step::of(&tables[0], &tables);
+        assert_eq!((start, end, bytes), (Some(&b"a"[..]), Some(&b"e"[..]), 1001));
+        let Step { start, end, bytes, .. } = Step::of(&tables[2], &tables);
+        assert_eq!((start, end, bytes), (Some(&b"b"[..]), Some(&b"z"[..]), 111_110), "what hangs together");
+        assert_eq!(Step::of(&tables[2], &tables[..4]).bytes, 100);
     }
 }
