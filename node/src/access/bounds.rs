@@ -29,13 +29,14 @@ impl Rights {
         actions.iter().find(|action| !stands || !self.holds(caller, *action, namespace))
     }
 
-    /// Whether a rule without a condition allows it there, and none denies any of it.
+    /// Whether a rule without a condition allows it there, and none denies any of it. The cluster is operated at the root
+    /// alone: what is said of that below means nothing.
     fn holds(&self, caller: &Caller, action: Action, namespace: &str) -> bool {
         let mut allowed = false;
         for rule in self.rules.of(caller).filter(|rule| rule.is_about(action)) {
             let (record, place) = (&rule.record, rule.record.namespace.as_str());
             if rule.denies() {
-                if covers(place, namespace) || covers(namespace, place) {
+                if covers(place, namespace) || action != Action::Operate && covers(namespace, place) {
                     return false;
                 }
             } else if covers(place, namespace) && record.condition == Condition::default() {
@@ -56,10 +57,10 @@ impl Rights {
             Subject::Anonymous | Subject::Authenticated | Subject::Group(_) => return None,
         };
         let account = Caller { principal, groups, ..Caller::anonymous(caller.address) };
-        let of_account = || self.rules.of(&account);
-        let given = || of_account().filter(|rule| !rule.denies() && rule.record.subject != Subject::Anonymous);
-        for deny in self.rules.of(caller).filter(|rule| rule.denies()) {
-            for allow in given() {
+        let (withheld, given): (Vec<&Arc<Rule>>, Vec<_>) = self.rules.of(&account).partition(|rule| rule.denies());
+        let shared: BTreeSet<_> = withheld.iter().map(|rule| rule.id).collect();
+        for deny in self.rules.of(caller).filter(|rule| rule.denies() && !shared.contains(&rule.id)) {
+            for allow in given.iter().filter(|rule| rule.record.subject != Subject::Anonymous) {
                 let (denied, allowed) = (deny.record.namespace.as_str(), allow.record.namespace.as_str());
                 // Where both are about it, if anywhere.
                 let place = if covers(denied, allowed) { allowed } else { denied };
@@ -67,12 +68,12 @@ impl Rights {
                     continue;
                 }
                 let binds = |other: &Rule, action: Action| {
-                    let always = other.id == deny.id || other.record.condition == Condition::default();
-                    other.denies() && other.is_about(action) && covers(&other.record.namespace, place) && always
+                    let always = other.record.condition == Condition::default();
+                    other.is_about(action) && covers(&other.record.namespace, place) && always
                 };
                 let both = deny.actions.iter().filter(|action| allow.is_about(*action));
                 for action in both {
-                    if !of_account().any(|other| binds(other, action)) {
+                    if !withheld.iter().any(|other| binds(other, action)) {
                         return Some((action, place.to_owned()));
                     }
                 }

@@ -38,6 +38,7 @@ pub use metrics::Metrics;
 pub(crate) use rights::Records;
 pub use rights::{Fallen, Rights};
 
+use self::read::Reading;
 use crate::deletion::DirectoryRecords;
 
 /// Least rest between two readings.
@@ -51,6 +52,17 @@ const RETRY: Duration = Duration::from_millis(100);
 /// For so long after its start a node waits for the directory's quorum before it takes its own replica at its word. A right
 /// that was taken away while the node was down is not given by it then; a region that is cut off goes on all the same.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why it is not known who may do what at this moment.
+#[derive(Debug, thiserror::Error)]
+pub enum NotPresent {
+    /// The directory's replica cannot be read.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// Each time that it is read it has changed by the end.
+    #[error("who may do what changes faster than it can be read: nothing was done, try again")]
+    Restless,
+}
 
 /// Who may do what, as this node knows it. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -119,12 +131,15 @@ impl Access {
     /// The rights as the directory's replica has them at this moment, also if [`keep`](Self::keep) has not read them yet.
     ///
     /// # Errors
-    /// When they cannot be read.
-    pub(crate) async fn present(&self) -> Result<Arc<Rights>, StateError> {
+    /// When they cannot be read, or change all the time.
+    pub(crate) async fn present(&self) -> Result<Arc<Rights>, NotPresent> {
         let (Some(source), known) = (&self.source, self.rights()) else { return Ok(self.rights()) };
         let (view, before) = (source.directory.view(), Arc::clone(&known));
-        let read = source.exec.run(move || read::read(&view, &before)).await?;
-        Ok(read.map_or(known, Arc::new))
+        match source.exec.run(move || read::read(&view, &before)).await? {
+            Reading::Known => Ok(known),
+            Reading::Changed(rights) => Ok(rights),
+            Reading::Restless => Err(NotPresent::Restless),
+        }
     }
 
     /// Whether the directory's quorum has confirmed since the start that nothing older is known than was acknowledged by
@@ -183,15 +198,16 @@ impl Access {
         }
         let read = source.exec.run(move || {
             let read = read::read(&view, &present)?;
-            let version = read.as_ref().unwrap_or(&present).version();
+            let read_now = if let Reading::Changed(rights) = &read { rights } else { &present };
+            let version = read_now.version();
             let is_present = view.access_version()? == version;
             Ok::<_, StateError>((read, is_present))
         });
         match read.await {
             Ok((read, is_present)) => {
-                if let Some(rights) = read {
+                if let Reading::Changed(rights) = read {
                     self.metrics.read(&rights);
-                    self.rights.store(Arc::new(rights));
+                    self.rights.store(rights);
                 }
                 is_present && self.rights.load().is_known()
             }

@@ -14,15 +14,25 @@ const PAGE_ROWS: usize = 512;
 /// How often all is read again when it changes meanwhile.
 const ATTEMPTS: usize = 8;
 
-/// What the directory says, if it is another thing than what is known. Nothing before the cluster is founded.
-pub(super) fn read(view: &View<Arc<dyn Engine>>, present: &Rights) -> Result<Option<Rights>, StateError> {
+/// What the directory says.
+pub(super) enum Reading {
+    /// What is known already. Before the cluster is founded that is nothing.
+    Known,
+    /// Something else.
+    Changed(Arc<Rights>),
+    /// It changes faster than it can be read.
+    Restless,
+}
+
+/// Reads what the directory says, unless it is what is known.
+pub(super) fn read(view: &View<Arc<dyn Engine>>, present: &Rights) -> Result<Reading, StateError> {
     if view.cluster()?.is_none() {
-        return Ok(None);
+        return Ok(Reading::Known);
     }
     for _ in 0..ATTEMPTS {
         let version = view.access_version()?;
         if present.is_known() && version == present.version() {
-            return Ok(None);
+            return Ok(Reading::Known);
         }
         let records = Records {
             version,
@@ -36,10 +46,11 @@ pub(super) fn read(view: &View<Arc<dyn Engine>>, present: &Rights) -> Result<Opt
             domains: Domains::new(view.domains()?),
         };
         if view.access_version()? == version {
-            return Ok(Some(Rights::new(records).with_people_keys(present.people_keys_seconds())));
+            let rights = Rights::new(records).with_people_keys(present.people_keys_seconds());
+            return Ok(Reading::Changed(Arc::new(rights)));
         }
     }
-    Ok(None)
+    Ok(Reading::Restless)
 }
 
 /// All rows of a table.

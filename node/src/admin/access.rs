@@ -220,7 +220,10 @@ async fn remove_rule(
             }
         };
         let operator = changes.judged(operator).await?;
-        let may = operator.check_within(Reach::Below, &to_change(&record.namespace));
+        // To take away what a rule gives gives nobody anything.
+        let gives = matches!(record.effect, Effect::Allow { .. });
+        let may =
+            operator.check_within(if gives { Reach::Itself } else { Reach::Below }, &to_change(&record.namespace));
         may.map_err(|denied| hidden_rule(denied, id))?;
         if matches!(record.effect, Effect::Deny { .. }) {
             operator.may_bind(&record.effect, &record.namespace)?;

@@ -13,10 +13,12 @@ use raft::id::{NodeId, RequestId};
 use raft::time::Timestamp;
 use storage::exec::Exec;
 use storage::kv::Engine;
+use tokio::time::sleep;
 use tracing::info;
 
 use super::access_types::Confirmation;
 use super::operator::{Denied, Operator};
+use crate::access::NotPresent;
 use crate::cluster::confirm_directory;
 use crate::deletion::DirectoryRecords;
 use crate::environment::Entropy;
@@ -26,7 +28,9 @@ use crate::login::{PasswordRule, SecretKind, check_password, hash_password, new_
 /// Time for the directory's quorum to confirm what is shown.
 const CONFIRMATION: Duration = Duration::from_secs(3);
 /// How often a change is judged, if others change who may do what each time before it is made.
-const JUDGED_TIMES_MAX: usize = 5;
+const JUDGED_TIMES_MAX: u32 = 6;
+/// Pause before it is judged for the second time; it doubles.
+const JUDGED_AGAIN: Duration = Duration::from_millis(20);
 
 /// Carries out operators' requests. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -77,6 +81,9 @@ pub enum AccessError {
     /// Whoever asks may not do it.
     #[error(transparent)]
     Denied(#[from] Denied),
+    /// What whoever asks may is not known at this moment.
+    #[error(transparent)]
+    NotPresent(#[from] NotPresent),
     /// A key could not be made.
     #[error("a key could not be made: {0}")]
     Key(String),
@@ -100,9 +107,9 @@ impl AccessError {
 pub(super) async fn judging<A, F: Future<Output = Result<A, AccessError>>>(
     attempt: impl Fn() -> F,
 ) -> Result<A, AccessError> {
-    for _ in 1..JUDGED_TIMES_MAX {
+    for times in 1..JUDGED_TIMES_MAX {
         match attempt().await {
-            Err(error) if error.is_of_a_race() => {}
+            Err(error) if error.is_of_a_race() => sleep(JUDGED_AGAIN * (1 << (times - 1))).await,
             outcome => return outcome,
         }
     }

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::access_changes::AccessError;
 use super::router::refuse;
+use crate::access::NotPresent;
 
 /// An answer, or why there is none.
 pub(super) fn answered<A: Serialize>(outcome: Result<A, AccessError>) -> Response {
@@ -34,8 +35,12 @@ fn status(error: &AccessError) -> StatusCode {
         AccessError::Denied(_) => StatusCode::FORBIDDEN,
         AccessError::Refused(Refusal::Access(refusal)) => of_refusal(refusal),
         AccessError::Refused(_) => StatusCode::CONFLICT,
-        AccessError::Propose(_) | AccessError::NoQuorum(_) => StatusCode::SERVICE_UNAVAILABLE,
-        AccessError::State(_) | AccessError::Key(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        AccessError::Propose(_) | AccessError::NoQuorum(_) | AccessError::NotPresent(NotPresent::Restless) => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        AccessError::State(_) | AccessError::NotPresent(NotPresent::State(_)) | AccessError::Key(_) => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
     }
 }
 

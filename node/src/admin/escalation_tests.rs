@@ -321,9 +321,31 @@ async fn a_rule_about_all_of_a_namespace_is_not_made_by_whom_a_part_of_it_is_den
     assert!(said.to_string().contains("\"acme/secret\"") && said.to_string().contains("all of \"acme\""), "{said}");
     assert_eq!((said.namespace(), said.reason().contains("acme/secret")), ("acme", true));
     assert!(olga.may_within(Reach::Below, &[(Action::Access, "acme/app")]));
-    // Nor does she take one away that is about the whole.
-    let whole = world.rule(&Operator::machine(), "user:bob", json!({"allow": "reader"}), "acme").await;
-    let part = world.rule(&Operator::machine(), "user:bob", json!({"allow": "reader"}), "acme/app").await;
-    world.denied(&olga, "/rule/remove", json!({"id": whole})).await;
+    // Nor does she take a denial of the whole away. To take away what a rule gives gives nobody anything.
+    let machine = Operator::machine();
+    let denial = world.rule(&machine, "user:bob", json!({"deny": ["pull"]}), "acme").await;
+    let (whole, part) = (json!({"allow": "reader"}), json!({"deny": ["pull"]}));
+    let whole = world.rule(&machine, "user:bob", whole, "acme").await;
+    let part = world.rule(&machine, "user:bob", part, "acme/app").await;
+    world.denied(&olga, "/rule/remove", json!({"id": denial})).await;
+    world.done(&olga, "/rule/remove", json!({"id": whole})).await;
     world.done(&olga, "/rule/remove", json!({"id": part})).await;
+}
+
+#[tokio::test]
+async fn who_operates_the_cluster_is_not_held_up_by_what_an_owner_denies() {
+    let world = World::new().await;
+    let olga = world.operator("olga").await;
+    let denial = world.rule(&olga, "authenticated", json!({"deny": ["access", "policy"]}), "acme/x").await;
+    let frozen = json!({"deny": ["operate", "policy", "pull"]});
+    let frozen = world.rule(&Operator::machine(), "authenticated", frozen, "acme/quarantine").await;
+    let root = world.operator("root").await;
+    for whole in [(Action::Policy, ""), (Action::Policy, "acme"), (Action::Operate, "")] {
+        assert!(root.may_within(Reach::Below, &[whole]), "{whole:?}");
+    }
+    world.done(&root, "/user/add", json!({"name": "other", "password": "correct horse battery"})).await;
+    for id in [denial, frozen] {
+        world.done(&root, "/rule/remove", json!({"id": id})).await;
+    }
+    assert!(!world.operator("ann").await.may_within(Reach::Below, &[(Action::Policy, "")]), "who never had it");
 }

@@ -14,12 +14,12 @@ use axum::middleware::Next;
 use axum::response::Response;
 use http::StatusCode;
 use http::request::Parts;
-use raft::directory::{Action, Actions, Effect, StateError, Subject};
+use raft::directory::{Action, Actions, Effect, Subject};
 use raft::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::router::refuse;
-use crate::access::{Access, Caller, Decision, Principal, Rights, Way};
+use crate::access::{Access, Caller, Decision, NotPresent, Principal, Rights, Way};
 use crate::audit::AuditEvent;
 use crate::peer::Asker;
 
@@ -76,7 +76,8 @@ enum Who {
 pub(super) enum Reach {
     /// To what is named, and no further.
     Itself,
-    /// To all that is below it too.
+    /// To all that is below it too. Whoever operates the cluster is not bound by what is denied below: else any owner of a
+    /// namespace could keep him from what is about all of them.
     Below,
 }
 
@@ -123,7 +124,7 @@ impl Operator {
     ///
     /// # Errors
     /// When the rules cannot be read.
-    pub(super) async fn anew(&self) -> Result<Self, StateError> {
+    pub(super) async fn anew(&self) -> Result<Self, NotPresent> {
         let Who::Client { caller, access, asked, .. } = self.who.as_ref() else { return Ok(self.clone()) };
         let (rights, now) = (access.present().await?, access.now());
         let groups = rights.groups(&caller.principal);
@@ -211,8 +212,10 @@ impl Operator {
         let mut first = None;
         for &(action, namespace) in any {
             let (decision, below) = match reach {
-                Reach::Itself => (rights.decide(caller, action, namespace, *now), None),
-                Reach::Below => rights.decide_throughout(caller, action, namespace, *now),
+                Reach::Below if action != Action::Operate && !self.operates() => {
+                    rights.decide_throughout(caller, action, namespace, *now)
+                }
+                Reach::Below | Reach::Itself => (rights.decide(caller, action, namespace, *now), None),
             };
             let decided = Decided { action, namespace, decision, below: below.map(ToOwned::to_owned) };
             if decision.allowed {

@@ -122,15 +122,15 @@ async fn a_role_is_not_given_while_it_becomes_more() {
 async fn a_change_is_judged_anew_when_others_were_quicker_and_refused_when_they_always_are() {
     let other = || Command::AddGroup { name: "quick".to_owned(), description: String::new() };
     let rule = binding("user:bob", &json!({"allow": "mine"}), "acme");
-    let (judged_anew, ann) = world(raced(other(), 4)).await;
+    let (judged_anew, ann) = world(raced(other(), 5)).await;
     judged_anew.done(&ann, "/rule/add", rule.clone()).await;
-    let (never, ann) = world(raced(other(), 5)).await;
+    let (never, ann) = world(raced(other(), 6)).await;
     let before = never.rules().len();
     let (status, answer) = never.ask(&ann, "/rule/add", rule.clone()).await;
     assert_eq!(status, StatusCode::CONFLICT, "{answer}");
     assert!(answer["error"].as_str().unwrap().contains("try again"), "{answer}");
     assert_eq!(never.rules().len(), before);
     // Whoever has the machine is not judged.
-    let (machine, _) = world(raced(other(), 5)).await;
+    let (machine, _) = world(raced(other(), 6)).await;
     machine.done(&Operator::machine(), "/rule/add", rule).await;
 }
