@@ -9,10 +9,11 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::routing::get;
+use bytes::BytesMut;
+use futures_util::StreamExt as _;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Limited};
 use raft::time::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -35,6 +36,8 @@ use crate::tenant::{Strayed, Tenant, Tenants};
 
 /// Longest form: a token of somebody else is some kilobytes.
 const FORM_BYTES_MAX: usize = 64 << 10;
+/// Most bytes of a longer one that are read all the same.
+const THROWN_AWAY_MAX: usize = 4 << 20;
 /// Bound on a form's arrival.
 const FORM_WITHIN: Duration = Duration::from_secs(10);
 /// Seconds after which it is worth trying again when it cannot be done now.
@@ -173,9 +176,9 @@ async fn by_form(State(service): State<Service>, request: Request<Body>) -> Resp
         return refused;
     }
     let login = service.login;
-    let outcome = match timeout(FORM_WITHIN, Limited::new(body, FORM_BYTES_MAX).collect()).await {
-        Ok(Ok(body)) => login.granted(&parts, &client, &Form::parse(&body.to_bytes())).await,
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+    let outcome = match timeout(FORM_WITHIN, whole(body)).await {
+        Ok(Ok(Some(form))) => login.granted(&parts, &client, &Form::parse(&form)).await,
+        Ok(Ok(None)) => {
             let message = format!("a token request has at most {FORM_BYTES_MAX} bytes");
             Err(ServiceError::Request(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", message))
         }
@@ -186,6 +189,24 @@ async fn by_form(State(service): State<Service>, request: Request<Body>) -> Resp
         }
     };
     login.answered(outcome, &parts, &client)
+}
+
+/// The whole form; `None` when it is too long. Then the rest is thrown away: with unread bytes the connection would be closed,
+/// and the client might never see the answer, or send its next request into that.
+async fn whole(body: Body) -> Result<Option<BytesMut>, axum::Error> {
+    let (mut form, mut bytes) = (BytesMut::new(), 0);
+    let mut stream = body.into_data_stream();
+    while let Some(piece) = stream.next().await {
+        let piece = piece?;
+        bytes += piece.len();
+        if bytes > THROWN_AWAY_MAX {
+            break;
+        }
+        if bytes <= FORM_BYTES_MAX {
+            form.extend_from_slice(&piece);
+        }
+    }
+    Ok((bytes <= FORM_BYTES_MAX).then_some(form))
 }
 
 async fn published(State(Service { login, .. }): State<Service>) -> Response<Body> {
