@@ -197,8 +197,8 @@ pub const MUTATIONS: &[Mutation] = &[
     always(
         "reseal.forget.unseen",
         "an older data key is forgotten although files still lie under it",
-        &["shards", "redundancy", "durability", "served_bytes", "protocol", "availability", "log"],
-        40,
+        &["liveness", "shards", "redundancy", "durability", "served_bytes", "protocol", "availability", "log"],
+        20,
     ),
     always(
         "storage.shard.skip_directory_sync",

@@ -6,7 +6,7 @@
 //!
 //! Architecture invariants: private keys rest wrapped in the directory and nowhere else; no certificate is stored that is
 //! not of its domain and its key; strangers' questions cost the directory's leader next to nothing, however many they are,
-//! and keep nobody else's from being answered; a domain that hangs holds up no other one;
+//! and keep nobody else's from being answered; a few domains that hang hold up no other one;
 //! nothing is asked of the authority before the pause after a failure is over, unless an operator wants it.
 
 mod account;
